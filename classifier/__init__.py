@@ -1,0 +1,1 @@
+"""Classifiers of radiographs: networks, training, prediction and metrics."""

@@ -1,0 +1,67 @@
+"""A trained classifier on disk, and what it says of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from classifier.networks import Network, build
+from runtime import checkpoint
+from runtime.device import Compute
+from runtime.progress import progress
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class TrainedClassifier:
+    """A network with what is needed to use it."""
+
+    network: Network
+    arch: str
+    image_size: int
+    classes: tuple[str, ...]
+
+
+def save_classifier(path: Path, classifier: TrainedClassifier) -> None:
+    state = {"arch": classifier.arch, "image_size": classifier.image_size, "classes": list(classifier.classes)}
+    checkpoint.save(path, "classifier", {**state, "weights": classifier.network.state_dict()})
+
+
+def load_classifier(path: Path, device: torch.device) -> TrainedClassifier:
+    """Read a classifier file. Raises FileNotFoundError or ValueError, naming the file and what is wrong with it."""
+    state = checkpoint.load(path, "classifier")
+    network = build(state["arch"], len(state["classes"]))
+    network.load_state_dict(state["weights"])
+    network = network.to(device, memory_format=torch.channels_last).eval()
+    return TrainedClassifier(network, state["arch"], state["image_size"], tuple(state["classes"]))
+
+
+@torch.no_grad()
+def apply(module: nn.Module, images: Tensor, compute: Compute, what: str | None = None) -> Tensor:
+    """module(images), batch by batch on the device, as float32 on the CPU. images (N, …), result (N, …)."""
+    module.eval()
+    results = []
+    with progress(len(images) if what else 0, what or "", "image") as bar:
+        for batch in images.split(BATCH):
+            with compute.autocast():
+                results.append(module(batch.to(compute.device)).float().cpu())
+            bar.update(len(batch))
+    return torch.cat(results)
+
+
+def predict(classifier: TrainedClassifier, images: Tensor, compute: Compute) -> np.ndarray:
+    """Class probabilities (N, classes), float64 rows that sum to 1, of uint8 images (N, 1, S, S)."""
+    size = classifier.image_size
+    if images.shape[1:] != (1, size, size):
+        raise ValueError(f"images are {tuple(images.shape[1:])}, the classifier was trained on (1, {size}, {size})")
+    return apply(classifier.network, images, compute).double().softmax(dim=1).numpy()
+
+
+def predicted_labels(probabilities: np.ndarray, classes: Sequence[str]) -> list[str]:
+    return [classes[index] for index in probabilities.argmax(axis=1)]

@@ -1,0 +1,1 @@
+"""A class-conditional DCGAN for small sets of radiographs: training and sampling."""

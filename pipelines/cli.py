@@ -1,0 +1,270 @@
+"""The command `cxr`. Heavy imports stand inside the commands, so that help is instant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from classifier.config import ClassifierConfig
+from gan.config import GanConfig
+from pipelines.options import Commands, compute_options, config_options, resume_option, workspace_option
+
+if TYPE_CHECKING:
+    from pipelines.workspace import Workspace
+    from runtime.device import Compute
+
+HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+WEIGHTS_HELP = "VGG16 weights as torchvision saves them; without it they are downloaded once."
+
+
+@click.group(cls=Commands, context_settings=HELP_SETTINGS)
+@click.option("-C", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="The study's folder.  [default: the current folder]")
+@click.version_option(package_name="cxr")
+def main(folder: Path | None) -> None:
+    """Synthetic chest X-rays from a GAN, and an honest answer to whether they help a classifier.
+
+    \b
+    A study, in this order, in an empty folder:
+      cxr data import PATH...              images in, split by patient
+      cxr gan-train                        a generator from the training split
+      cxr synthesize --n 2000              synthetic images from the generator
+      cxr classify-train                   a classifier on real images
+      cxr classify-train --with-synthetic  the same with synthetic images added
+      cxr score                            how close the synthetic images are to real ones
+      cxr compare                          with against without, several seeds, one verdict
+    Or all of it on drawn phantom images, in a few minutes:
+      cxr demo
+
+    For research on methods. Not a medical device.
+    """
+
+
+@main.group(cls=Commands)
+def data() -> None:
+    """Bring images into the study."""
+
+
+@data.command("import")
+@click.argument("sources", nargs=-1, required=True, metavar="PATH...")
+@click.option("--split", "ratios", default="70/10/20", metavar="T/V/T", help="Shares of train/validation/test, by patient.  [default: 70/10/20]")
+@click.option("--seed", default=0, help="Seed of the split.  [default: 0]")
+@click.option("--skip-unreadable", is_flag=True, help="Leave out files that cannot be read instead of stopping.")
+@workspace_option()
+def import_(workspace: Workspace, sources: tuple[str, ...], ratios: str, seed: int, skip_unreadable: bool) -> None:
+    """Copy images into the study as 8-bit gray PNGs, split by patient.
+
+    \b
+    PATH is one of
+      a folder of the covid-chestxray-dataset (known by its metadata.csv):
+        its frontal COVID-19 X-rays are taken, labelled covid
+      a folder with one subfolder per label
+      FOLDER=LABEL, a folder of images of one label
+
+    A patient is told by the metadata, by an NIH file name (00001280_004.png), or else is the file itself.
+    """
+    from pipelines.data.importing import import_listings
+    from pipelines.data.sources import read_source
+    from pipelines.data.splitting import parse_ratios
+
+    listings = [read_source(source) for source in sources]
+    summary = import_listings(workspace, listings, ratios=parse_ratios(ratios), seed=seed, skip_unreadable=skip_unreadable)
+    for source in summary["sources"]:
+        passed = "".join(f"; passed over: {count} {reason}" for reason, count in source["passed_over"].items() if count)
+        click.echo(f"{source['source']} ({source['kind']}): {source['images']} images{passed}")
+    for reason, count in summary["left_out_counts"].items():
+        click.echo(f"left out: {count} {reason} (see {workspace.data / 'import.json'})")
+    _show_counts(workspace)
+    _done(f"{summary['kept']} images imported", workspace.manifest_path, "cxr gan-train")
+
+
+@data.command()
+@click.option("--n", default=600, help="Number of images.  [default: 600]")
+@click.option("--seed", default=0, help="Seed of the drawings and of the split.  [default: 0]")
+@workspace_option()
+def phantom(workspace: Workspace, n: int, seed: int) -> None:
+    """Draw phantom chest X-rays, labelled covid and normal, as this study's data.
+
+    For trying the tool without any data; the same seed gives the same bytes. No patient was ever X-rayed for them.
+    """
+    from pipelines.data.importing import import_listings
+    from pipelines.data.sources import phantom_listing
+    from pipelines.data.splitting import parse_ratios
+
+    summary = import_listings(workspace, [phantom_listing(n, seed)], ratios=parse_ratios("70/10/20"), seed=seed)
+    _show_counts(workspace)
+    _done(f"{summary['kept']} phantom images drawn", workspace.manifest_path, "cxr gan-train")
+
+
+@main.command("gan-train")
+@config_options(GanConfig)
+@click.option("--max-minutes", type=float, help="Finish after this many minutes of training, whatever --steps says.")
+@resume_option
+@compute_options
+@workspace_option()
+def gan_train(workspace: Workspace, compute: Compute, options: dict[str, Any], **choices: Any) -> None:
+    """Train a class-conditional DCGAN on the study's training split.
+
+    Leaves the generator, sample grids and loss curves in a new folder under runs/.
+    """
+    from pipelines.generate import train_generator
+
+    run = train_generator(workspace, options, compute, **choices)
+    result = run.result
+    click.echo(f"{result['step']} steps on {result['images']} images in {_minutes(result['seconds'])} ({compute})")
+    click.echo(f"look at {run.folder / 'samples'} and {run.folder / 'loss_curves.png'}")
+    _done("a generator", run.folder / "generator.pt", "cxr synthesize --n 2000")
+
+
+@main.command()
+@click.option("--n", default=2000, help="Number of images, spread evenly over the labels.  [default: 2000]")
+@click.option("--label", "labels", multiple=True, metavar="LABEL", help="Only this label; may be given several times.")
+@click.option("--generator", metavar="RUN", help="The gan-train run to use.  [default: the newest]")
+@click.option("--seed", default=0, help="Seed of the latents; sample i depends on it and on i alone.  [default: 0]")
+@compute_options
+@workspace_option()
+def synthesize(workspace: Workspace, compute: Compute, n: int, **choices: Any) -> None:
+    """Write synthetic images from the newest generator, as PNGs with a manifest."""
+    from pipelines.generate import synthesize
+
+    run = synthesize(workspace, n, compute, **choices)
+    counts = ", ".join(f"{count} {label}" for label, count in run.result["images"].items())
+    click.echo(f"{counts}, from {run.config['generator']} at step {run.config['generator_step']}; look at {run.folder / 'samples.png'}")
+    _done(f"{n} synthetic images", run.folder, "cxr classify-train --with-synthetic")
+
+
+@main.command("classify-train")
+@click.option("--with-synthetic", "synthetic", is_flag=False, flag_value="", default=None, metavar="[RUN]", help="Add the newest synthetic set, or the one named, to the training split.")
+@config_options(ClassifierConfig)
+@click.option("--image-size", type=int, help="Side in pixels at which images are read.  [default: the generator's, or 64]")
+@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help=WEIGHTS_HELP)
+@click.option("--positive", metavar="LABEL", help="The class that sensitivity is about.  [default: covid, where there is one]")
+@resume_option
+@compute_options
+@workspace_option()
+def classify_train(workspace: Workspace, compute: Compute, options: dict[str, Any], synthetic: str | None, **choices: Any) -> None:
+    """Train a classifier and judge it once on the test split.
+
+    The weights with the lowest validation loss are kept. Leaves metrics.json, predictions.csv, curves and the
+    confusion matrix in a new folder under runs/.
+    """
+    from pipelines.classify import train_classifier
+
+    run, metrics = train_classifier(workspace, options, compute, synthetic=synthetic or None, with_synthetic_images=synthetic is not None, **choices)
+    click.echo(f"{'':12}  precision  recall      f1  support")
+    for name, values in metrics.classes.items():
+        click.echo(f"{name:12}  {values.precision:9.3f}  {values.recall:6.3f}  {values.f1:6.3f}  {values.support:7d}")
+    click.echo(f"test split: {metrics.n} images of {metrics.patients} patients; intervals of 95 % by bootstrap over patients")
+    for name, value, bounds in (
+        ("accuracy", metrics.accuracy, metrics.accuracy_interval),
+        ("sensitivity", metrics.sensitivity, metrics.sensitivity_interval),
+        ("specificity", metrics.specificity, metrics.specificity_interval),
+    ):
+        click.echo(f"{name:12}  {100 * value:5.1f} %  [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}]" + (f"  of {metrics.positive}" if name == "sensitivity" else ""))
+    click.echo(f"{'ROC AUC':12}  {metrics.roc_auc:.3f}")
+    click.echo(f"look at {run.folder / 'training_curves.png'} and {run.folder / 'confusion_matrix.png'}")
+    _done("a classifier", run.folder / "classifier.pt", "cxr classify-train --with-synthetic" if synthetic is None else "cxr score, then cxr compare")
+
+
+@main.command()
+@click.option("--synthetic", metavar="RUN", help="The synthetic set to score.  [default: the newest]")
+@click.option("--features", type=click.Choice(["auto", "vgg16", "cnn"]), default="auto", help="Feature extractor; auto is vgg16 where its weights are at hand, else the study's own cnn.")
+@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help=WEIGHTS_HELP)
+@compute_options
+@workspace_option()
+def score(workspace: Workspace, compute: Compute, **choices: Any) -> None:
+    """Fréchet distance between training reals and synthetic images, per class and overall.
+
+    "at equal n" compares as many synthetic images as there are held-out reals; "floor" is the distance of those
+    held-out reals themselves. A ratio of 1 is as good as real.
+    """
+    from pipelines.scoring.score import score_synthetic
+
+    run, scores, summary = score_synthetic(workspace, compute, **choices)
+    extractor = summary["extractor"]
+    click.echo(f"Fréchet distance in features of {extractor['name']} ({extractor['note']}; weights {extractor['sha256'][:12]})")
+    click.echo(f"{'':10}  n train  n synthetic  n held out  distance  at equal n  floor of reals  ratio")
+    for one in scores:
+        click.echo(
+            f"{one.group:10}  {one.n_train:7d}  {one.n_synthetic:11d}  {one.n_held_out:10d}  {one.frechet:8.3f}  {one.frechet_matched:10.3f}"
+            f"  {one.frechet_floor:14.3f}  {one.ratio:5.2f}"
+        )
+    for group, reason in summary["unscored"].items():
+        click.echo(f"{group}: not scored, {reason}")
+    _done(f"the score of {summary['synthetic']}", run.folder / "score.json", "cxr compare")
+
+
+@main.command()
+@click.option("--seeds", default=3, help="Classifiers per arm, with consecutive seeds.  [default: 3]")
+@click.option("--synthetic", metavar="RUN", help="The synthetic set to add.  [default: the newest]")
+@config_options(ClassifierConfig)
+@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help=WEIGHTS_HELP)
+@click.option("--positive", metavar="LABEL", help="The class that sensitivity is about.  [default: covid, where there is one]")
+@resume_option
+@compute_options
+@workspace_option()
+def compare(workspace: Workspace, compute: Compute, options: dict[str, Any], **choices: Any) -> None:
+    """Train classifiers with and without synthetic images, with equal optimizer steps, and say whether they help."""
+    from pipelines.compare.study import compare
+
+    run, summary = compare(workspace, options, compute, **choices)
+    _show_arms(summary)
+    click.echo(summary["sentence"])
+    _done("the comparison", run.folder / "report.html", "open the report page in a browser")
+
+
+@main.command()
+@click.option("--steps", default=None, type=int, help="GAN steps; fewer is faster and worse.")
+@click.option("--seed", default=0, help="Seed of everything.  [default: 0]")
+@compute_options
+@workspace_option(Path("demo-study"))
+def demo(workspace: Workspace, compute: Compute, steps: int | None, seed: int) -> None:
+    """The whole study on phantom images, small enough for a few minutes on two CPU cores.
+
+    Nothing that is in the folder already is overwritten.
+    """
+    from pipelines.demo import demo
+
+    summary, scores, page = demo(workspace, compute, steps, seed, say=lambda text: click.echo(text, err=True))
+    _show_arms(summary)
+    overall = scores[-1]
+    click.echo(f"Fréchet distance of the synthetic images: {overall.frechet_matched:.2f} at n = {min(overall.n_synthetic, overall.n_held_out)}, where held-out reals have {overall.frechet_floor:.2f}")
+    click.echo(summary["sentence"])
+    _done("a whole study on phantom images", page, "open the report page, then bring your own images: cxr data import PATH...")
+
+
+def _show_counts(workspace: Workspace) -> None:
+    from pipelines.data.manifest import SPLITS
+
+    rows = workspace.rows()
+    click.echo(f"{'images (patients)':20}" + "".join(f"{split:>16}" for split in (*SPLITS, "all")))
+    for label in sorted({row.label for row in rows}):
+        chosen = [[row for row in rows if row.label == label and split in (row.split, "all")] for split in (*SPLITS, "all")]
+        click.echo(f"{label:20}" + "".join(f"{f'{len(part)} ({len({row.patient for row in part})})':>16}" for part in chosen))
+
+
+def _show_arms(summary: dict[str, Any]) -> None:
+    budget, test = summary["budget"], summary["test"]
+    click.echo(f"{budget['arch']}, {budget['steps']} steps each, {len(budget['seeds'])} seeds; test: {test['images']} images of {test['patients']} patients; mean [95 % interval] in %")
+    click.echo(f"{'':12}{'training images':>17}" + "".join(f"{name:>22}" for name in ("accuracy", "sensitivity", "specificity")))
+    for arm, values in summary["arms"].items():
+        click.echo(f"{arm:12}{values['train_images']:>17}" + "".join(f"{_per_cent(values[name]):>22}" for name in ("accuracy", "sensitivity", "specificity")))
+    click.echo(f"{'difference':12}{'':17}" + "".join(f"{_per_cent(summary['difference'][name], '+'):>22}" for name in ("accuracy", "sensitivity", "specificity")))
+
+
+def _per_cent(estimate: dict[str, Any], sign: str = "") -> str:
+    low, high = (100 * value for value in estimate["interval"])
+    return f"{100 * estimate['mean']:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def _done(what: str, where: Path, next_step: str) -> None:
+    click.echo(f"made: {what}, in {where}\nnext: {next_step}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Does the GAN help, and how sure are we?"""

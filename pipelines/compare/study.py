@@ -1,0 +1,187 @@
+"""The comparison: classifiers with and without synthetic images, equal optimizer steps, several seeds, one verdict."""
+
+from __future__ import annotations
+
+import csv
+import platform
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifier.config import ClassifierConfig
+from pipelines.classify import check_every_class, positive_class, pretrained_trunk, study_classes, train_and_test
+from pipelines.compare.statistics import Estimate, estimate, verdict
+from pipelines.data.manifest import fingerprint, table
+from pipelines.merge import Split, read_synthetic, real_splits, with_synthetic
+from pipelines.report.figures import comparison
+from pipelines.report.page import write_report
+from pipelines.workspace import Workspace, resume
+from runtime.device import Compute
+from runtime.files import read_json, write_json, write_text
+from runtime.run import Run
+
+ARMS = ("real", "real+gan")
+MEASURES = ("accuracy", "sensitivity", "specificity")
+COLUMNS = ("arm", "seed", "steps", "train_images", "synthetic_images", "accuracy", "sensitivity", "specificity", "roc_auc", "best_step", "seconds")
+LIMITS = (
+    "One generator and one draw of synthetic images: how much another generator or draw would change the result is not in the intervals.",
+    "The test images come from the same sources as the training images; nothing is said about other hospitals.",
+    "Where a label comes from one source only, part of what tells the classes apart may be the source and not the disease.",
+)
+
+
+def compare(
+    workspace: Workspace,
+    options: dict[str, Any],
+    compute: Compute,
+    *,
+    seeds: int,
+    synthetic: str | None,
+    weights: Path | None,
+    positive: str | None,
+    resume_name: str | None,
+    resuming: bool,
+) -> tuple[Run, dict[str, Any]]:
+    """Train every arm with every seed and write results.csv, summary.json, a figure and report.html.
+
+    options: the fields of ClassifierConfig that were asked for; `seed` is the first of `seeds` consecutive ones.
+    A resumed comparison keeps the classifiers that are finished. Returns the finished run and its summary.
+    """
+    if seeds < 2:
+        raise ValueError(f"--seeds {seeds}: expected at least 2, one run says nothing about its own luck")
+    classes = study_classes(workspace)
+    positive = positive_class(classes, positive)
+    run = None
+    if resuming:
+        run = workspace.unfinished_run("compare", resume_name)
+        config = resume(run, ClassifierConfig, options)
+        seeds, synthetic = run.config["seeds"], run.config["synthetic"]
+    else:
+        config = ClassifierConfig(**options)
+    added = read_synthetic(workspace.find_run("synthesize", synthetic).folder)
+    splits = real_splits(workspace, added.image_size, classes)
+    check_every_class(splits, classes)
+    arms = {"real": splits, "real+gan": with_synthetic(workspace, splits, added, classes)}
+    trunk = pretrained_trunk(config.arch, weights)
+    data = fingerprint(f"{row.split} {row.label} {row.sha256}" for row in workspace.rows())
+    record = asdict(config) | {"seeds": seeds, "synthetic": added.folder.name, "positive": positive, "data": data, "compute": str(compute)}
+    if run is None:
+        run = workspace.create_run("compare", record)
+    elif run.config["data"] != data:
+        raise ValueError(f"{run.name}: the study's images have changed since; start a new comparison without --resume")
+
+    rows = []
+    for number in range(seeds):
+        for arm in ARMS:
+            one = replace(config, seed=config.seed + number)
+            rows.append(_trained(run, arm, one, arms[arm], compute, classes=classes, positive=positive, trunk=trunk))
+            write_text(run.folder / "results.csv", table(COLUMNS, rows))
+    summary = _summary(workspace, run, config, rows, arms, classes, positive, added.folder.name, data, compute)
+    write_json(run.folder / "summary.json", summary)
+    comparison(summary, run.folder / "comparison.png")
+    write_report(workspace, run)
+    run.finish({"verdict": summary["verdict"], "difference": summary["difference"]["accuracy"]["mean"]})
+    return run, summary
+
+
+def _trained(run: Run, arm: str, config: ClassifierConfig, splits: dict[str, Split], compute: Compute, **study: Any) -> dict[str, Any]:
+    """The result row of one classifier; trained now, or read where it is finished already."""
+    one = Run(run.folder / "classifiers" / f"{arm}-seed{config.seed}")
+    one.folder.mkdir(parents=True, exist_ok=True)
+    if not one.finished:
+        train_and_test(config, splits, one, compute, what=f"{arm}, seed {config.seed}", **study)
+        shutil.rmtree(one.folder / "checkpoints")
+    metrics, result = read_json(one.folder / "metrics.json"), one.result
+    return {"arm": arm, "seed": config.seed, "seconds": result["seconds"]} | {name: metrics[name] for name in COLUMNS if name in metrics}
+
+
+def _summary(
+    workspace: Workspace,
+    run: Run,
+    config: ClassifierConfig,
+    rows: Sequence[dict[str, Any]],
+    arms: dict[str, dict[str, Split]],
+    classes: Sequence[str],
+    positive: str,
+    synthetic: str,
+    data: str,
+    compute: Compute,
+) -> dict[str, Any]:
+    """What summary.json says; all shares lie in 0..1."""
+    test = arms["real"]["test"]
+    seeds = sorted({row["seed"] for row in rows})
+    correct = {arm: np.stack([_correct(run.folder / "classifiers" / f"{arm}-seed{seed}" / "predictions.csv", positive) for seed in seeds]) for arm in ARMS}
+    is_positive = test.labels == classes.index(positive)
+    counted = {"accuracy": np.ones(len(test.labels), bool), "sensitivity": is_positive, "specificity": ~is_positive}
+    kind = {"accuracy": 0, "sensitivity": 1, "specificity": 1}  # which notion of correct, see _correct
+
+    def measured(measure: str, values: np.ndarray) -> Estimate:
+        return estimate(values[:, kind[measure]], counted[measure], test.patients)
+
+    difference = {measure: measured(measure, correct["real+gan"] - correct["real"]) for measure in MEASURES}
+    of_arms = {}
+    for arm in ARMS:
+        mine = [row for row in rows if row["arm"] == arm]
+        of_arms[arm] = {name: mine[0][name] for name in ("train_images", "synthetic_images")}
+        of_arms[arm] |= {measure: asdict(measured(measure, correct[arm])) for measure in MEASURES}
+        of_arms[arm]["roc_auc"] = {"mean": float(np.mean([row["roc_auc"] for row in mine])), "per_seed": [row["roc_auc"] for row in mine]}
+    answer = verdict(difference["accuracy"])
+    size = {"images": len(test.labels), "patients": len(set(test.patients))}
+    return {
+        "verdict": answer,
+        "sentence": _sentence(answer, of_arms, difference["accuracy"], size, len(seeds)),
+        "positive": positive,
+        "classes": list(classes),
+        "arms": of_arms,
+        "difference": {measure: asdict(value) for measure, value in difference.items()},
+        "budget": {"arch": config.arch, "steps": config.steps, "batch_size": config.batch_size, "seeds": seeds},
+        "test": size,
+        "image_size": int(test.images.shape[1]),
+        "generator": Run(workspace.runs / synthetic).config["generator"],
+        "synthetic": synthetic,
+        "data_fingerprint": data,
+        "config": asdict(config),
+        "limits": list(LIMITS),
+        "versions": _versions(),
+        "device": str(compute),
+    }
+
+
+def _correct(path: Path, positive: str) -> np.ndarray:
+    """(2, N) from predictions.csv: 1 where the label is right; 1 where it is right about being positive or not."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    label_right = [row["predicted"] == row["label"] for row in rows]
+    side_right = [(row["predicted"] == positive) == (row["label"] == positive) for row in rows]
+    return np.array([label_right, side_right], float)
+
+
+def _sentence(answer: str, arms: dict[str, Any], difference: Estimate, test: dict[str, int], seeds: int) -> str:
+    added = arms["real+gan"]["synthetic_images"]
+    lead = {
+        "helps": f"Adding {added} synthetic images helps",
+        "hurts": f"Adding {added} synthetic images hurts",
+        "cannot tell": f"Whether {added} synthetic images help cannot be told from this study",
+    }[answer]
+    before, after = (100 * arms[arm]["accuracy"]["mean"] for arm in ARMS)
+    low, high = (100 * value for value in difference.interval)
+    return (
+        f"{lead}: test accuracy {before:.1f} % without and {after:.1f} % with them, a difference of {100 * difference.mean:+.1f} points "
+        f"(95 % interval {low:+.1f} to {high:+.1f}; {test['images']} test images of {test['patients']} patients, {seeds} seeds; "
+        f"the smallest difference such a study finds is {100 * difference.detectable:.1f} points)."
+    )
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in ("cxr", "torch", "torchvision", "numpy", "scikit-learn", "scipy", "pillow"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed (run from a checkout)"
+    return versions

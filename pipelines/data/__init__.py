@@ -1,0 +1,1 @@
+"""From whatever people have to a clean, split, fingerprinted workspace."""

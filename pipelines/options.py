@@ -1,0 +1,128 @@
+"""How the command line is made of configurations, and how mistakes become one clear line."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import click
+
+Command = Callable[..., Any]
+
+
+def config_options(kind: type) -> Callable[[Command], Command]:
+    """A click option per field of a configuration; the command gets `options`, the fields that were asked for.
+
+    A field's default stands in the dataclass alone and is shown in the help; an option that is not given is not
+    passed on, so that a resumed run keeps its own value.
+    """
+    hints = get_type_hints(kind)
+    names = [field.name for field in fields(kind)]
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def collected(**arguments: Any) -> Any:
+            options = {name: arguments.pop(name) for name in names}
+            return command(options={name: value for name, value in options.items() if value is not None}, **arguments)
+
+        wrapped = collected
+        for field in reversed(fields(kind)):
+            accepted = click.Choice(field.metadata["choices"]) if "choices" in field.metadata else hints[field.name]
+            text = f"{field.metadata['help']}  [default: {field.default}]"
+            wrapped = click.option(f"--{field.name.replace('_', '-')}", field.name, type=accepted, default=None, help=text)(wrapped)
+        return wrapped
+
+    return decorate
+
+
+def workspace_option(default: Path = Path()) -> Callable[[Command], Command]:
+    """`-C DIR`, after the command or before it; the command gets a `workspace`."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def opened(folder: Path | None, **arguments: Any) -> Any:
+            from pipelines.workspace import Workspace
+
+            outer = click.get_current_context().find_root().params.get("folder")
+            return command(workspace=Workspace(folder or outer or default), **arguments)
+
+        shown = default if default.name else "the current folder"
+        text = f"The study's folder.  [default: {shown}]"
+        return click.option("-C", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help=text)(opened)
+
+    return decorate
+
+
+def compute_options(command: Command) -> Command:
+    """`--device` and `--precision`; the command gets a `compute`."""
+
+    @functools.wraps(command)
+    def chosen(device: str, precision: str, **arguments: Any) -> Any:
+        from runtime.device import choose_compute
+
+        return command(compute=choose_compute(device, precision), **arguments)
+
+    chosen = click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", help="Arithmetic; auto takes bf16 where the hardware is fast at it.")(chosen)
+    return click.option("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")(chosen)
+
+
+def resume_option(command: Command) -> Command:
+    """`--resume [RUN]`; the command gets `resuming` and `resume_name`."""
+
+    @functools.wraps(command)
+    def read(resume: str | None, **arguments: Any) -> Any:
+        return command(resuming=resume is not None, resume_name=resume or None, **arguments)
+
+    text = "Continue the newest unfinished run of this command, or the one named, with its own options."
+    return click.option("--resume", is_flag=False, flag_value="", default=None, metavar="[RUN]", help=text)(read)
+
+
+class Commands(click.Group):
+    """A group whose commands answer a mistake with one line on standard error and exit code 2, and a signal with 130."""
+
+    def invoke(self, context: click.Context) -> Any:
+        from runtime.run import Interrupted
+
+        try:
+            return super().invoke(context)
+        except (ValueError, FileNotFoundError, FloatingPointError, ConnectionError) as error:
+            fail(_one_line(error))
+        except OSError as error:
+            fail(_disk_line(error))
+        except Interrupted as error:
+            click.echo(f"cxr: {error}", err=True)
+            sys.exit(130)
+        except RuntimeError as error:
+            if not _is_out_of_memory_or_disk(error):
+                raise
+            fail(_one_line(error))
+
+
+def fail(message: str) -> None:
+    click.echo(f"cxr: {message}", err=True)
+    sys.exit(2)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError) and error.errno is not None:
+        return f"{error.filename} does not exist"
+    return " ".join(str(error).split())
+
+
+def _disk_line(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"the disk is full{where}; free some space and run the command again, with --resume where it has one"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"no permission to write or read here{where}; choose another folder with -C DIR"
+    return f"{error.strerror or error}{where}"
+
+
+def _is_out_of_memory_or_disk(error: RuntimeError) -> bool:
+    text = str(error).lower()
+    return "out of memory" in text or "can't allocate memory" in text or "file write failed" in text or "no space left" in text

@@ -1,0 +1,1 @@
+"""How far synthetic images are from real ones."""

@@ -1,0 +1,116 @@
+"""One folder per study: where every command finds what the one before it left.
+
+    data/manifest.csv  data/images/LABEL/ID.png  data/import.json  data/arrays/
+    runs/0001-gan-train/  runs/0002-synthesize/  …
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipelines.data.manifest import Row, read_manifest
+from runtime.files import write_json
+from runtime.run import Run, create_run, list_runs
+
+Config = TypeVar("Config")
+
+MADE_BY = {
+    "gan-train": "cxr gan-train",
+    "synthesize": "cxr synthesize --n 2000",
+    "classify-train": "cxr classify-train",
+    "score": "cxr score",
+    "compare": "cxr compare",
+}
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A study's folder and the names of what is in it."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.data / "manifest.csv"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    def rows(self) -> list[Row]:
+        """The study's images. Raises FileNotFoundError that says how to get some."""
+        if not self.manifest_path.exists():
+            raise FileNotFoundError(f"{self.root.resolve()} holds no data yet; import some with: cxr data import PATH... (or draw some: cxr data phantom)")
+        return read_manifest(self.manifest_path)
+
+    def create_run(self, command: str, config: dict) -> Run:
+        return create_run(self.runs, command, config)
+
+    def find_run(self, command: str, name: str | None = None, *, holding: str = "result.json") -> Run:
+        """The run of `command` that is named by its number, folder name or path; without a name the newest that holds a file.
+
+        Raises FileNotFoundError that says which command makes one, ValueError when the name is of another command.
+        """
+        if name is None:
+            usable = [run for run in list_runs(self.runs) if run.command == command and (run.folder / holding).exists()]
+            if not usable:
+                raise FileNotFoundError(f"{self.root.resolve()} has no finished {command} yet; make one with: {MADE_BY[command]}")
+            return usable[-1]
+        run = self._named(name)
+        if run.command != command:
+            raise ValueError(f"{run.folder} is a {run.command}, expected a {command}")
+        if not (run.folder / holding).exists():
+            raise FileNotFoundError(f"{run.folder} is not finished (no {holding}); continue it with: cxr {command} --resume {run.name}")
+        return run
+
+    def unfinished_run(self, command: str, name: str | None) -> Run:
+        """The run that `--resume` means: the one named, or the newest unfinished one of this command."""
+        if name is not None:
+            run = self._named(name)
+            if run.command != command:
+                raise ValueError(f"{run.folder} is a {run.command}, expected a {command}")
+            return run
+        unfinished = [run for run in list_runs(self.runs) if run.command == command and not run.finished]
+        if not unfinished:
+            raise FileNotFoundError(f"{self.root.resolve()} has no unfinished {command} to resume; start one with: {MADE_BY[command]}")
+        return unfinished[-1]
+
+    def _named(self, name: str) -> Run:
+        runs = list_runs(self.runs)
+        for run in runs:
+            if name == run.name or Path(name).resolve() == run.folder.resolve():
+                return run
+        number = re.fullmatch(r"0*(\d+)", name)
+        for run in runs:
+            if number and int(run.name.split("-")[0]) == int(number.group(1)):
+                return run
+        raise FileNotFoundError(f"no run {name!r} in {self.runs}; there are: {', '.join(run.name for run in runs) or 'none'}")
+
+
+def resume(run: Run, kind: type[Config], given: dict[str, Any], *, may_grow: Collection[str] = ()) -> Config:
+    """The configuration to continue a run with: its own, and of the options given now only a longer duration.
+
+    Raises ValueError that lists every option that differs. Clears what a killed process left half-written.
+    """
+    record = run.config
+    saved = kind(**{field.name: record[field.name] for field in fields(kind)})
+    wanted = replace(saved, **given)
+    changed = {name: (value, asdict(wanted)[name]) for name, value in asdict(saved).items() if asdict(wanted)[name] != value}
+    refused = [f"--{name.replace('_', '-')} {old} → {new}" for name, (old, new) in changed.items() if name not in may_grow or new < old]
+    if refused:
+        allowed = f"; only a larger --{' or --'.join(may_grow)} may be given" if may_grow else ""
+        raise ValueError(f"{run.name} cannot go on with other options ({', '.join(refused)}){allowed}")
+    for leftover in run.folder.rglob(".*.partial"):
+        leftover.unlink()
+    if changed:
+        (run.folder / "result.json").unlink(missing_ok=True)
+        write_json(run.folder / "config.json", record | asdict(wanted))
+    return wanted

@@ -1,0 +1,40 @@
+"""Randomness as a function of names, not of history.
+
+Every random decision is drawn from a generator keyed by (seed, what it is for, where we are), so
+step 1,000 draws the same numbers whether or not the process was restarted before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+
+
+def key(seed: int, *names: int | str) -> int:
+    """A 63-bit key for (seed, names…): SHA-256 of their text, so that near keys share nothing."""
+    text = "/".join(str(part) for part in (seed, *names))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def torch_generator(seed: int, *names: int | str, device: torch.device | str = "cpu") -> torch.Generator:
+    return torch.Generator(device).manual_seed(key(seed, *names))
+
+
+def numpy_generator(seed: int, *names: int | str) -> np.random.Generator:
+    return np.random.default_rng(key(seed, *names))
+
+
+def batch_indices(n: int, batch: int, step: int, seed: int, rank: int = 0) -> torch.Tensor:
+    """The images of batch number `step` (from 0) in an endless shuffled pass over n images.
+
+    Position p of the stream is item p mod n of the permutation of epoch p // n, so the order is
+    arithmetic on (seed, rank, step) and every image is seen once before any is seen twice.
+    """
+    first, last = step * batch, (step + 1) * batch - 1
+    order = torch.cat(
+        [torch.randperm(n, generator=torch_generator(seed, "order", rank, epoch)) for epoch in range(first // n, last // n + 1)]
+    )  # (epochs touched · n,)
+    offset = first % n
+    return order[offset : offset + batch]
