@@ -29,7 +29,7 @@ def load(path: Path, kind: str) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path} cannot be read as a {kind}: it is truncated, damaged or not a file of cxr") from error
     if not isinstance(state, dict) or state.get("cxr") != kind:
         found = state.get("cxr", "no cxr file") if isinstance(state, dict) else "no cxr file"

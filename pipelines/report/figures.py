@@ -1,0 +1,245 @@
+"""The figures of a study, each one PNG, drawn without pyplot and its global state.
+
+All are 4.4 inches wide or less, but for matrices of many classes, so that their letters stay readable in a journal's column and on a phone.
+An arm of the comparison has its own colour, told apart by colour-blind readers and in grey print.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from PIL import Image, ImageDraw, ImageFont
+
+from runtime.files import atomic
+
+DPI = 200
+WIDTH = 4.4  # inches
+INK, MUTED, GRID = "#22272e", "#5c6670", "#e3e6ea"
+REAL, REAL_GAN, OTHER_ARM = "#34495e", "#e07b00", "#117a65"
+DISCRIMINATOR, GENERATOR, GAP = "#00735c", "#a23b90", "#3d5a9e"
+TRAINING, VALIDATION = "#7d8791", "#1f6fb2"
+ARM_COLOURS = {"real": REAL, "real+gan": REAL_GAN}
+MEASURES = ("accuracy", "sensitivity", "specificity")
+TILE = 128  # pixels, at least, of one image on a sheet
+MANY = 40  # points of a curve from which on the raw line is drawn faint behind a smoothed one
+
+
+def loss_curves(journal: list[dict[str, Any]], path: Path) -> bool:
+    """Both losses of GAN training, and below them how far apart the discriminator holds real and fake.
+
+    journal: events with `step`, `d_loss`, `g_loss` and `gap`, others are passed over. Returns whether there was
+    anything to draw; no file is written otherwise.
+    """
+    events = [event for event in journal if "d_loss" in event]
+    if not events:
+        return False
+    steps = np.array([event["step"] for event in events])
+    figure = _figure(WIDTH, 4.2)
+    losses, gap = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    for name, label, colour in (("d_loss", "discriminator", DISCRIMINATOR), ("g_loss", "generator", GENERATOR)):
+        _curve(losses, steps, np.array([event[name] for event in events]), label, colour)
+    _level(losses, math.log(2), "ln 2: undecided")
+    _curve(gap, steps, np.array([event["gap"] for event in events]), "_gap", GAP)
+    _level(gap, 0, "0: undecided")
+    _style(losses, "Loss")
+    _style(gap, "Gap, real − fake (logits)", xlabel="training step")
+    _legend(losses)
+    _legend(gap)
+    gap.set_xlim(0, 1.02 * steps[-1])
+    gap.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 2.5, 5, 10)))
+    gap.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", "\u2009")))
+    _write(figure, path)
+    return True
+
+
+def training_curves(journal: list[dict[str, Any]], path: Path) -> None:
+    """Accuracy and loss of a classifier over epochs, training against validation, the kept weights marked.
+
+    journal: one event per look at the validation images, with `step`, `epoch`, `loss`, `accuracy`,
+    `validation_loss` and `validation_accuracy`, and one with the `best_step`. Raises ValueError without any look.
+    """
+    events = [event for event in journal if "validation_loss" in event]
+    if not events:
+        raise ValueError("the journal holds no evaluation; expected at least one event with validation_loss")
+    best_step = next((event["best_step"] for event in journal if "best_step" in event), None)
+    best = next((event for event in events if event["step"] == best_step), None)
+    epochs = [event["epoch"] for event in events]
+    figure = _figure(WIDTH, 4.2)
+    panels = figure.subplots(2, 1, sharex=True)
+    for axes, name, scale, label in zip(panels, ("accuracy", "loss"), (100, 1), ("accuracy (%)", "cross-entropy")):
+        marker = "o" if len(events) < 5 else None
+        axes.plot(epochs, [scale * event[name] for event in events], color=TRAINING, linewidth=1.4, marker=marker, label="training")
+        kept = [scale * event[f"validation_{name}"] for event in events]
+        axes.plot(epochs, kept, color=VALIDATION, linewidth=1.8, marker=marker, label="validation")
+        if best:
+            axes.axvline(best["epoch"], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+            axes.plot(best["epoch"], scale * best[f"validation_{name}"], "o", markersize=8, markerfacecolor="white", markeredgecolor=VALIDATION, markeredgewidth=1.8, zorder=4)
+        _style(axes, name.capitalize(), ylabel=label)
+    panels[0].set_ylim(100 * min(min(event["accuracy"], event["validation_accuracy"]) for event in events) - 3, 101)
+    panels[1].set_ylim(0, 1.08 * max(max(event["loss"], event["validation_loss"]) for event in events))
+    panels[1].set_xlim(0, 1.02 * epochs[-1])
+    panels[1].set_xlabel("epoch (passes over the training set)", fontsize=9.5, color=INK)
+    handles, _ = panels[0].get_legend_handles_labels()
+    if best:
+        handles.append(Line2D([], [], marker="o", linestyle="", markersize=7, markerfacecolor="white", markeredgecolor=VALIDATION, markeredgewidth=1.8, label=f"kept: step {best_step}"))
+    _legend(panels[0], handles)
+    _write(figure, path)
+
+
+def confusion_matrix(confusion: list[list[int]], classes: list[str], path: Path, title: str) -> None:
+    """Counts and shares of each true class (rows) that was called each class (columns)."""
+    counts = np.array(confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 1.05 * len(classes)
+    figure = _figure(max(side + 1.2, 3.6), side + 1.2)
+    axes = figure.subplots()
+    axes.imshow(shares, cmap=LinearSegmentedColormap.from_list("share", ["#f4f6f8", REAL]), vmin=0, vmax=1)
+    for row, column in np.ndindex(counts.shape):
+        colour = "white" if shares[row, column] > 0.5 else INK
+        axes.text(column, row - 0.08, f"{counts[row, column]}", ha="center", va="center", fontsize=15, fontweight="bold", color=colour)
+        axes.text(column, row + 0.22, f"{100 * shares[row, column]:.1f} %", ha="center", va="center", fontsize=9, color=colour)
+    names = [textwrap.fill(_plain(name), 14) for name in classes]
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names, rotation=90, va="center")
+    axes.set_xticks(np.arange(len(names) - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(len(names) - 1) + 0.5, minor=True)
+    _style(axes, "", xlabel="predicted class", ylabel="true class")
+    figure.suptitle(textwrap.fill(_plain(title), 46), fontsize=10, fontweight="bold", color=INK)
+    axes.grid(False)
+    axes.grid(which="minor", color="white", linewidth=3)
+    axes.tick_params(which="both", length=0, labelsize=9.5)
+    axes.spines[:].set_visible(False)
+    _write(figure, path)
+
+
+def comparison(summary: dict[str, Any], path: Path) -> None:
+    """Accuracy, sensitivity and specificity of each arm: every seed, the mean and its 95 % interval.
+
+    summary: what a comparison's summary.json says. A seed keeps its height within a row, so that arms pair up.
+    """
+    arms, test = summary["arms"], summary["test"]
+    figure = _figure(WIDTH, 1.5 + 0.5 * len(MEASURES) * len(arms))
+    panels = figure.subplots(len(MEASURES), 1, sharex=True)
+    titles = ("Accuracy", f"Sensitivity (of {_plain(summary['positive'])})", "Specificity")
+    for axes, measure, title in zip(panels, MEASURES, titles):
+        for row, (arm, values) in enumerate(arms.items()):
+            _arm(axes, row, values[measure], ARM_COLOURS.get(arm, OTHER_ARM))
+        axes.set_yticks(range(len(arms)), [_plain(arm) for arm in arms])
+        axes.set_ylim(len(arms) - 0.7, -0.65)
+        _style(axes, title)
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="y", length=0, labelsize=9.5, labelcolor=INK)
+        axes.spines["left"].set_visible(False)
+    left, right = panels[0].get_xlim()
+    panels[0].set_xlim(left, min(right, 100.6))
+    panels[-1].set_xlabel(f"%   (test split: {test['images']} images of {test['patients']} patients)", fontsize=9.5, color=INK)
+    handles = [
+        Line2D([], [], marker="o", linestyle="", markersize=5, markerfacecolor="none", markeredgecolor=MUTED, label="one seed"),
+        Line2D([], [], marker="D", color=MUTED, linewidth=2.4, markersize=6, label="mean, 95 % interval"),
+    ]
+    _legend(panels[0], handles)
+    _write(figure, path)
+
+
+def image_sheet(groups: list[tuple[str, np.ndarray]], path: Path, columns: int = 8) -> None:
+    """Images side by side, each group under its heading, whole pixels repeated so that none is blurred.
+
+    groups: (heading, uint8 (N, S, S)) pairs of one size S.
+    """
+    size = groups[0][1].shape[1]
+    scale = math.ceil(TILE / size)
+    tile, gap = scale * size, TILE // 16
+    font = ImageFont.truetype(findfont("DejaVu Sans:bold"), TILE // 5)
+    heading = TILE // 3
+    heights = [heading + math.ceil(len(images) / columns) * (tile + gap) + gap for _, images in groups]
+    sheet = Image.new("L", (columns * (tile + gap) - gap, sum(heights)), "white")
+    draw = ImageDraw.Draw(sheet)
+    top = 0
+    for (text, images), height in zip(groups, heights):
+        draw.text((0, top + heading / 2 - gap / 2), _fitting(text, font, sheet.width), fill=30, font=font, anchor="lm")
+        for number, image in enumerate(images):
+            row, column = divmod(number, columns)
+            enlarged = Image.fromarray(image).resize((tile, tile), Image.Resampling.NEAREST)
+            sheet.paste(enlarged, (column * (tile + gap), top + heading + row * (tile + gap)))
+        top += height
+    with atomic(path) as file:
+        sheet.crop((0, 0, sheet.width, sheet.height - 2 * gap)).save(file, "PNG")
+
+
+def _arm(axes: Axes, row: int, values: dict[str, Any], colour: str) -> None:
+    """One arm's row: mean and interval on its line, one dot per seed above it."""
+    low, high = (100 * min(max(bound, 0), 1) for bound in values["interval"])
+    seeds = [100 * value for value in values["per_seed"]]
+    heights = row - np.linspace(0.2, 0.42, len(seeds))
+    axes.plot(seeds, heights, "o", markersize=5, markerfacecolor="white", markeredgecolor=colour, markeredgewidth=1.3, zorder=3)
+    axes.plot([low, high], [row, row], color=colour, linewidth=2.6, solid_capstyle="round", zorder=2)
+    axes.plot(100 * values["mean"], row, "D", markersize=7, markerfacecolor=colour, markeredgecolor="white", markeredgewidth=1, zorder=4)
+
+
+def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, label: str, colour: str) -> None:
+    """A curve; of many points also its centred running mean over a twentieth of them."""
+    if len(steps) < MANY:
+        axes.plot(steps, values, color=colour, linewidth=1.6, marker="o" if len(steps) < 5 else None, label=label)
+        return
+    window = np.ones(2 * (len(steps) // 40) + 1)
+    smooth = np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
+    axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.3)
+    axes.plot(steps, smooth, color=colour, linewidth=1.8, label=label)
+
+
+def _level(axes: Axes, value: float, meaning: str) -> None:
+    axes.axhline(value, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1, label=meaning)
+
+
+def _style(axes: Axes, title: str, *, xlabel: str = "", ylabel: str = "") -> None:
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK)
+    axes.set_xlabel(xlabel, fontsize=9.5, color=INK)
+    axes.set_ylabel(ylabel, fontsize=9.5, color=INK)
+    axes.tick_params(labelsize=8.5, color=GRID, labelcolor=MUTED)
+    axes.grid(color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GRID)
+
+
+def _legend(axes: Axes, handles: list[Line2D] | None = None) -> None:
+    """A legend on the line of the title, at its right end."""
+    axes.legend(
+        handles=handles or axes.get_legend_handles_labels()[0], loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, frameon=False,
+        fontsize=8.3, labelcolor=INK, handlelength=1.3, handletextpad=0.4, columnspacing=0.9, borderpad=0.1, borderaxespad=0.2,
+    )  # fmt: skip
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """`text`, cut with an ellipsis where it is wider than `width` pixels."""
+    kept = text
+    while kept and font.getlength(kept if kept == text else kept + "…") > width:
+        kept = kept[:-1]
+    return kept if kept == text else kept + "…"
+
+
+def _plain(text: str) -> str:
+    """A name from the data, safe from matplotlib's reading of $…$ as a formula."""
+    return text.replace("$", r"\$")
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, hspace=0.03)
+    return figure
+
+
+def _write(figure: Figure, path: Path) -> None:
+    with atomic(path) as file:
+        figure.savefig(file, format="png", dpi=DPI)
