@@ -17,7 +17,7 @@ class GanConfig:
     width: int = field(default=32, metadata={"help": "Channels at half the resolution; deeper layers have up to 8 times as many."})
     latent_size: int = field(default=64, metadata={"help": "Length of the latent vector."})
     learning_rate: float = field(default=5e-4, metadata={"help": "Adam's learning rate, for both networks."})
-    penalty: float = field(default=0.5, metadata={"help": "Weight of the gradient penalties on reals and on fakes."})
+    penalty: float = field(default=0.1, metadata={"help": "Weight of the gradient penalties on reals and on fakes."})
     ema_decay: float = field(default=0.998, metadata={"help": "Decay per step of the averaged generator that makes the samples."})
     sample_every: int = field(default=250, metadata={"help": "Steps between checkpoints and sample grids."})
     seed: int = field(default=0, metadata={"help": "Seed of every random decision."})

@@ -96,6 +96,7 @@ def train(
             part.load_state_dict(state[name])
         totals.copy_(state["totals"])
         step, seconds_before = state["step"], state["seconds"]
+        run.reopen(asdict(config))
         run.rewind_journal(state["journal_size"])
     else:
         run.rewind_journal(0)

@@ -33,7 +33,7 @@ def main(folder: Path | None) -> None:
       cxr classify-train                   a classifier on real images
       cxr classify-train --with-synthetic  the same with synthetic images added
       cxr score                            how close the synthetic images are to real ones
-      cxr compare                          with against without, several seeds, one verdict
+      cxr compare                          with against without, several seeds, one verdict, a page
     Or all of it on drawn phantom images, in a few minutes:
       cxr demo
 
@@ -212,6 +212,20 @@ def compare(workspace: Workspace, compute: Compute, options: dict[str, Any], **c
     _show_arms(summary)
     click.echo(summary["sentence"])
     _done("the comparison", run.folder / "report.html", "open the report page in a browser")
+
+
+@main.command()
+@click.argument("run_name", required=False, metavar="[RUN]")
+@workspace_option()
+def report(workspace: Workspace, run_name: str | None) -> None:
+    """Write the report page of the newest comparison, or of the one named, anew.
+
+    For when something it shows has come after it, such as a score.
+    """
+    from pipelines.report.page import write_report
+
+    page = write_report(workspace, workspace.find_run("compare", run_name))
+    _done("the report page", page, "open it in a browser")
 
 
 @main.command()

@@ -79,6 +79,8 @@ def synthesize(
     unknown = [label for label in labels if label not in trained.classes]
     if unknown:
         raise ValueError(f"--label {unknown[0]}: {source.name} knows {', '.join(trained.classes)}")
+    if not trained.trained_on:
+        raise ValueError(f"{source.folder / 'generator.pt'} does not say which images it was trained on; train one on this study: cxr gan-train")
     check_leak(trained.trained_on, workspace.rows(), source.name)
     chosen = [trained.classes.index(label) for label in labels or trained.classes]
     config = {

@@ -98,9 +98,9 @@ class Commands(click.Group):
             click.echo(f"cxr: {error}", err=True)
             sys.exit(130)
         except RuntimeError as error:
-            if not _is_out_of_memory_or_disk(error):
+            if "out of memory" not in str(error).lower() and "can't allocate memory" not in str(error).lower():
                 raise
-            fail(_one_line(error))
+            fail(f"out of memory; try a smaller --batch-size ({_one_line(error)[:200]})")
 
 
 def fail(message: str) -> None:
@@ -121,8 +121,3 @@ def _disk_line(error: OSError) -> str:
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"no permission to write or read here{where}; choose another folder with -C DIR"
     return f"{error.strerror or error}{where}"
-
-
-def _is_out_of_memory_or_disk(error: RuntimeError) -> bool:
-    text = str(error).lower()
-    return "out of memory" in text or "can't allocate memory" in text or "file write failed" in text or "no space left" in text

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines.data.manifest import Row, read_manifest
-from runtime.files import write_json
 from runtime.run import Run, create_run, list_runs
 
 Config = TypeVar("Config")
@@ -100,8 +99,7 @@ def resume(run: Run, kind: type[Config], given: dict[str, Any], *, may_grow: Col
 
     Raises ValueError that lists every option that differs. Clears what a killed process left half-written.
     """
-    record = run.config
-    saved = kind(**{field.name: record[field.name] for field in fields(kind)})
+    saved = kind(**{field.name: run.config[field.name] for field in fields(kind)})
     wanted = replace(saved, **given)
     changed = {name: (value, asdict(wanted)[name]) for name, value in asdict(saved).items() if asdict(wanted)[name] != value}
     refused = [f"--{name.replace('_', '-')} {old} → {new}" for name, (old, new) in changed.items() if name not in may_grow or new < old]
@@ -110,7 +108,4 @@ def resume(run: Run, kind: type[Config], given: dict[str, Any], *, may_grow: Col
         raise ValueError(f"{run.name} cannot go on with other options ({', '.join(refused)}){allowed}")
     for leftover in run.folder.rglob(".*.partial"):
         leftover.unlink()
-    if changed:
-        (run.folder / "result.json").unlink(missing_ok=True)
-        write_json(run.folder / "config.json", record | asdict(wanted))
     return wanted

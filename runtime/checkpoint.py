@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ VERSION = 1
 
 def save(path: Path, kind: str, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings and containers of them) as a file of this kind."""
+    serialized = io.BytesIO()  # not straight to the file: torch would turn a full disk into an error that does not say so
+    torch.save({"cxr": kind, "version": VERSION, **state}, serialized)
     with atomic(path) as file:
-        torch.save({"cxr": kind, "version": VERSION, **state}, file)
+        file.write(serialized.getbuffer())
 
 
 def load(path: Path, kind: str) -> dict[str, Any]:

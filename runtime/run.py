@@ -52,6 +52,12 @@ class Run:
     def finish(self, result: dict[str, Any]) -> None:
         write_json(self.folder / "result.json", result)
 
+    def reopen(self, config: dict[str, Any]) -> None:
+        """Go on with a run, perhaps a finished one, under a longer configuration."""
+        if self.config != self.config | config:
+            write_json(self.folder / "config.json", self.config | config)
+        (self.folder / "result.json").unlink(missing_ok=True)
+
     # The journal.
 
     @property

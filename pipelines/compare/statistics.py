@@ -29,11 +29,12 @@ class Estimate:
     detectable: float  # smallest true difference from zero found in 80 % of such studies
 
 
-def estimate(values: np.ndarray, counted: np.ndarray, patients: Sequence[str]) -> Estimate:
+def estimate(values: np.ndarray, counted: np.ndarray, patients: Sequence[str], lowest: float) -> Estimate:
     """The mean over seeds and images of `values`, and how sure it is.
 
     values (seeds, N): of each test image in each seed, such as correct (0 or 1) or a paired difference of it.
     counted (N,): which images count, such as those of one class. patients (N,): whose image it is.
+    lowest: the least possible value, 0 for a share and −1 for a difference of shares; 1 is the greatest.
     """
     seeds = len(values)
     per_seed = values[:, counted].mean(axis=1)
@@ -47,7 +48,7 @@ def estimate(values: np.ndarray, counted: np.ndarray, patients: Sequence[str]) -
     reach = float(t.ppf((1 + CONFIDENCE) / 2, freedom) * error)
     mean = float(per_seed.mean())
     detectable = reach + float(t.ppf(POWER, freedom) * error)
-    return Estimate(mean, (mean - reach, mean + reach), tuple(per_seed.tolist()), detectable)
+    return Estimate(mean, (max(mean - reach, lowest), min(mean + reach, 1.0)), tuple(per_seed.tolist()), detectable)
 
 
 def verdict(difference: Estimate) -> str:

@@ -16,9 +16,8 @@ import numpy as np
 from classifier.config import ClassifierConfig
 from pipelines.classify import check_every_class, positive_class, pretrained_trunk, study_classes, train_and_test
 from pipelines.compare.statistics import Estimate, estimate, verdict
-from pipelines.data.manifest import fingerprint, table
+from pipelines.data.manifest import study_fingerprint, table
 from pipelines.merge import Split, read_synthetic, real_splits, with_synthetic
-from pipelines.report.figures import comparison
 from pipelines.report.page import write_report
 from pipelines.workspace import Workspace, resume
 from runtime.device import Compute
@@ -68,7 +67,7 @@ def compare(
     check_every_class(splits, classes)
     arms = {"real": splits, "real+gan": with_synthetic(workspace, splits, added, classes)}
     trunk = pretrained_trunk(config.arch, weights)
-    data = fingerprint(f"{row.split} {row.label} {row.sha256}" for row in workspace.rows())
+    data = study_fingerprint(workspace.rows())
     record = asdict(config) | {"seeds": seeds, "synthetic": added.folder.name, "positive": positive, "data": data, "compute": str(compute)}
     if run is None:
         run = workspace.create_run("compare", record)
@@ -83,7 +82,6 @@ def compare(
             write_text(run.folder / "results.csv", table(COLUMNS, rows))
     summary = _summary(workspace, run, config, rows, arms, classes, positive, added.folder.name, data, compute)
     write_json(run.folder / "summary.json", summary)
-    comparison(summary, run.folder / "comparison.png")
     write_report(workspace, run)
     run.finish({"verdict": summary["verdict"], "difference": summary["difference"]["accuracy"]["mean"]})
     return run, summary
@@ -120,15 +118,15 @@ def _summary(
     counted = {"accuracy": np.ones(len(test.labels), bool), "sensitivity": is_positive, "specificity": ~is_positive}
     kind = {"accuracy": 0, "sensitivity": 1, "specificity": 1}  # which notion of correct, see _correct
 
-    def measured(measure: str, values: np.ndarray) -> Estimate:
-        return estimate(values[:, kind[measure]], counted[measure], test.patients)
+    def measured(measure: str, values: np.ndarray, lowest: float) -> Estimate:
+        return estimate(values[:, kind[measure]], counted[measure], test.patients, lowest)
 
-    difference = {measure: measured(measure, correct["real+gan"] - correct["real"]) for measure in MEASURES}
+    difference = {measure: measured(measure, correct["real+gan"] - correct["real"], -1.0) for measure in MEASURES}
     of_arms = {}
     for arm in ARMS:
         mine = [row for row in rows if row["arm"] == arm]
         of_arms[arm] = {name: mine[0][name] for name in ("train_images", "synthetic_images")}
-        of_arms[arm] |= {measure: asdict(measured(measure, correct[arm])) for measure in MEASURES}
+        of_arms[arm] |= {measure: asdict(measured(measure, correct[arm], 0.0)) for measure in MEASURES}
         of_arms[arm]["roc_auc"] = {"mean": float(np.mean([row["roc_auc"] for row in mine])), "per_seed": [row["roc_auc"] for row in mine]}
     answer = verdict(difference["accuracy"])
     size = {"images": len(test.labels), "patients": len(set(test.patients))}
@@ -170,11 +168,12 @@ def _sentence(answer: str, arms: dict[str, Any], difference: Estimate, test: dic
     }[answer]
     before, after = (100 * arms[arm]["accuracy"]["mean"] for arm in ARMS)
     low, high = (100 * value for value in difference.interval)
-    return (
+    sentence = (
         f"{lead}: test accuracy {before:.1f} % without and {after:.1f} % with them, a difference of {100 * difference.mean:+.1f} points "
         f"(95 % interval {low:+.1f} to {high:+.1f}; {test['images']} test images of {test['patients']} patients, {seeds} seeds; "
         f"the smallest difference such a study finds is {100 * difference.detectable:.1f} points)."
     )
+    return sentence.replace(" -", " −")
 
 
 def _versions() -> dict[str, str]:

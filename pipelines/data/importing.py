@@ -69,7 +69,7 @@ def import_listings(
             target = workspace.data / row.file_name
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(decoded[index].file, target)
-        summary = _summary(listings, records, left_out, rows, len(existing), seed)
+        summary = _summary(listings, records, left_out, rows, len(existing), ratios, seed)
         write_json(workspace.data / "import.json", summary)
         write_manifest(workspace.manifest_path, rows)
     except BaseException:
@@ -167,7 +167,7 @@ def _rows(
     return rows
 
 
-def _summary(listings: Sequence[Listing], records: Sequence[Record], left_out: dict[int, str], rows: Sequence[Row], before: int, seed: int) -> dict:
+def _summary(listings: Sequence[Listing], records: Sequence[Record], left_out: dict[int, str], rows: Sequence[Row], before: int, ratios: tuple[float, float, float], seed: int) -> dict:
     return {
         "sources": [
             {"source": listing.source, "kind": listing.kind, "images": len(listing.records), "passed_over": listing.passed_over}
@@ -177,6 +177,7 @@ def _summary(listings: Sequence[Listing], records: Sequence[Record], left_out: d
         "left_out": [{"image": records[index].origin, "reason": reason} for index, reason in sorted(left_out.items())],
         "left_out_counts": _counts(left_out),
         "images_in_study": len(rows),
+        "split": "/".join(f"{100 * ratio:.0f}" for ratio in ratios),
         "split_seed": seed,
     }
 

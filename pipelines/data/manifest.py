@@ -85,3 +85,8 @@ def check_inside(path: Path, number: int, file_name: str) -> None:
 def fingerprint(hashes: Iterable[str]) -> str:
     """One SHA-256 for a set of image hashes, whatever their order."""
     return hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest()
+
+
+def study_fingerprint(rows: Iterable[Row]) -> str:
+    """One SHA-256 for a study's images, labels, patients and splits."""
+    return fingerprint(f"{row.split} {row.label} {row.patient} {row.sha256}" for row in rows)

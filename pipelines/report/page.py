@@ -18,7 +18,7 @@ from PIL import Image
 
 from classifier.config import ClassifierConfig
 from gan.config import GanConfig
-from pipelines.data.manifest import SPLITS, Row
+from pipelines.data.manifest import SPLITS, Row, study_fingerprint
 from pipelines.data.reading import read_gray, to_square
 from pipelines.data.store import load_images
 from pipelines.report.figures import comparison, image_sheet
@@ -45,7 +45,7 @@ def write_report(workspace: Workspace, run: Run) -> Path:
         run=run.name,
         summary=summary,
         phantom=sum(row.source == "phantom" for row in rows),
-        changed=sum(row.split == "test" for row in rows) != summary["test"]["images"],
+        changed=study_fingerprint(rows) != summary["data_fingerprint"],
         comparison=_picture(run.folder / "comparison.png"),
         results=_results(run.folder / "results.csv"),
         score=_score(workspace),
@@ -58,9 +58,6 @@ def write_report(workspace: Workspace, run: Run) -> Path:
     path = run.folder / "report.html"
     write_text(path, page)
     return path
-
-
-# What the page is made of.
 
 
 def _results(path: Path) -> list[dict[str, Any]]:
@@ -195,9 +192,6 @@ def _folded(words: Sequence[str]) -> str:
             lines.append("   ")
         lines[-1] += f" {word}"
     return " \\\n".join(lines)
-
-
-# From values to HTML.
 
 
 def _picture(path: Path) -> dict[str, Any] | None:

@@ -1,0 +1,276 @@
+"""The commands that people come for: in a row, killed and resumed, and given what they cannot use."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.datasets import ImageFolder
+
+from pipelines.data.manifest import read_manifest
+from pipelines.workspace import Workspace
+from runtime import checkpoint
+from tests.conftest import ROOT, TINY_CLASSIFIER, TINY_GAN, cxr, cxr_process, ok
+
+
+def test_the_whole_study(study: Path) -> None:
+    """After the generator, the synthetic set and the first classifier of the fixture: the other commands, and their files."""
+    output = ok(cxr("classify-train", "--with-synthetic", *TINY_CLASSIFIER, folder=study))
+    assert "0004-classify-train" in output and "accuracy" in output and "next: cxr score" in output
+    assert "0005-score" in ok(cxr("score", folder=study))
+    output = ok(cxr("compare", *TINY_CLASSIFIER, folder=study))
+    assert "real+gan" in output and "report.html" in output
+
+    metrics = json.loads((study / "runs" / "0004-classify-train" / "metrics.json").read_text())
+    assert metrics["synthetic_images"] == 24 and metrics["steps"] == 6
+    rows = read_manifest(study / "data" / "manifest.csv")
+    with open(study / "runs" / "0004-classify-train" / "predictions.csv", newline="") as file:
+        predictions = list(csv.DictReader(file))
+    assert {row["file_name"] for row in predictions} == {row.file_name for row in rows if row.split == "test"}
+    share = np.mean([row["label"] == row["predicted"] for row in predictions])
+    assert metrics["accuracy"] == pytest.approx(share)
+    for row in predictions:
+        assert sum(float(row[f"probability_{name}"]) for name in ("covid", "normal")) == pytest.approx(1, abs=1e-5)
+
+    comparison = study / "runs" / "0006-compare"
+    with open(comparison / "results.csv", newline="") as file:
+        results = list(csv.DictReader(file))
+    assert Counter(row["arm"] for row in results) == {"real": 3, "real+gan": 3}
+    assert {row["steps"] for row in results} == {"6"}, "the budget is equal"
+    summary = json.loads((comparison / "summary.json").read_text())
+    for arm in ("real", "real+gan"):
+        mine = [float(row["accuracy"]) for row in results if row["arm"] == arm]
+        assert summary["arms"][arm]["accuracy"]["per_seed"] == pytest.approx(mine)
+        assert summary["arms"][arm]["accuracy"]["mean"] == pytest.approx(np.mean(mine))
+    assert "not scored" not in (comparison / "report.html").read_text(encoding="utf-8")
+    for picture in study.rglob("*.png"):
+        with Image.open(picture) as image:
+            image.verify()
+    assert not list(study.rglob("*.partial"))
+    assert "report.html" in ok(cxr("report", folder=study))
+
+
+def test_synthetic_images_say_so_and_load_as_a_folder_per_label(study: Path) -> None:
+    folder = study / "runs" / "0002-synthesize"
+    loaded = ImageFolder(str(folder / "images"))
+    assert loaded.classes == ["covid", "normal"] and Counter(loaded.targets) == {0: 12, 1: 12}
+    for path, _ in loaded.samples:
+        assert Path(path).name.startswith("synthetic-")
+        with Image.open(path) as image:
+            assert (image.mode, image.size) == ("L", (32, 32))
+            assert "synthetic" in image.text["Comment"] and "0001-gan-train" in image.text["Source"]
+    with open(folder / "manifest.csv", newline="") as file:
+        assert {row["synthetic"] for row in csv.DictReader(file)} == {"yes"}
+
+
+def test_sample_i_is_the_same_whatever_n(study: Path) -> None:
+    ok(cxr("synthesize", "--n", 60, folder=study))
+    ok(cxr("synthesize", "--n", 7, "--label", "normal", folder=study))
+    few, many, of_one = (study / "runs" / name / "images" for name in ("0002-synthesize", "0004-synthesize", "0005-synthesize"))
+    for path in few.rglob("*.png"):
+        assert np.array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(many / path.relative_to(few))))
+    assert [path.parent.name for path in of_one.rglob("*.png")] == ["normal"] * 7
+
+
+def final_state(study: Path, run: str) -> dict:
+    folder = study / "runs" / run
+    state = checkpoint.load(folder / "checkpoints" / "last.pt", "gan checkpoint")
+    weights = {f"{part}.{name}": value.numpy().tobytes() for part in ("generator", "discriminator", "average") for name, value in state[part].items()}
+    moments = {
+        f"{part}.{index}.{name}": value.numpy().tobytes()
+        for part in ("generator_optimizer", "discriminator_optimizer")
+        for index, moment in state[part]["state"].items()
+        for name, value in moment.items()
+    }
+    return weights | moments | {"journal": (folder / "journal.jsonl").read_bytes(), "step": state["step"]}
+
+
+def test_killed_and_resumed_the_gan_ends_bit_for_bit_the_same(phantom_study: Path, tmp_path: Path) -> None:
+    options = ["--steps", 60, *TINY_GAN, "--device", "cpu"]
+    for name in ("whole", "killed"):
+        shutil.copytree(phantom_study, tmp_path / name)
+    with cxr_process("gan-train", *options, folder=tmp_path / "whole") as process:
+        assert process.wait(120) == 0, process.stderr.read()
+    process = cxr_process("gan-train", *options, folder=tmp_path / "killed")
+    folder = tmp_path / "killed" / "runs" / "0001-gan-train"
+    deadline = time.monotonic() + 60
+    while not (folder / "samples" / "step-000016.png").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL and not (folder / "result.json").exists()
+    with cxr_process("gan-train", "--resume", folder=tmp_path / "killed") as process:
+        assert process.wait(120) == 0, process.stderr.read()
+    assert final_state(tmp_path / "killed", "0001-gan-train") == final_state(tmp_path / "whole", "0001-gan-train")
+    assert not list((tmp_path / "killed").rglob("*.partial"))
+
+
+def test_stopped_by_ctrl_c_a_command_says_how_to_go_on(phantom_study: Path, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
+    process = cxr_process("gan-train", "--steps", 100_000, *TINY_GAN, folder=study)
+    deadline = time.monotonic() + 60
+    while not (study / "runs" / "0001-gan-train" / "samples" / "step-000004.png").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "--resume" in errors and "Traceback" not in errors
+    reached = checkpoint.load(study / "runs" / "0001-gan-train" / "checkpoints" / "last.pt", "gan checkpoint")["step"]
+    assert f"stopped at step {reached}" in errors
+    refused = cxr("gan-train", "--resume", "--width", 8, folder=study)
+    assert refused.exit_code == 2 and "--width 4 → 8" in refused.output
+    assert cxr("synthesize", "--n", 2, folder=study).exit_code == 0, "what is there can be used"
+
+
+def test_a_finished_generator_can_be_trained_for_longer(study: Path) -> None:
+    assert cxr("gan-train", "--resume", folder=study).exit_code == 2, "none is unfinished"
+    ok(cxr("gan-train", "--resume", "1", "--steps", 12, folder=study))
+    fresh = Path(shutil.copytree(study, study.parent / "fresh"))
+    ok(cxr("gan-train", "--steps", 12, *TINY_GAN, folder=fresh))
+    assert final_state(study, "0001-gan-train") == final_state(fresh, "0004-gan-train")
+
+
+def test_a_comparison_that_was_cut_short_keeps_its_finished_classifiers(study: Path) -> None:
+    ok(cxr("compare", *TINY_CLASSIFIER, folder=study))
+    folder = study / "runs" / "0004-compare"
+    whole = (folder / "results.csv").read_text()
+    for name in ("result.json", "summary.json", "report.html"):
+        (folder / name).unlink()
+    shutil.rmtree(folder / "classifiers" / "real-seed2")
+    kept = (folder / "classifiers" / "real-seed1" / "classifier.pt").stat().st_mtime_ns
+    ok(cxr("compare", "--resume", folder=study))
+
+    def numbers(text: str) -> list[dict]:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(text.splitlines())]
+
+    assert numbers((folder / "results.csv").read_text()) == numbers(whole)
+    assert (folder / "classifiers" / "real-seed1" / "classifier.pt").stat().st_mtime_ns == kept
+
+
+def one_class(study: Path) -> None:
+    path = study / "data" / "manifest.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0]] + [line for line in lines[1:] if ",covid," in line]) + "\n")
+
+
+def truncate(study: Path, name: str) -> None:
+    path = study / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def foreign(study: Path) -> None:
+    (study / "runs" / "0001-gan-train" / "generator.pt").write_bytes(b"PK\x03\x04 something else")
+
+
+def damage_an_image(study: Path) -> None:
+    shutil.rmtree(study / "data" / "arrays", ignore_errors=True)
+    truncate(study, read_manifest(study / "data" / "manifest.csv")[0].file_name.join(["data/", ""]))
+
+
+def nothing(study: Path) -> None:
+    pass
+
+
+def empty(study: Path) -> None:
+    shutil.rmtree(study)
+    study.mkdir()
+
+
+BAD_INPUT = [
+    (empty, ["gan-train"], "cxr data import"),
+    (empty, ["classify-train"], "cxr data import"),
+    (empty, ["compare"], "cxr data import"),
+    (empty, ["synthesize"], "cxr gan-train"),
+    (empty, ["score"], "cxr synthesize"),
+    (empty, ["report"], "cxr compare"),
+    (empty, ["data", "import", "absent"], "does not exist"),
+    (empty, ["data", "import", "."], "no usable image"),
+    (empty, ["data", "import", ".=Not A Label"], "expected lower-case"),
+    (empty, ["data", "phantom", "--n", "0"], "n"),
+    (nothing, ["data", "import", "data", "--split", "50/50"], "--split"),
+    (one_class, ["classify-train"], "needs two"),
+    (one_class, ["compare"], "needs two"),
+    (nothing, ["synthesize", "--n", "0"], "--n 0"),
+    (nothing, ["synthesize", "--n", "-5"], "--n -5"),
+    (nothing, ["synthesize", "--label", "flu"], "--label flu"),
+    (nothing, ["synthesize", "--generator", "77"], "no run '77'"),
+    (nothing, ["synthesize", "--generator", "2"], "expected a gan-train"),
+    (lambda study: truncate(study, "runs/0001-gan-train/generator.pt"), ["synthesize"], "truncated"),
+    (lambda study: truncate(study, "runs/0001-gan-train/checkpoints/last.pt"), ["gan-train", "--resume", "1", "--steps", "20"], "truncated"),
+    (foreign, ["synthesize"], "generator.pt"),
+    (lambda study: truncate(study, "runs/0002-synthesize/config.json"), ["classify-train", "--with-synthetic"], "not valid JSON"),
+    (lambda study: (study / "runs/0002-synthesize/images/covid/synthetic-000000.png").unlink(), ["classify-train", "--with-synthetic"], "synthetic-000000.png"),
+    (damage_an_image, ["gan-train", "--image-size", "32"], "damaged or truncated"),
+    (damage_an_image, ["classify-train"], "damaged or truncated"),
+    (nothing, ["gan-train", "--image-size", "50"], "--image-size 50"),
+    (nothing, ["gan-train", "--steps", "0"], "--steps 0"),
+    (nothing, ["gan-train", "--max-minutes", "0"], "--max-minutes"),
+    (nothing, ["gan-train", "--device", "cuda:42"], "--device cuda:42"),
+    (nothing, ["gan-train", "--resume"], "no unfinished gan-train"),
+    (nothing, ["classify-train", "--positive", "flu"], "--positive flu"),
+    (nothing, ["classify-train", "--image-size", "4"], "--image-size 4"),
+    (nothing, ["classify-train", "--steps", "0"], "--steps 0"),
+    (nothing, ["classify-train", "--weights", "absent.pth"], "--weights absent.pth"),
+    (nothing, ["classify-train", "--arch", "vgg16", "--weights", "absent.pth"], "no such file"),
+    (nothing, ["classify-train", "--with-synthetic", "9"], "no run '9'"),
+    (nothing, ["compare", "--seeds", "1"], "--seeds 1"),
+    (nothing, ["score", "--features", "vgg16", "--weights", "absent.pth"], "no such file"),
+]
+
+
+@pytest.mark.parametrize(("break_it", "command", "message"), BAD_INPUT, ids=[" ".join(command) for _, command, _ in BAD_INPUT])
+def test_bad_input_gets_one_line_and_changes_nothing(study: Path, monkeypatch: pytest.MonkeyPatch, break_it, command: list[str], message: str) -> None:
+    break_it(study)
+    monkeypatch.chdir(study)
+    before = {path: path.stat().st_mtime_ns for path in study.rglob("*") if path.is_file() and "arrays" not in path.parts}
+    result = cxr(*command, folder=study)
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("cxr: ") and message in line and "Traceback" not in line
+    assert not result.stdout
+    assert {path: path.stat().st_mtime_ns for path in study.rglob("*") if path.is_file() and "arrays" not in path.parts} == before
+
+
+def test_a_file_that_cannot_be_written_is_named(study: Path) -> None:
+    """A limit on the size of files stands in for a full disk; the earlier runs stay whole."""
+    code = (
+        "import resource, signal, sys\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from pipelines.cli import main\nimport gan.train, matplotlib\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\nmain(sys.argv[1:])"
+    )
+    before = (study / "runs" / "0001-gan-train" / "generator.pt").read_bytes()
+    for command in (["gan-train", "--steps", "4", *TINY_GAN], ["classify-train", *TINY_CLASSIFIER]):
+        done = subprocess.run([sys.executable, "-c", code, "-C", str(study), *command], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
+        assert "File too large" in done.stderr or "cannot be written" in done.stderr
+    assert (study / "runs" / "0001-gan-train" / "generator.pt").read_bytes() == before
+    assert Workspace(study).find_run("gan-train").name == "0001-gan-train"
+    assert not list(study.rglob("*.partial"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root writes everywhere, and setpriv is not here to become somebody else")
+def test_a_folder_that_cannot_be_written_is_named(phantom_study: Path, tmp_path: Path) -> None:
+    target = tmp_path / "read-only"
+    target.mkdir()
+    target.chmod(0o555)
+    drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    command = [*drop, sys.executable, "-m", "pipelines.cli", "-C", str(target), "data", "phantom", "--n", "4"]
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    if "setpriv" in done.stderr or "No module named" in done.stderr or "can't open" in done.stderr:
+        pytest.skip("another user cannot run this Python here")
+    assert done.returncode == 2, done.stderr
+    assert "no permission" in done.stderr and "Traceback" not in done.stderr
+    assert not list(target.iterdir())
