@@ -12,7 +12,7 @@ class GanConfig:
     """What determines a trained generator, next to its images."""
 
     image_size: int = field(default=64, metadata={"help": "Side of the generated images in pixels: 32, 64, 128 or 256."})
-    steps: int = field(default=3000, metadata={"help": "Training steps, each one update of both networks."})
+    steps: int = field(default=2000, metadata={"help": "Training steps, each one update of both networks."})
     batch_size: int = field(default=64, metadata={"help": "Images per step."})
     width: int = field(default=32, metadata={"help": "Channels at half the resolution; deeper layers have up to 8 times as many."})
     latent_size: int = field(default=64, metadata={"help": "Length of the latent vector."})
