@@ -1,5 +1,5 @@
 # Two commands from nothing to a result: make demo, make test. Both make the environment where it is missing.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CXR_SHARED ?= ../shared
 export CXR_SHARED
 

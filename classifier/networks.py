@@ -57,9 +57,11 @@ class Vgg16Trunk(nn.Module):
     Gray is repeated into three channels, enlarged or reduced to 112 px, and normalised as the weights expect.
     """
 
-    def __init__(self, normalisation: tuple[tuple[float, ...], tuple[float, ...]]) -> None:
+    def __init__(self, normalisation: tuple[tuple[float, ...], tuple[float, ...]] = CAFFE_NORMALISATION) -> None:
         super().__init__()
-        self.features = vgg16(weights=None).features
+        with torch.device("meta"):  # the dense layers, 124 million weights, are never made
+            features = vgg16(weights=None, init_weights=False).features
+        self.features = features.to_empty(device="cpu")  # to be loaded
         self.register_buffer("mean", torch.tensor(normalisation[0]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(normalisation[1]).view(1, 3, 1, 1))
 
@@ -70,11 +72,13 @@ class Vgg16Trunk(nn.Module):
 
 
 def build(arch: str, classes: int, trunk: nn.Module | None = None) -> Network:
-    """A network with fresh head weights from torch's global generator; vgg16 takes its loaded trunk."""
+    """A network with fresh head weights from torch's global generator; vgg16 takes its trunk, see `load_vgg16_trunk`."""
     if arch == "cnn":
         return Network(ScaledPixels(), _cnn(classes))
+    if trunk is None:
+        raise ValueError("vgg16 needs its pretrained trunk; load one with load_vgg16_trunk")
     head = nn.Sequential(nn.Linear(512, 64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, classes))
-    return Network(trunk if trunk is not None else Vgg16Trunk(CAFFE_NORMALISATION), head)
+    return Network(trunk, head)
 
 
 def _cnn(classes: int) -> nn.Module:

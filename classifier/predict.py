@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from classifier.networks import Network, build
+from classifier.networks import Network, Vgg16Trunk, build
 from runtime import checkpoint
 from runtime.device import Compute
 from runtime.progress import progress
@@ -36,7 +37,7 @@ def save_classifier(path: Path, classifier: TrainedClassifier) -> None:
 def load_classifier(path: Path, device: torch.device) -> TrainedClassifier:
     """Read a classifier file. Raises FileNotFoundError or ValueError, naming the file and what is wrong with it."""
     state = checkpoint.load(path, "classifier")
-    network = build(state["arch"], len(state["classes"]))
+    network = build(state["arch"], len(state["classes"]), Vgg16Trunk() if state["arch"] == "vgg16" else None)
     network.load_state_dict(state["weights"])
     network = network.to(device, memory_format=torch.channels_last).eval()
     return TrainedClassifier(network, state["arch"], state["image_size"], tuple(state["classes"]))
@@ -44,14 +45,18 @@ def load_classifier(path: Path, device: torch.device) -> TrainedClassifier:
 
 @torch.no_grad()
 def apply(module: nn.Module, images: Tensor, compute: Compute, what: str | None = None) -> Tensor:
-    """module(images), batch by batch on the device, as float32 on the CPU. images (N, …), result (N, …)."""
+    """module(images), batch by batch on the device, as float32 on the CPU. images (N, …), result (N, …).
+
+    what: the name on a progress bar; without it there is none.
+    """
     module.eval()
     results = []
-    with progress(len(images) if what else 0, what or "", "image") as bar:
+    with progress(len(images), what, "image") if what else nullcontext() as bar:
         for batch in images.split(BATCH):
             with compute.autocast():
                 results.append(module(batch.to(compute.device)).float().cpu())
-            bar.update(len(batch))
+            if bar is not None:
+                bar.update(len(batch))
     return torch.cat(results)
 
 
@@ -61,7 +66,3 @@ def predict(classifier: TrainedClassifier, images: Tensor, compute: Compute) -> 
     if images.shape[1:] != (1, size, size):
         raise ValueError(f"images are {tuple(images.shape[1:])}, the classifier was trained on (1, {size}, {size})")
     return apply(classifier.network, images, compute).double().softmax(dim=1).numpy()
-
-
-def predicted_labels(probabilities: np.ndarray, classes: Sequence[str]) -> list[str]:
-    return [classes[index] for index in probabilities.argmax(axis=1)]

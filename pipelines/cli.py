@@ -10,6 +10,7 @@ import click
 from classifier.config import ClassifierConfig
 from gan.config import GanConfig
 from pipelines.options import Commands, compute_options, config_options, resume_option, workspace_option
+from pipelines.tables import arms_table, counts_table, metrics_table, scores_table
 
 if TYPE_CHECKING:
     from pipelines.workspace import Workspace
@@ -71,11 +72,11 @@ def import_(workspace: Workspace, sources: tuple[str, ...], ratios: str, seed: i
     listings = [read_source(source) for source in sources]
     summary = import_listings(workspace, listings, ratios=parse_ratios(ratios), seed=seed, skip_unreadable=skip_unreadable)
     for source in summary["sources"]:
-        passed = "".join(f"; passed over: {count} {reason}" for reason, count in source["passed_over"].items() if count)
-        click.echo(f"{source['source']} ({source['kind']}): {source['images']} images{passed}")
+        passed = ", ".join(f"{count} {reason}" for reason, count in source["passed_over"].items() if count)
+        click.echo(f"{source['source']} ({source['kind']}): {source['images']} images" + (f"; passed over: {passed}" if passed else ""))
     for reason, count in summary["left_out_counts"].items():
         click.echo(f"left out: {count} {reason} (see {workspace.data / 'import.json'})")
-    _show_counts(workspace)
+    click.echo(counts_table(workspace.rows()))
     _done(f"{summary['kept']} images imported", workspace.manifest_path, "cxr gan-train")
 
 
@@ -93,7 +94,7 @@ def phantom(workspace: Workspace, n: int, seed: int) -> None:
     from pipelines.data.splitting import parse_ratios
 
     summary = import_listings(workspace, [phantom_listing(n, seed)], ratios=parse_ratios("70/10/20"), seed=seed)
-    _show_counts(workspace)
+    click.echo(counts_table(workspace.rows()))
     _done(f"{summary['kept']} phantom images drawn", workspace.manifest_path, "cxr gan-train")
 
 
@@ -152,17 +153,7 @@ def classify_train(workspace: Workspace, compute: Compute, options: dict[str, An
     from pipelines.classify import train_classifier
 
     run, metrics = train_classifier(workspace, options, compute, synthetic=synthetic or None, with_synthetic_images=synthetic is not None, **choices)
-    click.echo(f"{'':12}  precision  recall      f1  support")
-    for name, values in metrics.classes.items():
-        click.echo(f"{name:12}  {values.precision:9.3f}  {values.recall:6.3f}  {values.f1:6.3f}  {values.support:7d}")
-    click.echo(f"test split: {metrics.n} images of {metrics.patients} patients; intervals of 95 % by bootstrap over patients")
-    for name, value, bounds in (
-        ("accuracy", metrics.accuracy, metrics.accuracy_interval),
-        ("sensitivity", metrics.sensitivity, metrics.sensitivity_interval),
-        ("specificity", metrics.specificity, metrics.specificity_interval),
-    ):
-        click.echo(f"{name:12}  {100 * value:5.1f} %  [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}]" + (f"  of {metrics.positive}" if name == "sensitivity" else ""))
-    click.echo(f"{'ROC AUC':12}  {metrics.roc_auc:.3f}")
+    click.echo(metrics_table(metrics))
     click.echo(f"look at {run.folder / 'training_curves.png'} and {run.folder / 'confusion_matrix.png'}")
     _done("a classifier", run.folder / "classifier.pt", "cxr classify-train --with-synthetic" if synthetic is None else "cxr score, then cxr compare")
 
@@ -182,14 +173,7 @@ def score(workspace: Workspace, compute: Compute, **choices: Any) -> None:
     from pipelines.scoring.score import score_synthetic
 
     run, scores, summary = score_synthetic(workspace, compute, **choices)
-    extractor = summary["extractor"]
-    click.echo(f"Fréchet distance in features of {extractor['name']} ({extractor['note']}; weights {extractor['sha256'][:12]})")
-    click.echo(f"{'':10}  n train  n synthetic  n held out  distance  at equal n  floor of reals  ratio")
-    for one in scores:
-        click.echo(
-            f"{one.group:10}  {one.n_train:7d}  {one.n_synthetic:11d}  {one.n_held_out:10d}  {one.frechet:8.3f}  {one.frechet_matched:10.3f}"
-            f"  {one.frechet_floor:14.3f}  {one.ratio:5.2f}"
-        )
+    click.echo(scores_table(scores, summary["extractor"]))
     for group, reason in summary["unscored"].items():
         click.echo(f"{group}: not scored, {reason}")
     _done(f"the score of {summary['synthetic']}", run.folder / "score.json", "cxr compare")
@@ -209,7 +193,7 @@ def compare(workspace: Workspace, compute: Compute, options: dict[str, Any], **c
     from pipelines.compare.study import compare
 
     run, summary = compare(workspace, options, compute, **choices)
-    _show_arms(summary)
+    click.echo(arms_table(summary))
     click.echo(summary["sentence"])
     _done("the comparison", run.folder / "report.html", "open the report page in a browser")
 
@@ -229,47 +213,22 @@ def report(workspace: Workspace, run_name: str | None) -> None:
 
 
 @main.command()
-@click.option("--steps", default=None, type=int, help="GAN steps; fewer is faster and worse.")
 @click.option("--seed", default=0, help="Seed of everything.  [default: 0]")
 @compute_options
 @workspace_option(Path("demo-study"))
-def demo(workspace: Workspace, compute: Compute, steps: int | None, seed: int) -> None:
+def demo(workspace: Workspace, compute: Compute, seed: int) -> None:
     """The whole study on phantom images, small enough for a few minutes on two CPU cores.
 
     Nothing that is in the folder already is overwritten.
     """
     from pipelines.demo import demo
 
-    summary, scores, page = demo(workspace, compute, steps, seed, say=lambda text: click.echo(text, err=True))
-    _show_arms(summary)
+    summary, scores, page = demo(workspace, compute, seed, say=lambda text: click.echo(text, err=True))
+    click.echo(arms_table(summary))
     overall = scores[-1]
     click.echo(f"Fréchet distance of the synthetic images: {overall.frechet_matched:.2f} at n = {min(overall.n_synthetic, overall.n_held_out)}, where held-out reals have {overall.frechet_floor:.2f}")
     click.echo(summary["sentence"])
     _done("a whole study on phantom images", page, "open the report page, then bring your own images: cxr data import PATH...")
-
-
-def _show_counts(workspace: Workspace) -> None:
-    from pipelines.data.manifest import SPLITS
-
-    rows = workspace.rows()
-    click.echo(f"{'images (patients)':20}" + "".join(f"{split:>16}" for split in (*SPLITS, "all")))
-    for label in sorted({row.label for row in rows}):
-        chosen = [[row for row in rows if row.label == label and split in (row.split, "all")] for split in (*SPLITS, "all")]
-        click.echo(f"{label:20}" + "".join(f"{f'{len(part)} ({len({row.patient for row in part})})':>16}" for part in chosen))
-
-
-def _show_arms(summary: dict[str, Any]) -> None:
-    budget, test = summary["budget"], summary["test"]
-    click.echo(f"{budget['arch']}, {budget['steps']} steps each, {len(budget['seeds'])} seeds; test: {test['images']} images of {test['patients']} patients; mean [95 % interval] in %")
-    click.echo(f"{'':12}{'training images':>17}" + "".join(f"{name:>22}" for name in ("accuracy", "sensitivity", "specificity")))
-    for arm, values in summary["arms"].items():
-        click.echo(f"{arm:12}{values['train_images']:>17}" + "".join(f"{_per_cent(values[name]):>22}" for name in ("accuracy", "sensitivity", "specificity")))
-    click.echo(f"{'difference':12}{'':17}" + "".join(f"{_per_cent(summary['difference'][name], '+'):>22}" for name in ("accuracy", "sensitivity", "specificity")))
-
-
-def _per_cent(estimate: dict[str, Any], sign: str = "") -> str:
-    low, high = (100 * value for value in estimate["interval"])
-    return f"{100 * estimate['mean']:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
 
 
 def _minutes(seconds: float) -> str:

@@ -23,7 +23,7 @@ GAN = {"steps": 600, "width": 16, "batch_size": 32, "sample_every": 150}
 CLASSIFIER = {"steps": 300}
 
 
-def demo(workspace: Workspace, compute: Compute, steps: int | None, seed: int, say: Callable[[str], None]) -> tuple[dict[str, Any], list[Score], Path]:
+def demo(workspace: Workspace, compute: Compute, seed: int, say: Callable[[str], None]) -> tuple[dict[str, Any], list[Score], Path]:
     """Every command of a study in turn, with small settings; returns the comparison, the scores and the report page.
 
     say: is told what begins, with the seconds since the start.
@@ -37,8 +37,7 @@ def demo(workspace: Workspace, compute: Compute, steps: int | None, seed: int, s
         begin(f"cxr data phantom --n {PHANTOMS}")
         import_listings(workspace, [phantom_listing(PHANTOMS, seed)], ratios=parse_ratios("70/10/20"), seed=seed)
     begin("cxr gan-train, a small one")
-    gan = GAN | {"seed": seed} | ({"steps": steps} if steps else {})
-    train_generator(workspace, gan, compute, max_minutes=None, resume_name=None, resuming=False)
+    train_generator(workspace, GAN | {"seed": seed}, compute, max_minutes=None, resume_name=None, resuming=False)
     begin(f"cxr synthesize --n {SYNTHETIC}")
     synthesize(workspace, SYNTHETIC, compute, seed=seed)
     classifier = CLASSIFIER | {"seed": seed}

@@ -49,6 +49,7 @@ def train_generator(
     if resuming:
         run = workspace.unfinished_run("gan-train", resume_name)
         config = resume(run, GanConfig, options, may_grow=("steps",))
+        max_minutes = run.config["max_minutes"] if max_minutes is None else max_minutes
     else:
         config = GanConfig(**options)
     images = torch.from_numpy(load_images(workspace, rows, config.image_size)).unsqueeze(1)

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
+from pipelines import demo
 from pipelines.data.manifest import read_manifest
 from pipelines.workspace import Workspace
 from runtime import checkpoint
@@ -59,6 +60,18 @@ def test_the_whole_study(study: Path) -> None:
             image.verify()
     assert not list(study.rglob("*.partial"))
     assert "report.html" in ok(cxr("report", folder=study))
+
+
+def test_the_demo_is_a_whole_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With smaller numbers than it has, for speed."""
+    monkeypatch.setattr(demo, "PHANTOMS", 64)
+    monkeypatch.setattr(demo, "SYNTHETIC", 24)
+    monkeypatch.setattr(demo, "GAN", {"steps": 4, "image_size": 32, "width": 4, "batch_size": 8})
+    monkeypatch.setattr(demo, "CLASSIFIER", {"steps": 6, "batch_size": 8, "evaluate_every": 3})
+    for number in (6, 12):  # the second time it goes on in the same folder
+        output = ok(cxr("demo", folder=tmp_path / "demo"))
+        for word in ("accuracy", "sensitivity", "specificity", "real+gan", "Fréchet distance", f"{number:04d}-compare/report.html"):
+            assert word in output
 
 
 def test_synthetic_images_say_so_and_load_as_a_folder_per_label(study: Path) -> None:

@@ -25,13 +25,13 @@ TINY = GanConfig(image_size=32, width=4, batch_size=8, latent_size=8, steps=12, 
 
 
 def blobs(n: int = 64) -> TensorDataset:
-    """Class 0: a bright spot on the left; class 1: on the right; their brightness and size vary."""
+    """Class 0: a bright spot on the left; class 1: on the right; both up or down."""
     rng = np.random.default_rng(0)
     images = np.zeros((n, 1, 32, 32), np.float64)
     rows, columns = np.mgrid[:32, :32]
     for index, image in enumerate(images):
-        centre = 16 + rng.uniform(-1, 1), (9, 23)[index % 2] + rng.uniform(-1, 1)
-        image[0] = rng.uniform(80, 250) * np.exp(-((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / rng.uniform(10, 60))
+        centre = rng.choice([8, 24]) + rng.uniform(-1, 1), (9, 23)[index % 2] + rng.uniform(-1, 1)
+        image[0] = 230 * np.exp(-((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / 30)
     return TensorDataset(torch.from_numpy(images).to(torch.uint8), torch.arange(n) % 2)
 
 
@@ -41,18 +41,22 @@ def run_training(folder: Path, config: GanConfig, **options: object) -> Run:
     return run
 
 
+def spread(images: np.ndarray) -> float:
+    """Mean pixel distance between two images."""
+    flat = images.reshape(len(images), -1).astype(float)
+    return float(np.sqrt(np.square(flat[:, None] - flat[None]).sum(axis=2)).mean())
+
+
 def test_it_learns_the_classes_and_their_variety(tmp_path: Path) -> None:
-    config = GanConfig(image_size=32, width=12, batch_size=32, steps=250, sample_every=250)
+    config = GanConfig(image_size=32, width=12, batch_size=32, steps=200, sample_every=200)
     run = run_training(tmp_path, config)
     trained = load_generator(run.folder / "generator.pt", CPU.device)
     images = np.concatenate([sample_block(trained.network, [0, 1], 0, block) for block in range(2)]).astype(float)
     mass = images.sum(axis=1) + 1e-9
     column = (mass * np.arange(32)).sum(axis=1) / mass.sum(axis=1)
     assert (column[0::2] < 16).mean() > 0.95 and (column[1::2] > 16).mean() > 0.95
-    light, real_light = images.mean(axis=(1, 2)), blobs().tensors[0].double().mean(dim=(1, 2, 3)).numpy()
     for label in (0, 1):
-        assert light[label::2].mean() == pytest.approx(real_light[label::2].mean(), rel=0.3)
-        assert light[label::2].std() > 0.3 * real_light[label::2].std(), "collapsed: the spots hardly vary"
+        assert spread(images[label::2]) > 0.25 * spread(blobs().tensors[0][label::2].numpy()), "collapsed: one picture for every latent"
 
 
 def test_one_class_is_enough(tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+"""What the commands print: plain text tables of counts, metrics, scores and arms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from classifier.metrics import Metrics
+    from pipelines.data.manifest import Row
+    from pipelines.scoring.score import Score
+
+MEASURES = ("accuracy", "sensitivity", "specificity")
+
+
+def counts_table(rows: Sequence[Row]) -> str:
+    """Images, and patients in brackets, per label and split."""
+    splits = ("train", "validation", "test", "all")
+    lines = [f"{'images (patients)':20}" + "".join(f"{split:>16}" for split in splits)]
+    for label in sorted({row.label for row in rows}):
+        parts = [[row for row in rows if row.label == label and split in (row.split, "all")] for split in splits]
+        lines.append(f"{label:20}" + "".join(f"{f'{len(part)} ({len({row.patient for row in part})})':>16}" for part in parts))
+    return "\n".join(lines)
+
+
+def metrics_table(metrics: Metrics) -> str:
+    """The classification report per class, then accuracy, sensitivity and specificity with their intervals."""
+    lines = [f"{'':12}  precision  recall      f1  support"]
+    for name, values in metrics.classes.items():
+        lines.append(f"{name:12}  {values.precision:9.3f}  {values.recall:6.3f}  {values.f1:6.3f}  {values.support:7d}")
+    lines.append(f"test split: {metrics.n} images of {metrics.patients} patients; 95 % intervals by bootstrap over patients")
+    for name in MEASURES:
+        low, high = getattr(metrics, f"{name}_interval")
+        of_whom = f"  of {metrics.positive}" if name == "sensitivity" else ""
+        lines.append(f"{name:12}  {100 * getattr(metrics, name):5.1f} %  [{100 * low:.1f}, {100 * high:.1f}]{of_whom}")
+    return "\n".join([*lines, f"{'ROC AUC':12}  {metrics.roc_auc:.3f}"])
+
+
+def scores_table(scores: Sequence[Score], extractor: dict[str, str]) -> str:
+    """Fréchet distances per group, under the name of the network whose features they are of."""
+    lines = [f"Fréchet distance in features of {extractor['name']} ({extractor['note']}; weights {extractor['sha256'][:12]})"]
+    lines.append(f"{'':10}  n train  n synthetic  n held out    distance  at equal n  floor of reals  ratio")
+    for one in scores:
+        counts = f"{one.n_train:7d}  {one.n_synthetic:11d}  {one.n_held_out:10d}"
+        lines.append(f"{one.group:10}  {counts}  {one.frechet:10.2f}  {one.frechet_matched:10.2f}  {one.frechet_floor:14.2f}  {one.ratio:5.2f}")
+    return "\n".join(lines)
+
+
+def arms_table(summary: dict[str, Any]) -> str:
+    """Mean and interval of every measure per arm, and the paired difference, in per cent."""
+    budget, test = summary["budget"], summary["test"]
+    lines = [
+        f"{budget['arch']}, {budget['steps']} steps each, {len(budget['seeds'])} seeds; test: {test['images']} images of {test['patients']} patients; "
+        "mean [95 % interval] in %",
+        f"{'':12}{'training images':>17}" + "".join(f"{name:>22}" for name in MEASURES),
+    ]
+    for arm, values in summary["arms"].items():
+        lines.append(f"{arm:12}{values['train_images']:>17}" + "".join(f"{_per_cent(values[name]):>22}" for name in MEASURES))
+    lines.append(f"{'difference':12}{'':17}" + "".join(f"{_per_cent(summary['difference'][name], '+'):>22}" for name in MEASURES))
+    return "\n".join(lines)
+
+
+def _per_cent(estimate: dict[str, Any], sign: str = "") -> str:
+    low, high = (100 * value for value in estimate["interval"])
+    return f"{100 * estimate['mean']:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
