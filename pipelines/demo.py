@@ -19,7 +19,7 @@ from runtime.device import Compute
 
 PHANTOMS = 600
 SYNTHETIC = 600
-GAN = {"steps": 600, "width": 16, "batch_size": 32, "sample_every": 150}
+GAN = {"steps": 900, "width": 16, "batch_size": 32, "sample_every": 150}
 CLASSIFIER = {"steps": 300}
 
 
