@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +37,26 @@ def cxr_process(*arguments: object, folder: Path, **options: object) -> subproce
     """Start a command in a process of its own."""
     command = [sys.executable, "-m", "pipelines.cli", "-C", str(folder), *map(str, arguments)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+@contextmanager
+def signalled(journal: Path, lines: int, number: signal.Signals) -> Iterator[None]:
+    """Send this process a signal as soon as a journal has so many lines; never after the block has ended."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.005):
+            if journal.exists() and journal.read_bytes().count(b"\n") >= lines:
+                os.kill(os.getpid(), number)
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def ok(result: Result) -> str:

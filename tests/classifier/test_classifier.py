@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +20,7 @@ from classifier.predict import TrainedClassifier, load_classifier, predict
 from classifier.train import schedule, train
 from runtime.device import choose_compute
 from runtime.run import Interrupted, Run, create_run
+from tests.conftest import signalled
 
 CPU = choose_compute("cpu", "fp32")
 CONFIG = ClassifierConfig(steps=80, batch_size=16, evaluate_every=20)
@@ -73,8 +72,7 @@ def test_stopped_by_a_signal_and_resumed_it_ends_the_same(tmp_path: Path) -> Non
     whole, _ = fit(tmp_path / "whole", stripes(60, 0), config)
     run = create_run(tmp_path / "stopped", "classify-train", {})
     arguments = (config, stripes(60, 0), stripes(60, 1), run, CPU)
-    threading.Timer(0.6, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interrupted), signalled(run.journal_path, 2, signal.SIGINT):
         train(*arguments, classes=["upright", "level", "none"])
     train(*arguments, classes=["upright", "level", "none"])
     assert whole.journal_path.read_bytes() == run.journal_path.read_bytes()

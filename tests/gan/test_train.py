@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from gan.train import train
 from runtime import checkpoint
 from runtime.device import choose_compute
 from runtime.run import Interrupted, Run, create_run
+from tests.conftest import signalled
 
 CPU = choose_compute("cpu", "fp32")
 TINY = GanConfig(image_size=32, width=4, batch_size=8, latent_size=8, steps=12, sample_every=5)
@@ -97,9 +96,8 @@ def test_stopped_by_a_signal_and_resumed_it_ends_the_same(tmp_path: Path) -> Non
     config = GanConfig(**{**asdict(TINY), "steps": 200, "sample_every": 60})
     whole = run_training(tmp_path / "whole", config)
     stopped = create_run(tmp_path / "stopped", "gan-train", {})
-    threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGTERM)).start()
     arguments = (config, blobs(), stopped, CPU)
-    with pytest.raises(Interrupted, match="--resume"):
+    with pytest.raises(Interrupted, match="--resume"), signalled(stopped.journal_path, 7, signal.SIGTERM):
         train(*arguments, classes=["left", "right"], trained_on=["a", "b"])
     train(*arguments, classes=["left", "right"], trained_on=["a", "b"])
     assert_same_end(whole, stopped)
