@@ -16,7 +16,7 @@ from classifier.metrics import Metrics, evaluate
 from classifier.networks import load_vgg16_trunk, weights_hash
 from classifier.predict import TrainedClassifier, predict
 from classifier.train import train
-from pipelines.data.manifest import SPLITS, fingerprint, table
+from pipelines.data.manifest import SPLITS, study_fingerprint, table
 from pipelines.merge import Split, SyntheticSet, read_synthetic, real_splits, with_synthetic
 from pipelines.report.figures import confusion_matrix, training_curves
 from pipelines.workspace import Workspace, resume
@@ -48,14 +48,15 @@ def train_classifier(
     positive: the class whose sensitivity is reported. Returns the finished run and its test metrics.
     """
     classes = study_classes(workspace)
-    positive = positive_class(classes, positive)
-    run = None
-    if resuming:
-        run = workspace.unfinished_run("classify-train", resume_name)
-        config = resume(run, ClassifierConfig, options)
-        synthetic, with_synthetic_images, image_size = run.config["synthetic"], run.config["synthetic"] is not None, run.config["image_size"]
+    resumed = workspace.unfinished_run("classify-train", resume_name) if resuming else None
+    if resumed:
+        saved = resumed.config
+        config = resume(resumed, ClassifierConfig, options)
+        with_synthetic_images = with_synthetic_images or saved["synthetic"] is not None
+        synthetic, image_size, positive = synthetic or saved["synthetic"], image_size or saved["image_size"], positive or saved["positive"]
     else:
         config = ClassifierConfig(**options)
+    positive = positive_class(classes, positive)
     added = read_synthetic(workspace.find_run("synthesize", synthetic).folder) if with_synthetic_images else None
     size = study_size(workspace, added, image_size)
     splits = real_splits(workspace, size, classes)
@@ -69,16 +70,14 @@ def train_classifier(
         "image_size": size,
         "synthetic": added.folder.name if added else None,
         "trunk_sha256": weights_hash(trunk) if trunk else None,
-        "data": fingerprint(splits["train"].file_names),
+        "data": study_fingerprint(workspace.rows()),
         "compute": str(compute),
     }
-    if run is None:
-        run = workspace.create_run("classify-train", record)
-    elif (run.config["data"], run.config["trunk_sha256"]) != (record["data"], record["trunk_sha256"]):
-        raise ValueError(f"{run.name}: the training images or the pretrained weights have changed since; start a new run without --resume")
-    metrics = train_and_test(config, splits, run, compute, classes=classes, positive=positive, trunk=trunk)
+    run = workspace.open_run("classify-train", record, resumed)
+    metrics, result = train_and_test(config, splits, run, compute, classes=classes, positive=positive, trunk=trunk)
     training_curves(run.journal(), run.folder / "training_curves.png")
     confusion_matrix(metrics.confusion, classes, run.folder / "confusion_matrix.png", f"Test split, {metrics.n} images of {metrics.patients} patients")
+    run.finish(result)
     return run, metrics
 
 
@@ -92,8 +91,11 @@ def train_and_test(
     positive: str,
     trunk: nn.Module | None,
     what: str = "classify-train",
-) -> Metrics:
-    """Train, predict the test split, and leave metrics.json and predictions.csv in the run's folder."""
+) -> tuple[Metrics, dict[str, Any]]:
+    """Train, predict the test split, and leave metrics.json and predictions.csv in the run's folder.
+
+    Returns the metrics and the result to finish the run with, once all else that belongs to it is written.
+    """
     started = time.monotonic()
     trained = train(config, splits["train"].dataset(), splits["validation"].dataset(), run, compute, classes=classes, trunk=trunk, what=what)
     test = splits["test"]
@@ -103,8 +105,7 @@ def train_and_test(
     train_size, added = len(splits["train"].labels), sum(not patient for patient in splits["train"].patients)
     result = {"train_images": train_size, "synthetic_images": added, "steps": config.steps, "best_step": run.journal()[-1]["best_step"]}
     write_json(run.folder / "metrics.json", asdict(metrics) | result)
-    run.finish(result | {"accuracy": metrics.accuracy, "seconds": round(time.monotonic() - started, 1)})
-    return metrics
+    return metrics, result | {"accuracy": metrics.accuracy, "seconds": round(time.monotonic() - started, 1)}
 
 
 def write_predictions(path: Path, test: Split, probabilities: np.ndarray, trained: TrainedClassifier) -> None:

@@ -180,7 +180,7 @@ def score(workspace: Workspace, compute: Compute, **choices: Any) -> None:
 
 
 @main.command()
-@click.option("--seeds", default=3, help="Classifiers per arm, with consecutive seeds.  [default: 3]")
+@click.option("--seeds", type=int, help="Classifiers per arm, with consecutive seeds.  [default: 3]")
 @click.option("--synthetic", metavar="RUN", help="The synthetic set to add.  [default: the newest]")
 @config_options(ClassifierConfig)
 @click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help=WEIGHTS_HELP)

@@ -49,6 +49,6 @@ def demo(workspace: Workspace, compute: Compute, seed: int, say: Callable[[str],
     begin("cxr score")
     _, scores, _ = score_synthetic(workspace, compute, synthetic=None, features="cnn", weights=None)
     begin("cxr compare")
-    run, summary = compare(workspace, classifier, compute, seeds=3, synthetic=None, **alone)
+    run, summary = compare(workspace, classifier, compute, seeds=None, synthetic=None, **alone)
     begin("done")
     return summary, scores, run.folder / "report.html"

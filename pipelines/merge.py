@@ -87,7 +87,8 @@ def read_synthetic(folder: Path) -> SyntheticSet:
 
 def check_leak(trained_on: frozenset[str] | Sequence[str], rows: Sequence[Row], what: str) -> None:
     """The leak lock: raise ValueError when a generator saw an image that `rows` hold out from training."""
-    seen = [row for row in rows if row.split != "train" and row.sha256 in set(trained_on)]
+    hashes = frozenset(trained_on)
+    seen = [row for row in rows if row.split != "train" and row.sha256 in hashes]
     if seen:
         counts = ", ".join(f"{sum(row.split == split for row in seen)} {split}" for split in ("validation", "test"))
         raise ValueError(

@@ -53,6 +53,19 @@ class Workspace:
     def create_run(self, command: str, config: dict) -> Run:
         return create_run(self.runs, command, config)
 
+    def open_run(self, command: str, record: dict[str, Any], resumed: Run | None) -> Run:
+        """A new run with this record, or the resumed one if its record is the same, whatever the device.
+
+        Raises ValueError that lists what differs: an option, the study's images, or pretrained weights.
+        """
+        if resumed is None:
+            return self.create_run(command, record)
+        saved = resumed.config
+        changed = [f"{name} {saved.get(name)} → {value}" for name, value in record.items() if name != "compute" and saved.get(name) != value]
+        if changed:
+            raise ValueError(f"{resumed.name} cannot go on, this has changed since: {', '.join(changed)}; start a new run without --resume")
+        return resumed
+
     def find_run(self, command: str, name: str | None = None, *, holding: str = "result.json") -> Run:
         """The run of `command` that is named by its number, folder name or path; without a name the newest that holds a file.
 

@@ -154,11 +154,14 @@ def test_a_finished_generator_can_be_trained_for_longer(study: Path) -> None:
 
 
 def test_a_comparison_that_was_cut_short_keeps_its_finished_classifiers(study: Path) -> None:
-    ok(cxr("compare", *TINY_CLASSIFIER, folder=study))
+    ok(cxr("compare", "--positive", "normal", *TINY_CLASSIFIER, folder=study))
     folder = study / "runs" / "0004-compare"
     whole = (folder / "results.csv").read_text()
     for name in ("result.json", "summary.json", "report.html"):
         (folder / name).unlink()
+    for other in (["--seeds", 2], ["--positive", "covid"], ["--steps", 9]):
+        refused = cxr("compare", "--resume", *other, folder=study)
+        assert refused.exit_code == 2 and "→" in refused.output
     shutil.rmtree(folder / "classifiers" / "real-seed2")
     kept = (folder / "classifiers" / "real-seed1" / "classifier.pt").stat().st_mtime_ns
     ok(cxr("compare", "--resume", folder=study))
@@ -168,6 +171,19 @@ def test_a_comparison_that_was_cut_short_keeps_its_finished_classifiers(study: P
 
     assert numbers((folder / "results.csv").read_text()) == numbers(whole)
     assert (folder / "classifiers" / "real-seed1" / "classifier.pt").stat().st_mtime_ns == kept
+
+
+def test_a_resumed_classifier_keeps_every_option(study: Path) -> None:
+    ok(cxr("classify-train", "--positive", "normal", *TINY_CLASSIFIER, folder=study))
+    folder = study / "runs" / "0004-classify-train"
+    whole = (folder / "metrics.json").read_bytes()
+    for name in ("result.json", "metrics.json", "confusion_matrix.png"):
+        (folder / name).unlink()
+    for other in (["--positive", "covid"], ["--with-synthetic"], ["--image-size", 48]):
+        refused = cxr("classify-train", "--resume", *other, folder=study)
+        assert refused.exit_code == 2 and "→" in refused.output
+    ok(cxr("classify-train", "--resume", folder=study))
+    assert (folder / "metrics.json").read_bytes() == whole and (folder / "confusion_matrix.png").exists()
 
 
 def one_class(study: Path) -> None:

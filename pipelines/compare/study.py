@@ -14,18 +14,20 @@ from typing import Any
 import numpy as np
 
 from classifier.config import ClassifierConfig
+from classifier.networks import weights_hash
 from pipelines.classify import check_every_class, positive_class, pretrained_trunk, study_classes, train_and_test
 from pipelines.compare.statistics import Estimate, estimate, verdict
 from pipelines.data.manifest import study_fingerprint, table
 from pipelines.merge import Split, read_synthetic, real_splits, with_synthetic
 from pipelines.report.page import write_report
+from pipelines.tables import MEASURES
 from pipelines.workspace import Workspace, resume
 from runtime.device import Compute
 from runtime.files import read_json, write_json, write_text
 from runtime.run import Run
 
 ARMS = ("real", "real+gan")
-MEASURES = ("accuracy", "sensitivity", "specificity")
+SEEDS = 3
 COLUMNS = ("arm", "seed", "steps", "train_images", "synthetic_images", "accuracy", "sensitivity", "specificity", "roc_auc", "best_step", "seconds")
 LIMITS = (
     "One generator and one draw of synthetic images: how much another generator or draw would change the result is not in the intervals.",
@@ -39,7 +41,7 @@ def compare(
     options: dict[str, Any],
     compute: Compute,
     *,
-    seeds: int,
+    seeds: int | None,
     synthetic: str | None,
     weights: Path | None,
     positive: str | None,
@@ -48,31 +50,36 @@ def compare(
 ) -> tuple[Run, dict[str, Any]]:
     """Train every arm with every seed and write results.csv, summary.json, a figure and report.html.
 
-    options: the fields of ClassifierConfig that were asked for; `seed` is the first of `seeds` consecutive ones.
+    options: the fields of ClassifierConfig that were asked for; `seed` is the first of `seeds` consecutive ones (default 3).
     A resumed comparison keeps the classifiers that are finished. Returns the finished run and its summary.
     """
-    if seeds < 2:
-        raise ValueError(f"--seeds {seeds}: expected at least 2, one run says nothing about its own luck")
     classes = study_classes(workspace)
-    positive = positive_class(classes, positive)
-    run = None
-    if resuming:
-        run = workspace.unfinished_run("compare", resume_name)
-        config = resume(run, ClassifierConfig, options)
-        seeds, synthetic = run.config["seeds"], run.config["synthetic"]
+    resumed = workspace.unfinished_run("compare", resume_name) if resuming else None
+    if resumed:
+        saved = resumed.config
+        config = resume(resumed, ClassifierConfig, options)
+        seeds, synthetic, positive = saved["seeds"] if seeds is None else seeds, synthetic or saved["synthetic"], positive or saved["positive"]
     else:
         config = ClassifierConfig(**options)
+    seeds = SEEDS if seeds is None else seeds
+    if seeds < 2:
+        raise ValueError(f"--seeds {seeds}: expected at least 2, one run says nothing about its own luck")
+    positive = positive_class(classes, positive)
     added = read_synthetic(workspace.find_run("synthesize", synthetic).folder)
     splits = real_splits(workspace, added.image_size, classes)
     check_every_class(splits, classes)
     arms = {"real": splits, "real+gan": with_synthetic(workspace, splits, added, classes)}
     trunk = pretrained_trunk(config.arch, weights)
     data = study_fingerprint(workspace.rows())
-    record = asdict(config) | {"seeds": seeds, "synthetic": added.folder.name, "positive": positive, "data": data, "compute": str(compute)}
-    if run is None:
-        run = workspace.create_run("compare", record)
-    elif run.config["data"] != data:
-        raise ValueError(f"{run.name}: the study's images have changed since; start a new comparison without --resume")
+    record = asdict(config) | {
+        "seeds": seeds,
+        "synthetic": added.folder.name,
+        "positive": positive,
+        "trunk_sha256": weights_hash(trunk) if trunk else None,
+        "data": data,
+        "compute": str(compute),
+    }
+    run = workspace.open_run("compare", record, resumed)
 
     rows = []
     for number in range(seeds):
@@ -92,8 +99,9 @@ def _trained(run: Run, arm: str, config: ClassifierConfig, splits: dict[str, Spl
     one = Run(run.folder / "classifiers" / f"{arm}-seed{config.seed}")
     one.folder.mkdir(parents=True, exist_ok=True)
     if not one.finished:
-        train_and_test(config, splits, one, compute, what=f"{arm}, seed {config.seed}", **study)
+        _, result = train_and_test(config, splits, one, compute, what=f"{arm}, seed {config.seed}", **study)
         shutil.rmtree(one.folder / "checkpoints")
+        one.finish(result)
     metrics, result = read_json(one.folder / "metrics.json"), one.result
     return {"arm": arm, "seed": config.seed, "seconds": result["seconds"]} | {name: metrics[name] for name in COLUMNS if name in metrics}
 

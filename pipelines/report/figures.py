@@ -21,6 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 
+from pipelines.tables import MEASURES
 from runtime.files import atomic
 
 DPI = 200
@@ -30,7 +31,6 @@ REAL, REAL_GAN, OTHER_ARM = "#34495e", "#e07b00", "#117a65"
 DISCRIMINATOR, GENERATOR, GAP = "#00735c", "#a23b90", "#3d5a9e"
 TRAINING, VALIDATION = "#7d8791", "#1f6fb2"
 ARM_COLOURS = {"real": REAL, "real+gan": REAL_GAN}
-MEASURES = ("accuracy", "sensitivity", "specificity")
 TILE = 128  # pixels, at least, of one image on a sheet
 MANY = 40  # points of a curve from which on the raw line is drawn faint behind a smoothed one
 
