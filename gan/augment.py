@@ -14,30 +14,28 @@ BRIGHTNESS = 0.2  # added, in units of the −1..1 range
 CONTRAST = (0.7, 1.3)  # factor around the image mean
 TRANSLATION = 1 / 8  # of the side, each way
 CUTOUT = 3 / 8  # side of the blanked square, of the image side
+DRAWS = 6  # random numbers per image
 
 
-def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Randomly changed copies of images (B, 1, S, S) in about −1..1, each drawn independently from `generator`."""
+def augment(images: Tensor, draws: Tensor) -> Tensor:
+    """Changed copies of images (B, C, S, S) in about −1..1, each by its own row of draws (B, DRAWS) from U(0, 1)."""
     batch, _, size, _ = images.shape
-    device = images.device
-
-    def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(batch, 1, 1, 1, generator=generator, device=device) * (high - low) + low
-
-    mean = images.mean(dim=(2, 3), keepdim=True)
-    images = (images - mean) * uniform(*CONTRAST) + mean + uniform(-BRIGHTNESS, BRIGHTNESS)
+    brightness, contrast = draws[:, 0].view(-1, 1, 1, 1), draws[:, 1].view(-1, 1, 1, 1)
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    low, high = CONTRAST
+    images = (images - mean) * (low + (high - low) * contrast) + mean + BRIGHTNESS * (2 * brightness - 1)
 
     reach = int(size * TRANSLATION)
-    shift = torch.randint(0, 2 * reach + 1, (2, batch, 1), generator=generator, device=device)
-    along = torch.arange(size, device=device)
-    rows, columns = along + shift[0], along + shift[1]  # (B, S)
-    padded = pad(images, (reach, reach, reach, reach))
-    batches = torch.arange(batch, device=device)[:, None, None]
-    images = padded[batches, 0, rows[:, :, None], columns[:, None, :]].unsqueeze(1)  # (B, 1, S, S)
+    shift = (draws[:, 2:4] * (2 * reach + 1)).long()  # (B, 2)
+    along = torch.arange(size, device=images.device)
+    rows, columns = along + shift[:, :1], along + shift[:, 1:]  # (B, S)
+    padded = pad(images, (reach, reach, reach, reach)).permute(0, 2, 3, 1)  # (B, H, W, C)
+    batches = torch.arange(batch, device=images.device)[:, None, None]
+    images = padded[batches, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)  # (B, C, S, S)
 
     side = int(size * CUTOUT)
-    corner = torch.randint(-side // 2, size - side // 2, (2, batch, 1), generator=generator, device=device)
-    inside_rows = (along >= corner[0]) & (along < corner[0] + side)  # (B, S)
-    inside_columns = (along >= corner[1]) & (along < corner[1] + side)
+    corner = (draws[:, 4:6] * size).long() - side // 2  # (B, 2)
+    inside_rows = (along >= corner[:, :1]) & (along < corner[:, :1] + side)  # (B, S)
+    inside_columns = (along >= corner[:, 1:]) & (along < corner[:, 1:] + side)
     hole = inside_rows[:, :, None] & inside_columns[:, None, :]
     return images.masked_fill(hole.unsqueeze(1), 0.0)

@@ -1,15 +1,23 @@
-"""Losses as pure functions of logits.
+"""Losses: pure functions of logits, and the two games that are played with them.
 
-Relativistic pairing loss and zero-centred penalties of R3GAN (Huang et al. 2024, "The GAN is dead;
-long live the GAN!", eqs. 2 to 4). Departure: the squared gradient norm is estimated along one random
-direction by finite differences, E[((D(x+σε) − D(x)) / σ)²] → ‖∇D‖² for ε ~ N(0, I), σ → 0, which needs
-no second derivative and so runs in bfloat16.
+Relativistic: the pairing loss and zero-centred penalties of R3GAN (Huang et al. 2024, "The GAN is dead; long live the GAN!",
+eqs. 2 to 4). Departure: the squared gradient norm is estimated along one random direction by finite differences,
+E[((D(x+σε) − D(x)) / σ)²] → ‖∇D‖² for ε ~ N(0, I), σ → 0, which needs no second derivative and so runs in bfloat16.
+
+Adversarial: the non-saturating loss of Goodfellow et al. 2014 as DCGAN uses it; with a class head also the AC-GAN's
+class loss on reals and fakes (Odena et al. 2017, eqs. 1 and 2).
 """
 
 from __future__ import annotations
 
-from torch import Tensor
-from torch.nn.functional import softplus
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, softplus
+
+SIGMA = 0.05  # scale of the finite differences, in units of the −1..1 range
+PROBED = 4  # the penalties are estimated on every fourth image of a batch: unbiased, and a third cheaper per step
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -25,3 +33,53 @@ def generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 def gradient_penalty(logits: Tensor, shifted_logits: Tensor, sigma: float) -> Tensor:
     """Half the squared gradient norm, by finite differences along Gaussian noise of scale sigma. Result ()."""
     return ((shifted_logits - logits) / sigma).square().mean() / 2
+
+
+def binary_loss(logits: Tensor, real: bool) -> Tensor:
+    """Binary cross-entropy of logits (B,) that should all say real, or all fake. Result ()."""
+    return softplus(-logits if real else logits).mean()
+
+
+@dataclass(frozen=True)
+class Relativistic:
+    """Each real against a fake of its class; the discriminator sees all of them in one pass."""
+
+    penalty: float
+
+    def discriminator(self, network: nn.Module, real: Tensor, fake: Tensor, labels: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss with penalties, loss, and mean gap D(x) − D(G(z)). noise (2 · probed, C, S, S) ~ N(0, I)."""
+        probed = labels[::PROBED]
+        shifted = torch.cat([real[::PROBED], fake[::PROBED]]) + SIGMA * noise
+        logits = network(torch.cat([real, fake, shifted]), torch.cat([labels, labels, probed, probed]))
+        real_logits, fake_logits, real_shifted, fake_shifted = logits.split([len(labels)] * 2 + [len(probed)] * 2)
+        penalties = gradient_penalty(real_logits[::PROBED], real_shifted, SIGMA) + gradient_penalty(fake_logits[::PROBED], fake_shifted, SIGMA)
+        loss = discriminator_loss(real_logits, fake_logits)
+        return loss + self.penalty * penalties, loss, (real_logits - fake_logits).mean()
+
+    def generator(self, network: nn.Module, real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
+        with torch.no_grad():
+            real_logits = network(real, labels)
+        return generator_loss(real_logits, network(fake, labels))
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """Real against fake, each in a pass of its own as BatchNorm in the discriminator wants it; classes too where it has a head."""
+
+    def discriminator(self, network: nn.Module, real: Tensor, fake: Tensor, labels: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss in all, its part about real and fake, and mean gap D(x) − D(G(z)). noise is not looked at."""
+        (real_logits, real_class), (fake_logits, fake_class) = _heads(network(real, labels), labels), _heads(network(fake, labels), labels)
+        loss = binary_loss(real_logits, True) + binary_loss(fake_logits, False)
+        return loss + real_class + fake_class, loss, real_logits.mean() - fake_logits.mean()
+
+    def generator(self, network: nn.Module, real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
+        logits, of_class = _heads(network(fake, labels), labels)
+        return binary_loss(logits, True) + of_class
+
+
+def _heads(output: Tensor | tuple[Tensor, Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Validity logits in float32, and the class loss: zero where there is no class head."""
+    if isinstance(output, Tensor):
+        return output.float(), output.new_zeros(())
+    validity, classes = output
+    return validity.float(), cross_entropy(classes.float(), labels)

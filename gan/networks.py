@@ -1,11 +1,17 @@
-"""Generator and discriminator of a class-conditional DCGAN.
+"""Generator and discriminator of a class-conditional DCGAN for small sets of radiographs.
 
-The shape is DCGAN's (Radford et al. 2016): a projected latent grows from 4×4 by doublings, and a
-mirror of strided 4×4 convolutions judges it. Three departures, each for small data:
-nearest-neighbour upsampling and a 3×3 convolution in place of free transposed convolutions (Odena
-et al. 2016: no checkerboards), no normalisation in the discriminator (its gradients are penalised
-instead), and classes enter by an embedding beside the latent and by projection (Miyato & Koyama
-2018, eq. 3).
+The shape is DCGAN's (Radford et al. 2016): a projected latent grows from 4×4 by doublings, and a mirror of strided 4×4
+convolutions judges it. What is different, each for small data:
+
+- The generator starts as probabilistic PCA (Tipping & Bishop 1999). Its latents drive the principal components of each class
+  at a quarter of the resolution, so that from the first step on its images vary as the reals do; the convolutions learn
+  what a Gaussian cannot draw. A generator that starts from noise first shows one picture for every latent, and spends most
+  of a small budget, or all of it, on finding variety.
+- Nearest-neighbour upsampling and a 3×3 convolution in place of free transposed convolutions (Odena et al. 2016: no checkerboards).
+- Pixelwise feature normalisation (Karras et al. 2018, section 4.2) in place of BatchNorm: an image depends on its own latent
+  alone, in training as in sampling, for the average of weights as for the weights, in one process as in many.
+- No normalisation in the discriminator; its gradients are penalised instead.
+- Classes enter by an embedding beside the latent and by projection (Miyato & Koyama 2018, eq. 3).
 """
 
 from __future__ import annotations
@@ -14,7 +20,10 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv_transpose2d, pad
+from torch.nn.functional import avg_pool2d, conv_transpose2d, interpolate, leaky_relu, pad
+
+COARSE = 4  # the principal components live at this fraction of the resolution
+EDGE = 0.97  # gray levels beyond ±EDGE are drawn in for the PCA, where tanh has no inverse
 
 
 class UpsampleConv(nn.Conv2d):
@@ -26,53 +35,71 @@ class UpsampleConv(nn.Conv2d):
     """
 
     def __init__(self, before: int, after: int) -> None:
-        super().__init__(before, after, 3, padding=1, bias=False)
+        super().__init__(before, after, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         taps = pad(self.weight.flip(2, 3).transpose(0, 1), (1, 1, 1, 1))  # (before, after, 5, 5)
         kernel = taps[:, :, 1:, 1:] + taps[:, :, :-1, 1:] + taps[:, :, 1:, :-1] + taps[:, :, :-1, :-1]
-        return conv_transpose2d(x, kernel, stride=2, padding=1)
+        return conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
+
+
+def normalised(x: Tensor) -> Tensor:
+    """Features (B, C, H, W) with a mean square of one over the channels of each pixel, then LeakyReLU."""
+    return leaky_relu(x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-6), 0.2)
 
 
 class Generator(nn.Module):
-    """Latents (B, latent_size) and labels (B,) to images (B, 1, image_size, image_size) in −1..1."""
+    """Latents (B, latent_size) and labels (B,) to images (B, channels, image_size, image_size) in −1..1."""
 
-    def __init__(self, *, image_size: int, classes: int, latent_size: int, width: int) -> None:
+    def __init__(self, *, image_size: int, channels: int, classes: int, latent_size: int, width: int) -> None:
         super().__init__()
         doublings = int(math.log2(image_size // 4))
         widths = [width * min(2 ** (doublings - 1 - level), 8) for level in range(doublings)]
         last = max(width // 2, 1)  # full resolution is where arithmetic is dearest
-        self.latent_size = latent_size
+        self.coarse = image_size // COARSE
+        self.mean = nn.Parameter(torch.zeros(classes, self.coarse**2))
+        self.components = nn.Parameter(torch.zeros(classes, latent_size, self.coarse**2))
         self.embedding = nn.Embedding(classes, latent_size)
         self.project = nn.Linear(2 * latent_size, widths[0] * 16)
-        self.start = nn.Sequential(nn.BatchNorm2d(widths[0]), nn.LeakyReLU(0.2, inplace=True))
-        self.blocks = nn.Sequential(
-            *(
-                nn.Sequential(
-                    UpsampleConv(before, after),
-                    nn.BatchNorm2d(after),
-                    nn.LeakyReLU(0.2, inplace=True),
-                )
-                for before, after in zip(widths, widths[1:] + [last])
-            )
-        )
-        self.to_image = nn.Conv2d(last, 1, 3, padding=1)
+        self.blocks = nn.ModuleList(UpsampleConv(before, after) for before, after in zip(widths, widths[1:] + [last]))
+        self.from_coarse = nn.Conv2d(1, (widths + [last])[int(math.log2(self.coarse // 4))], 3, padding=1)
+        self.to_image = nn.Conv2d(last, channels, 3, padding=1)
         initialise(self)
+        nn.init.zeros_(self.to_image.weight)  # the start is the PCA and nothing else
+
+    @torch.no_grad()
+    def start_from(self, images: Tensor, labels: Tensor) -> None:
+        """Set means and principal components to those of images (N, C, S, S) in −1..1 with labels (N,)."""
+        flat = avg_pool2d(torch.atanh(images.mean(dim=1, keepdim=True).clamp(-EDGE, EDGE)), COARSE).flatten(1)  # (N, coarse²)
+        for index in range(len(self.mean)):
+            mine = flat[labels == index]
+            mean = mine.mean(dim=0)
+            _, scales, directions = torch.linalg.svd(mine - mean, full_matrices=False)
+            kept = min(len(self.components[index]), len(scales))
+            self.mean[index] = mean
+            self.components[index, :kept] = directions[:kept] * (scales[:kept, None] / math.sqrt(max(len(mine) - 1, 1)))
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        with torch.autocast(latents.device.type, enabled=False):
+            coarse = torch.baddbmm(self.mean[labels].unsqueeze(1), latents.unsqueeze(1), self.components[labels])
+            coarse = coarse.view(-1, 1, self.coarse, self.coarse)
         x = self.project(torch.cat([latents, self.embedding(labels)], dim=1))
-        x = x.unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)  # (B, widths[0], 4, 4)
-        x = self.blocks(self.start(x))  # (B, width // 2, S, S)
-        return torch.tanh(self.to_image(x).float())  # float32: bfloat16 would leave 256 gray levels in bands
+        x = normalised(x.unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last))  # (B, widths[0], 4, 4)
+        for block in self.blocks:
+            if x.shape[2] == self.coarse:
+                x = x + self.from_coarse(coarse)
+            x = normalised(block(x))  # (B, width // 2, S, S) in the end
+        detail = self.to_image(x).float()  # float32: bfloat16 would leave 256 gray levels in bands
+        return torch.tanh(detail + interpolate(coarse, scale_factor=COARSE, mode="bilinear"))
 
 
 class Discriminator(nn.Module):
-    """Images (B, 1, S, S) and labels (B,) to one logit each (B,), in float32."""
+    """Images (B, channels, S, S) and labels (B,) to one logit each (B,), in float32."""
 
-    def __init__(self, *, image_size: int, classes: int, width: int) -> None:
+    def __init__(self, *, image_size: int, channels: int, classes: int, width: int) -> None:
         super().__init__()
         halvings = int(math.log2(image_size // 4))
-        widths = [1] + [width * min(2**level, 8) for level in range(halvings)]
+        widths = [channels] + [width * min(2**level, 8) for level in range(halvings)]
         self.blocks = nn.Sequential(
             *(
                 nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True))
@@ -80,7 +107,7 @@ class Discriminator(nn.Module):
             )
         )
         features = widths[-1] * 16
-        self.validity = nn.Linear(features, 1)
+        self.validity = nn.Linear(features, 1, bias=False)  # a constant would cancel between real and fake
         self.embedding = nn.Embedding(classes, features)
         initialise(self)
         nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(features))
@@ -93,11 +120,7 @@ class Discriminator(nn.Module):
 
 
 def initialise(network: nn.Module) -> None:
-    """Weights that keep the scale of activations through the layers (He et al. 2015), biases zero.
-
-    PyTorch's defaults shrink it at every layer, and a discriminator without normalisation that starts faint has
-    little to teach: the generator ignores its latents for hundreds of steps.
-    """
+    """Weights that keep the scale of activations through the layers (He et al. 2015), biases zero."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, a=0.2)

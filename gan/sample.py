@@ -7,16 +7,18 @@ its batch size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, PngImagePlugin
-from torch import Tensor
+from torch import Tensor, nn
 
-from gan.networks import Generator
+from gan.config import GanConfig
+from gan.presets import build_generator
 from runtime import checkpoint
 from runtime.files import atomic
 from runtime.randomness import torch_generator
@@ -26,38 +28,64 @@ BLOCK = 50  # samples computed together
 
 @dataclass(frozen=True)
 class TrainedGenerator:
-    """A generator as `gan.train` left it, with what a careful user has to know of it."""
+    """A snapshot as `gan.train` left it, with what a careful user has to know of it."""
 
-    network: Generator  # averaged weights, evaluation mode
-    image_size: int
+    network: nn.Module  # averaged weights, evaluation mode
+    config: GanConfig
     classes: tuple[str, ...]
     step: int
+    diversity: tuple[float, ...]  # per class, relative to the reals
     trained_on: tuple[str, ...]  # SHA-256 of every training image
 
 
-def save_generator(path: Path, network: Generator, *, config: dict, classes: Sequence[str], step: int, trained_on: Sequence[str]) -> None:
-    state = {"config": config, "classes": list(classes), "step": step, "trained_on": list(trained_on), "weights": network.state_dict()}
-    checkpoint.save(path, "generator", state)
+def save_generator(path: Path, network: nn.Module, config: GanConfig, **about: object) -> None:
+    checkpoint.save(path, "generator", {"config": asdict(config), "weights": network.state_dict(), **about})
 
 
 def load_generator(path: Path, device: torch.device) -> TrainedGenerator:
     """Read a generator file. Raises FileNotFoundError or ValueError, naming the file and what is wrong with it."""
     state = checkpoint.load(path, "generator")
-    config, classes = state["config"], tuple(state["classes"])
-    network = Generator(image_size=config["image_size"], classes=len(classes), latent_size=config["latent_size"], width=config["width"])
+    config, classes = GanConfig(**state["config"]), tuple(state["classes"])
+    network = build_generator(config, len(classes))
     network.load_state_dict(state["weights"])
     network = network.to(device, memory_format=torch.channels_last).eval()
-    return TrainedGenerator(network, config["image_size"], classes, state["step"], tuple(state["trained_on"]))
+    return TrainedGenerator(network, config, classes, state["step"], tuple(state["diversity"]), tuple(state["trained_on"]))
 
 
 @torch.no_grad()
-def sample_block(network: Generator, labels: Sequence[int], seed: int, block: int) -> np.ndarray:
-    """Samples block·BLOCK … block·BLOCK + BLOCK − 1 as uint8 (BLOCK, S, S), sample i of class labels[i mod len(labels)]."""
+def drawn(network: nn.Module, labels: Sequence[int], config: GanConfig, *purpose: int | str, latents: Tensor | None = None) -> Tensor:
+    """Gray samples of these classes as uint8 (N, 1, S, S) on the CPU, latents (N, latent_size) keyed by (seed, purpose) where not given."""
+    if latents is None:
+        latents = torch.randn(len(labels), config.latent_size, generator=torch_generator(config.seed, *purpose)) * config.latent_scale
     device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    blocks = zip(latents.split(BLOCK), torch.tensor(labels).split(BLOCK))
+    images = [to_uint8(network(latent.to(device), label.to(device)).mean(dim=1, keepdim=True)).cpu() for latent, label in blocks]
+    network.train(was_training)
+    return torch.cat(images)
+
+
+def sample_block(trained: TrainedGenerator, labels: Sequence[int], seed: int, block: int) -> np.ndarray:
+    """Samples block·BLOCK … block·BLOCK + BLOCK − 1 as uint8 (BLOCK, S, S), sample i of class labels[i mod len(labels)]."""
+    config = trained.config
     indices = range(block * BLOCK, (block + 1) * BLOCK)
-    latents = torch.stack([torch.randn(network.latent_size, generator=torch_generator(seed, "sample", i)) for i in indices])
-    chosen = torch.tensor([labels[i % len(labels)] for i in indices])
-    return to_uint8(network(latents.to(device), chosen.to(device))).squeeze(1).cpu().numpy()
+    latents = torch.stack([torch.randn(config.latent_size, generator=torch_generator(seed, "sample", i)) for i in indices])
+    of_class = [labels[i % len(labels)] for i in indices]
+    return drawn(trained.network, of_class, config, latents=latents * config.latent_scale).squeeze(1).numpy()
+
+
+def interpolation(trained: TrainedGenerator, label: int, columns: int, number: int) -> np.ndarray:
+    """Images uint8 (columns, S, S) of one class along the great circle between two latents, the pair keyed by `number`.
+
+    Spherical, since Gaussian latents of many dimensions live near a sphere (White 2016).
+    """
+    config = trained.config
+    ends = torch.randn(2, config.latent_size, generator=torch_generator(config.seed, "interpolation", number)) * config.latent_scale
+    angle = torch.acos(torch.cosine_similarity(ends[0], ends[1], dim=0)).item()
+    along = torch.linspace(0, angle, columns).unsqueeze(1)
+    latents = (torch.sin(angle - along) * ends[0] + torch.sin(along) * ends[1]) / math.sin(angle)
+    return drawn(trained.network, [label] * columns, config, latents=latents).squeeze(1).numpy()
 
 
 def to_float(images: Tensor) -> Tensor:

@@ -1,14 +1,15 @@
-"""Training of the class-conditional DCGAN.
+"""Training of a class-conditional GAN.
 
-One step: draw a batch of reals and as many fakes of the same classes; the discriminator compares
-each real with its fake under the relativistic loss and both penalties; the generator is updated
-against it. Every random number is keyed by (seed, purpose, rank, step), so that a resumed run
-continues bit for bit.
+One step: draw a batch of reals and as many fakes of the same classes; the discriminator is updated on both, then the generator
+against it. Every random number is keyed by (seed, purpose, step), so that a resumed run continues bit for bit. Of several
+processes each takes its share of the same batch and the same random numbers, and gradients are averaged: the number of processes
+changes the speed of training and, but for rounding, nothing else (BatchNorm and Dropout of the papers' presets work per process).
 """
 
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -18,12 +19,13 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from gan import ema
-from gan.augment import augment
+from gan.augment import DRAWS, augment
 from gan.config import GanConfig
-from gan.losses import discriminator_loss, generator_loss, gradient_penalty
-from gan.networks import Discriminator, Generator
-from gan.sample import save_generator, to_float, to_uint8, write_grid
+from gan.doctor import LOW, Reference, diagnose
+from gan.losses import PROBED
+from gan.networks import Generator
+from gan.presets import build_discriminator, build_game, build_generator
+from gan.sample import drawn, save_generator, to_float, to_uint8, write_grid
 from runtime import checkpoint
 from runtime.dataset import stacked
 from runtime.device import Compute
@@ -31,10 +33,12 @@ from runtime.progress import progress
 from runtime.randomness import batch_indices, key, torch_generator
 from runtime.run import Interrupted, Run, stop_on_signal
 
-SIGMA = 0.05  # scale of the finite differences, in units of the −1..1 range
-PROBED = 4  # the penalties are estimated on every fourth image of a batch: unbiased, and a third cheaper per step
 LOG_EVERY = 10
+CHECK_EVERY = 50  # steps between two looks of the doctor
+CHECKED, SCORED = 64, 256  # samples per class for a look, and for the score of a snapshot
 GRID_COLUMNS = 8
+
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -45,33 +49,44 @@ def train(
     *,
     classes: Sequence[str],
     trained_on: Sequence[str],
+    validation: Dataset | None = None,
     max_minutes: float | None = None,
+    keep_going: bool = False,
 ) -> dict[str, Any]:
-    """Train a generator on `dataset` and leave it in the run's folder as `generator.pt`.
+    """Train a generator on `dataset`; leave snapshots in the run's folder, and the best as `generator.pt`.
 
-    dataset: (uint8 1×S×S image, label index) pairs, S = config.image_size.
+    dataset: (uint8 1×S×S image, label index) pairs, S = config.image_size. validation: more of the kind, to measure snapshots
+    by beside the training images; never trained on.
     classes: the name of each label index. trained_on: SHA-256 of each image, kept in the generator.
-    max_minutes: stop, finished, after this much training time in all.
+    max_minutes: stop, finished, after this much training time in all. keep_going: whatever the doctor says.
     A checkpoint in the run's folder is continued. Returns what goes into the run's result.
 
-    Raises ValueError on images of another size, FloatingPointError when the losses stop being
-    finite, and Interrupted after a signal, with everything saved.
+    Raises ValueError on images of another size, a batch that the processes cannot share, a checkpoint of other images or options,
+    or when the doctor stops a collapsed run; FloatingPointError when the losses stop being finite; and Interrupted after a
+    signal, with everything saved.
     """
     device = compute.device
     reals, labels = stacked(dataset)
     if reals.shape[1:] != (1, config.image_size, config.image_size):
         raise ValueError(f"images are {tuple(reals.shape[1:])}, expected (1, {config.image_size}, {config.image_size})")
-    label_counts = torch.bincount(labels, minlength=len(classes))
-    reals, labels = reals.to(device), labels.to(device)
+    if compute.ranks > 1 and config.batch_size % (PROBED * compute.ranks):
+        raise ValueError(f"--batch-size {config.batch_size} over {compute.ranks} processes: expected a multiple of {PROBED * compute.ranks}")
+    share = config.batch_size // compute.ranks
+    mine = slice(compute.rank * share, (compute.rank + 1) * share)  # of every batch
+    mine_probed = slice(compute.rank * share // PROBED, (compute.rank + 1) * share // PROBED if compute.ranks > 1 else None)
+    probed = -(-config.batch_size // PROBED)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(config.seed, "networks"))
-        shape = {"image_size": config.image_size, "classes": len(classes), "width": config.width}
-        generator, discriminator = Generator(latent_size=config.latent_size, **shape), Discriminator(**shape)
+        generator, discriminator = build_generator(config, len(classes)), build_discriminator(config, len(classes))
+    if isinstance(generator, Generator):
+        generator.start_from(to_float(reals), labels)
+    references = _references(reals, labels, validation, len(classes)) if compute.leads else []
     generator = generator.to(device, memory_format=torch.channels_last)
     discriminator = discriminator.to(device, memory_format=torch.channels_last)
-    average = copy.deepcopy(generator).requires_grad_(False)
-    adam = {"lr": config.learning_rate, "betas": (0.0, 0.99), "fused": device.type != "mps"}
+    reals, labels = reals.to(device), labels.to(device)
+    average = copy.deepcopy(generator).requires_grad_(False) if config.ema_decay else generator
+    adam = {"lr": config.learning_rate, "betas": (config.beta1, config.beta2), "fused": device.type != "mps"}
     generator_optimizer = torch.optim.Adam(generator.parameters(), **adam)
     discriminator_optimizer = torch.optim.Adam(discriminator.parameters(), **adam)
     stateful = {
@@ -81,96 +96,159 @@ def train(
         "generator_optimizer": generator_optimizer,
         "discriminator_optimizer": discriminator_optimizer,
     }
+    game = build_game(config)
     totals = torch.zeros(3, device=device)  # discriminator loss, generator loss, logit gap since the last log line
-    probes = -(-config.batch_size // PROBED)
     step, seconds_before = 0, 0.0
 
     path = run.folder / "checkpoints" / "last.pt"
-    path.parent.mkdir(exist_ok=True)
-    (run.folder / "samples").mkdir(exist_ok=True)
     if path.exists():
         state = checkpoint.load(path, "gan checkpoint")
+        changed = [name for name, value in asdict(config).items() if name != "steps" and state["config"].get(name) != value]
+        if changed:
+            raise ValueError(f"{path} was made with another {', '.join(changed)}; start a new run without --resume")
         if state["trained_on"] != list(trained_on):
             raise ValueError(f"{path}: the training images have changed since; start a new run without --resume")
         for name, part in stateful.items():
             part.load_state_dict(state[name])
         totals.copy_(state["totals"])
         step, seconds_before = state["step"], state["seconds"]
-        run.reopen(asdict(config))
-        run.rewind_journal(state["journal_size"])
-    else:
-        run.rewind_journal(0)
+    if compute.leads:
+        for folder in ("checkpoints", "samples", "snapshots"):
+            (run.folder / folder).mkdir(exist_ok=True)
+        if path.exists():
+            run.reopen(asdict(config))
+        run.rewind_journal(state["journal_size"] if path.exists() else 0)
+    for parameter in [*generator.parameters(), *discriminator.parameters()]:
+        parameter.grad = torch.zeros_like(parameter)
     started = time.monotonic()
 
     def seconds() -> float:
         return seconds_before + time.monotonic() - started
 
-    def save() -> None:
-        """The whole state, the generator that samples are drawn from, and its pictures."""
-        network = ema.recalibrated(average, label_counts, config.batch_size, config.seed)
-        save_generator(run.folder / "generator.pt", network, config=asdict(config), classes=classes, step=step, trained_on=trained_on)
-        rows = 2 if len(classes) <= 4 else 1
-        fixed = torch.randn(len(classes) * rows * GRID_COLUMNS, config.latent_size, generator=torch_generator(config.seed, "grid"))
-        of_class = torch.arange(len(classes)).repeat_interleave(rows * GRID_COLUMNS)
-        with torch.no_grad():
-            images = to_uint8(network(fixed.to(device), of_class.to(device)))
-        write_grid(run.folder / "samples" / f"step-{step:06d}.png", images.squeeze(1).cpu().numpy(), GRID_COLUMNS)
-        state = {name: part.state_dict() for name, part in stateful.items()}
-        state |= {"step": step, "seconds": seconds(), "totals": totals, "trained_on": list(trained_on), "journal_size": run.journal_size()}
-        checkpoint.save(path, "gan checkpoint", state)
+    def measure(count: int) -> tuple[list[float], list[float]]:
+        """Diversity and distance of each class."""
+        samples = drawn(average, [index for index in range(len(classes)) for _ in range(count)], config, "measure")
+        pairs = [reference.measure(part) for reference, part in zip(references, to_float(samples).split(count))]
+        return [round(a, 4) for a, _ in pairs], [round(b, 4) for _, b in pairs]
 
-    with stop_on_signal() as stop, progress(config.steps, "gan-train", "step", done=step) as bar:
-        while step < config.steps and not (max_minutes and seconds() >= 60 * max_minutes):
-            random = torch_generator(config.seed, "step", 0, step, device=device)
-            chosen = batch_indices(len(reals), config.batch_size, step, config.seed).to(device)
-            real, label = to_float(reals[chosen]), labels[chosen]  # (B, 1, S, S), (B,)
-            latents = torch.randn(config.batch_size, config.latent_size, generator=random, device=device)
+    def save_state() -> None:
+        state = {name: part.state_dict() for name, part in stateful.items()}
+        state |= {"step": step, "seconds": seconds(), "totals": totals, "trained_on": list(trained_on)}
+        checkpoint.save(path, "gan checkpoint", state | {"config": asdict(config), "journal_size": run.journal_size()})
+
+    def save_snapshot() -> None:
+        """The generator of this step with its score and pictures, as the run's generator if it is the best so far."""
+        if any(event["step"] == step for event in snapshots(run)):
+            return
+        diversities, distances = measure(SCORED)
+        run.log(step=step, diversity=diversities, distance=distances)
+        about = {"step": step, "diversity": diversities, "distance": distances, "classes": list(classes), "trained_on": list(trained_on)}
+        save_generator(run.folder / "snapshots" / f"step-{step:06d}.pt", average, config, **about)
+        if best_snapshot(run)["step"] == step:
+            save_generator(run.folder / "generator.pt", average, config, **about)
+        rows = 2 if len(classes) <= 4 else 1
+        grid = drawn(average, [index for index in range(len(classes)) for _ in range(rows * GRID_COLUMNS)], config, "grid")
+        write_grid(run.folder / "samples" / f"step-{step:06d}.png", grid.squeeze(1).numpy(), GRID_COLUMNS)
+
+    def consult_doctor() -> str | None:
+        """Log the diversity of the samples; the reason to stop, if there is one."""
+        run.log(step=step, diversity=measure(CHECKED)[0])
+        journal = run.journal()
+        finding, hopeless = diagnose(journal, classes)
+        if finding and not any(event.get("doctor") and event["step"] > step - 500 for event in journal):
+            _log.warning("step %d: %s", step, finding)
+            run.log(step=step, doctor=finding)
+        return finding if hopeless and not keep_going else None
+
+    on_cuda = [device] if device.type == "cuda" else []
+    with stop_on_signal() as stop, progress(config.steps, "gan-train", "step", done=step) as bar, torch.random.fork_rng(devices=on_cuda):
+        while step < config.steps and not (max_minutes and compute.agree(seconds() >= 60 * max_minutes)):
+            random = torch_generator(config.seed, "step", step, device=device)
+            torch.manual_seed(key(config.seed, "layers", compute.rank, step))  # for Dropout
+            chosen = batch_indices(len(reals), config.batch_size, step, config.seed)[mine].to(device)
+            latents = torch.randn(config.batch_size, config.latent_size, generator=random, device=device)[mine] * config.latent_scale
+            draws = torch.rand(4, config.batch_size, DRAWS, generator=random, device=device)[:, mine]
+            noise = torch.randn(2, probed, config.channels, *reals.shape[2:], generator=random, device=device)[:, mine_probed].flatten(0, 1)
+            real, label = to_float(reals[chosen]).expand(-1, config.channels, -1, -1), labels[chosen]  # (B, C, S, S), (B,)
             with compute.autocast():
                 fake = generator(latents, label)
 
-            seen = torch.cat([augment(real, random), augment(fake.detach(), random)])
-            probed = torch.cat([seen[:probes], seen[config.batch_size : config.batch_size + probes]])
-            shifted = probed + SIGMA * torch.randn(probed.shape, generator=random, device=device)
+            def seen(images: torch.Tensor, turn: int) -> torch.Tensor:
+                return augment(images, draws[turn]) if config.augment else images
+
             with compute.autocast():
-                logits = discriminator(torch.cat([seen, shifted]), torch.cat([label, label, label[:probes], label[:probes]]))
-            real_logits, fake_logits, real_shifted, fake_shifted = logits.split([config.batch_size] * 2 + [probes] * 2)
-            penalty = gradient_penalty(real_logits[:probes], real_shifted, SIGMA) + gradient_penalty(fake_logits[:probes], fake_shifted, SIGMA)
-            d_loss = discriminator_loss(real_logits, fake_logits)
-            discriminator_optimizer.zero_grad()
-            (d_loss + config.penalty * penalty).backward()
+                loss, d_loss, gap = game.discriminator(discriminator, seen(real, 0), seen(fake.detach(), 1), label, noise)
+            discriminator_optimizer.zero_grad(set_to_none=False)
+            loss.backward()
+            statistics = torch.stack([d_loss.detach(), loss.new_zeros(()), gap.detach()])
+            compute.average([parameter.grad for parameter in discriminator.parameters()])
             discriminator_optimizer.step()
 
             discriminator.requires_grad_(False)
             with compute.autocast():
-                with torch.no_grad():
-                    real_logits = discriminator(augment(real, random), label)
-                fake_logits = discriminator(augment(fake, random), label)
-            g_loss = generator_loss(real_logits, fake_logits)
-            generator_optimizer.zero_grad()
+                g_loss = game.generator(discriminator, seen(real, 2), seen(fake, 3), label)
+            generator_optimizer.zero_grad(set_to_none=False)
             g_loss.backward()
+            statistics[1] = g_loss.detach()
+            compute.average([*(parameter.grad for parameter in generator.parameters()), statistics])
             generator_optimizer.step()
             discriminator.requires_grad_(True)
-            ema.update(average, generator, min(config.ema_decay, (1 + step) / (10 + step)))
+            if config.ema_decay:
+                decay = min(config.ema_decay, (1 + step) / (10 + step))
+                torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - decay)
+            totals += statistics
             step += 1
             bar.update()
 
-            gap = (real_logits - fake_logits.detach()).mean()
-            totals += torch.stack([d_loss.detach(), g_loss.detach(), gap])
             if step % LOG_EVERY == 0:
                 means = (totals / LOG_EVERY).tolist()
                 totals.zero_()
                 if not all(math.isfinite(value) for value in means):
-                    raise FloatingPointError(f"losses are no longer finite at step {step}; the checkpoint before it is kept; try a lower --learning-rate")
-                run.log(step=step, d_loss=round(means[0], 6), g_loss=round(means[1], 6), gap=round(means[2], 6))
+                    raise FloatingPointError(f"losses are no longer finite at step {step}; {_kept(run)}; try a lower --learning-rate")
+                if compute.leads:
+                    run.log(step=step, d_loss=round(means[0], 6), g_loss=round(means[1], 6), gap=round(means[2], 6))
                 bar.set_postfix(d_loss=f"{means[0]:.3f}", g_loss=f"{means[1]:.3f}")
-            if stop.requested:
-                save()
+            if step % CHECK_EVERY == 0:
+                hopeless = compute.agree(consult_doctor() if compute.leads else None)
+                if hopeless:
+                    raise ValueError(f"stopped at step {step}: {hopeless}; {_kept(run)} (--keep-going would go on)")
+            if step % config.sample_every == 0 and compute.leads:
+                save_snapshot()
+                save_state()
+            if (compute.ranks == 1 or step % LOG_EVERY == 0) and compute.any(stop.requested):
+                if compute.leads:
+                    save_state()
                 raise Interrupted(f"stopped at step {step} of {config.steps}, saved; continue with --resume")
-            if step % config.sample_every == 0:
-                save()
-    save()
-    return {"step": step, "seconds": round(seconds(), 1), "images": len(reals), "parameters": parameter_counts(generator, discriminator)}
+    if compute.leads:
+        save_snapshot()
+        save_state()
+    counts = {name: sum(p.numel() for p in stateful[name].parameters()) for name in ("generator", "discriminator")}
+    return {"step": step, "seconds": round(seconds(), 1), "images": len(reals), "parameters": counts}
 
 
-def parameter_counts(generator: Generator, discriminator: Discriminator) -> dict[str, int]:
-    return {name: sum(p.numel() for p in network.parameters()) for name, network in (("generator", generator), ("discriminator", discriminator))}
+def snapshots(run: Run) -> list[dict[str, Any]]:
+    """The journal's event of every snapshot: `step`, and `diversity` and `distance` of each class."""
+    return [event for event in run.journal() if "distance" in event]
+
+
+def best_snapshot(run: Run) -> dict[str, Any] | None:
+    """The snapshot with the least mean distance from training and validation reals, among those where no class has collapsed, if any."""
+    found = snapshots(run)
+    healthy = [event for event in found if min(event["diversity"]) >= LOW]
+    return min(healthy or found, key=lambda event: sum(event["distance"]), default=None)
+
+
+def _references(reals: torch.Tensor, labels: torch.Tensor, validation: Dataset | None, classes: int) -> list[Reference]:
+    if validation is not None and len(validation):
+        more, more_labels = stacked(validation)
+        reals, labels = torch.cat([reals, more]), torch.cat([labels, more_labels])
+    return [Reference(to_float(reals[labels == index])) for index in range(classes)]
+
+
+def _kept(run: Run) -> str:
+    """What is left of a run that went wrong."""
+    best = best_snapshot(run)
+    if best is None:
+        return "there is no snapshot before it"
+    kept = f"the generator is rolled back to the best snapshot, step {best['step']}"
+    return kept if min(best["diversity"]) >= LOW else f"{kept}, which has collapsed too: do not use it"

@@ -10,7 +10,7 @@ import click
 from classifier.config import ClassifierConfig
 from gan.config import GanConfig
 from pipelines.options import Commands, compute_options, config_options, resume_option, workspace_option
-from pipelines.tables import arms_table, counts_table, metrics_table, scores_table
+from pipelines.tables import arms_table, counts_table, metrics_table, options_table, scores_table
 
 if TYPE_CHECKING:
     from pipelines.workspace import Workspace
@@ -101,38 +101,61 @@ def phantom(workspace: Workspace, n: int, seed: int) -> None:
 @main.command("gan-train")
 @config_options(GanConfig)
 @click.option("--max-minutes", type=float, help="Finish after this many minutes of training, whatever --steps says.")
+@click.option("--keep-going", is_flag=True, help="Do not stop a run that has collapsed, only say so.")
+@click.option("--dry-run", is_flag=True, help="Print the resolved options and the parameter counts, and do nothing.")
+@click.option("--preview-augment", is_flag=True, help="Write a sheet of the training images as the discriminator sees them, and do nothing else.")
 @resume_option
-@compute_options
+@compute_options(processes="many")
 @workspace_option()
-def gan_train(workspace: Workspace, compute: Compute, options: dict[str, Any], **choices: Any) -> None:
-    """Train a class-conditional DCGAN on the study's training split.
+def gan_train(workspace: Workspace, compute: Compute, options: dict[str, Any], dry_run: bool, preview_augment: bool, **choices: Any) -> None:
+    """Train a class-conditional GAN on the study's training split.
 
-    Leaves the generator, sample grids and loss curves in a new folder under runs/.
+    Leaves the best snapshot as generator.pt, all snapshots, sample grids, curves, a strip and an animation of the
+    progress and walks between latents, in a new folder under runs/. While it trains it watches each class's diversity
+    and the discriminator, says what goes wrong, and stops what cannot be saved.
+
+    \b
+    In several processes, on one machine or many:
+      torchrun --nproc-per-node=2 -m pipelines.cli gan-train
     """
-    from pipelines.generate import train_generator
+    from pipelines.generate import plan, preview_augmentation, train_generator
 
+    if dry_run:
+        config, counts, classes = plan(workspace, options)
+        click.echo(options_table(config))
+        of = " (of each class)" if config.preset == "dcgan" else f" ({classes or 'two'} classes)"
+        for network, count in counts.items():
+            click.echo(f"{network}: {count:,} parameters{of}")
+        return
+    if preview_augment:
+        _done("a sheet of augmented training images", preview_augmentation(workspace, options), "cxr gan-train")
+        return
     run = train_generator(workspace, options, compute, **choices)
     result = run.result
-    click.echo(f"{result['step']} steps on {result['images']} images in {_minutes(result['seconds'])} ({compute})")
-    click.echo(f"look at {run.folder / 'samples'} and {run.folder / 'loss_curves.png'}")
+    click.echo(f"{result['step']} steps on {result['images']} images in {_minutes(result['seconds'])} ({compute}); best snapshot: step {result['best_step']}")
+    click.echo(f"look at {run.folder / 'progress.png'}, {run.folder / 'curves.png'}, {run.folder / 'interpolation.png'} and {run.folder / 'samples'}")
     _done("a generator", run.folder / "generator.pt", "cxr synthesize --n 2000")
 
 
 @main.command()
-@click.option("--n", default=2000, help="Number of images, spread evenly over the labels.  [default: 2000]")
+@click.option("-n", "--n", type=int, help="Number of images, spread evenly over the labels.  [default: 2000]")
 @click.option("--label", "labels", multiple=True, metavar="LABEL", help="Only this label; may be given several times.")
 @click.option("--generator", metavar="RUN", help="The gan-train run to use.  [default: the newest]")
-@click.option("--seed", default=0, help="Seed of the latents; sample i depends on it and on i alone.  [default: 0]")
-@compute_options
+@click.option("--snapshot", metavar="best|last|STEP", help="Which of its snapshots.  [default: best]")
+@click.option("--seed", type=int, help="Seed of the latents; sample i depends on it and on i alone.  [default: 0]")
+@resume_option
+@compute_options(processes="many")
 @workspace_option()
-def synthesize(workspace: Workspace, compute: Compute, n: int, **choices: Any) -> None:
+def synthesize(workspace: Workspace, compute: Compute, **choices: Any) -> None:
     """Write synthetic images from the newest generator, as PNGs with a manifest."""
     from pipelines.generate import synthesize
 
-    run = synthesize(workspace, n, compute, **choices)
+    run = synthesize(workspace, compute, **choices)
     counts = ", ".join(f"{count} {label}" for label, count in run.result["images"].items())
     click.echo(f"{counts}, from {run.config['generator']} at step {run.config['generator_step']}; look at {run.folder / 'samples.png'}")
-    _done(f"{n} synthetic images", run.folder, "cxr classify-train --with-synthetic")
+    for label in run.config["collapsed"]:
+        click.echo(f"cxr: class {label} had collapsed at that snapshot: its images are nearly all alike", err=True)
+    _done(f"{run.config['n']} synthetic images", run.folder, "cxr classify-train --with-synthetic")
 
 
 @main.command("classify-train")
@@ -142,7 +165,7 @@ def synthesize(workspace: Workspace, compute: Compute, n: int, **choices: Any) -
 @click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help=WEIGHTS_HELP)
 @click.option("--positive", metavar="LABEL", help="The class that sensitivity is about.  [default: covid, where there is one]")
 @resume_option
-@compute_options
+@compute_options()
 @workspace_option()
 def classify_train(workspace: Workspace, compute: Compute, options: dict[str, Any], synthetic: str | None, **choices: Any) -> None:
     """Train a classifier and judge it once on the test split.
@@ -162,7 +185,7 @@ def classify_train(workspace: Workspace, compute: Compute, options: dict[str, An
 @click.option("--synthetic", metavar="RUN", help="The synthetic set to score.  [default: the newest]")
 @click.option("--features", type=click.Choice(["auto", "vgg16", "cnn"]), default="auto", help="Feature extractor; auto is vgg16 where its weights are at hand, else the study's own cnn.")
 @click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help=WEIGHTS_HELP)
-@compute_options
+@compute_options()
 @workspace_option()
 def score(workspace: Workspace, compute: Compute, **choices: Any) -> None:
     """Fréchet distance between training reals and synthetic images, per class and overall.
@@ -186,7 +209,7 @@ def score(workspace: Workspace, compute: Compute, **choices: Any) -> None:
 @click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help=WEIGHTS_HELP)
 @click.option("--positive", metavar="LABEL", help="The class that sensitivity is about.  [default: covid, where there is one]")
 @resume_option
-@compute_options
+@compute_options()
 @workspace_option()
 def compare(workspace: Workspace, compute: Compute, options: dict[str, Any], **choices: Any) -> None:
     """Train classifiers with and without synthetic images, with equal optimizer steps, and say whether they help."""
@@ -214,7 +237,7 @@ def report(workspace: Workspace, run_name: str | None) -> None:
 
 @main.command()
 @click.option("--seed", default=0, help="Seed of everything.  [default: 0]")
-@compute_options
+@compute_options()
 @workspace_option(Path("demo-study"))
 def demo(workspace: Workspace, compute: Compute, seed: int) -> None:
     """The whole study on phantom images, small enough for a few minutes on two CPU cores.

@@ -37,9 +37,9 @@ def demo(workspace: Workspace, compute: Compute, seed: int, say: Callable[[str],
         begin(f"cxr data phantom --n {PHANTOMS}")
         import_listings(workspace, [phantom_listing(PHANTOMS, seed)], ratios=parse_ratios("70/10/20"), seed=seed)
     begin("cxr gan-train, a small one")
-    train_generator(workspace, GAN | {"seed": seed}, compute, max_minutes=None, resume_name=None, resuming=False)
+    train_generator(workspace, GAN | {"seed": seed}, compute)
     begin(f"cxr synthesize --n {SYNTHETIC}")
-    synthesize(workspace, SYNTHETIC, compute, seed=seed)
+    synthesize(workspace, compute, n=SYNTHETIC, seed=seed)
     classifier = CLASSIFIER | {"seed": seed}
     alone = {"weights": None, "positive": None, "resume_name": None, "resuming": False}
     begin("cxr classify-train")

@@ -7,121 +7,234 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import TensorDataset
 
+from gan.augment import DRAWS, augment
 from gan.config import GanConfig
-from gan.sample import BLOCK, TrainedGenerator, load_generator, sample_block, write_grid
-from gan.train import train
-from pipelines.data.manifest import fingerprint
+from gan.doctor import LOW
+from gan.presets import parameter_counts
+from gan.sample import BLOCK, TrainedGenerator, load_generator, sample_block, to_float, to_uint8, write_grid
+from gan.train import best_snapshot, train
+from pipelines.data.manifest import Row, fingerprint
 from pipelines.data.reading import write_gray
 from pipelines.data.store import load_images
 from pipelines.merge import SyntheticRow, check_leak, write_synthetic_manifest
-from pipelines.report.figures import loss_curves
-from pipelines.workspace import Workspace, resume
+from pipelines.report.figures import gan_curves, image_sheet
+from pipelines.report.progress import interpolations, progress_animation, progress_strip
+from pipelines.workspace import Workspace, clear_leftovers, resume
 from runtime.device import Compute
 from runtime.progress import progress
+from runtime.randomness import torch_generator
 from runtime.run import Interrupted, Run, stop_on_signal
 
 MIN_PER_CLASS = 8
 SHEET_PER_CLASS = 24
+PREVIEWED = 16  # reals per class on the sheet of augmentations
+
+
+def plan(workspace: Workspace, options: dict[str, Any]) -> tuple[GanConfig, dict[str, int], int | None]:
+    """What training would be: the configuration, the parameter counts, and the number of classes; None, and two assumed, without data."""
+    config = GanConfig.of(**options)
+    classes = len({row.label for row in workspace.rows()}) if workspace.manifest_path.exists() else None
+    return config, parameter_counts(config, classes or 2), classes
 
 
 def train_generator(
-    workspace: Workspace, options: dict[str, Any], compute: Compute, *, max_minutes: float | None, resume_name: str | None, resuming: bool
+    workspace: Workspace,
+    options: dict[str, Any],
+    compute: Compute,
+    *,
+    max_minutes: float | None = None,
+    keep_going: bool = False,
+    resume_name: str | None = None,
+    resuming: bool = False,
 ) -> Run:
     """Train a generator on the study's training split; returns the finished run.
 
     options: the fields of GanConfig that were asked for. resuming: continue the run `resume_name`, or the newest
-    unfinished one.
+    unfinished one. keep_going: whatever the doctor says.
     """
-    if max_minutes is not None and max_minutes <= 0:
+    if max_minutes is not None and not max_minutes > 0:
         raise ValueError(f"--max-minutes {max_minutes}: expected a positive number of minutes")
-    rows = [row for row in workspace.rows() if row.split == "train"]
-    counts = Counter(row.label for row in rows)
-    classes = sorted(counts)
-    few = [label for label in classes if counts[label] < MIN_PER_CLASS]
-    if few:
-        raise ValueError(f"class {few[0]} has {counts[few[0]]} training image(s), a generator needs at least {MIN_PER_CLASS}; import more")
+    rows = workspace.rows()
+    counts = _counted(rows)
     if resuming:
         run = workspace.unfinished_run("gan-train", resume_name)
         config = resume(run, GanConfig, options, may_grow=("steps",))
         max_minutes = run.config["max_minutes"] if max_minutes is None else max_minutes
     else:
-        config = GanConfig(**options)
-    images = torch.from_numpy(load_images(workspace, rows, config.image_size)).unsqueeze(1)
-    labels = torch.tensor([classes.index(row.label) for row in rows])
+        config = GanConfig.of(**options)
+    images, labels, hashes = _images(workspace, rows, "train", config.image_size, list(counts))
+    validation = _images(workspace, rows, "validation", config.image_size, list(counts))
     if not resuming:
-        record = asdict(config) | {"classes": classes, "class_counts": dict(counts), "max_minutes": max_minutes, "compute": str(compute)}
-        run = workspace.create_run("gan-train", record)
+        record = asdict(config) | {"classes": list(counts), "class_counts": counts, "max_minutes": max_minutes, "compute": str(compute)}
+        run = Run(Path(compute.agree(str(workspace.create_run("gan-train", record).folder) if compute.leads else "")))
+    before = run.journal_size()
+    about = {"classes": list(counts), "trained_on": hashes, "validation": TensorDataset(*validation[:2])}
     try:
-        hashes = [row.sha256 for row in rows]
-        result = train(config, TensorDataset(images, labels), run, compute, classes=classes, trained_on=hashes, max_minutes=max_minutes)
+        result = train(config, TensorDataset(images, labels), run, compute, max_minutes=max_minutes, keep_going=keep_going, **about)
     finally:
-        loss_curves(run.journal(), run.folder / "loss_curves.png")
-    run.finish(result | {"data": fingerprint(hashes)})
+        if compute.leads and run.journal_size() != before:
+            _draw(run, list(counts))
+    if compute.leads:
+        run.finish(result | {"best_step": best_snapshot(run)["step"], "data": fingerprint(hashes)})
+    compute.agree(None)
     return run
 
 
-def synthesize(
-    workspace: Workspace, n: int, compute: Compute, *, seed: int = 0, labels: Sequence[str] = (), generator: str | None = None
-) -> Run:
-    """Write n synthetic images, spread evenly over `labels` (default: every class), as PNGs with a manifest.
+def preview_augmentation(workspace: Workspace, options: dict[str, Any]) -> Path:
+    """A sheet of training reals, each beside what the discriminator would see of it; returns its path."""
+    config = GanConfig.of(**options)
+    rows = workspace.rows()
+    counts = _counted(rows)
+    images, labels, _ = _images(workspace, rows, "train", config.image_size, list(counts))
+    groups = []
+    for index, label in enumerate(counts):
+        reals = images[labels == index][:PREVIEWED]
+        random = torch_generator(config.seed, "preview", index)
+        for title, number in ((f"{label}, reals", 0), ("as the discriminator sees them", 1), ("and at another step", 2)):
+            draws = torch.rand(len(reals), DRAWS, generator=random)
+            changed = to_uint8(augment(to_float(reals), draws)) if number and config.augment else reals
+            groups.append((title, changed.squeeze(1).numpy()))
+    path = workspace.root / "augmentation.png"
+    image_sheet(groups, path)
+    return path
 
-    Sample i is of class labels[i mod len(labels)] and depends on (generator, seed, i) alone.
+
+def synthesize(
+    workspace: Workspace,
+    compute: Compute,
+    *,
+    n: int | None = None,
+    seed: int | None = None,
+    labels: Sequence[str] = (),
+    generator: str | None = None,
+    snapshot: str | None = None,
+    resume_name: str | None = None,
+    resuming: bool = False,
+) -> Run:
+    """Write n synthetic images (default 2000), spread evenly over `labels` (default: every class), as PNGs with a manifest.
+
+    Sample i is of class labels[i mod len(labels)] and depends on (generator, seed, i) alone, whatever the number of processes.
+    snapshot: "best" (the default), "last", or a step. resuming: continue the run `resume_name`, or the newest unfinished one.
     """
+    if resuming:
+        run = workspace.unfinished_run("synthesize", resume_name)
+        saved = run.config
+        asked = {"n": n, "seed": seed, "labels": list(labels) or None, "generator": generator and workspace.find_run("gan-train", generator).name, "snapshot": snapshot}
+        changed = [f"--{name} {saved[name]} → {value}" for name, value in asked.items() if value is not None and value != saved[name]]
+        if changed:
+            raise ValueError(f"{run.name} cannot go on with other options ({', '.join(changed)}); start a new one without --resume")
+        n, seed, labels, generator, snapshot = (saved[name] for name in asked)
+    n, seed, snapshot = 2000 if n is None else n, seed or 0, snapshot or "best"
     if n < 1:
         raise ValueError(f"--n {n}: expected at least 1 image")
     source = workspace.find_run("gan-train", generator, holding="generator.pt")
-    trained = load_generator(source.folder / "generator.pt", compute.device)
+    path = _snapshot_path(source, snapshot)
+    trained = load_generator(path, compute.device)
     unknown = [label for label in labels if label not in trained.classes]
     if unknown:
         raise ValueError(f"--label {unknown[0]}: {source.name} knows {', '.join(trained.classes)}")
     if not trained.trained_on:
-        raise ValueError(f"{source.folder / 'generator.pt'} does not say which images it was trained on; train one on this study: cxr gan-train")
+        raise ValueError(f"{path} does not say which images it was trained on; train one on this study: cxr gan-train")
     check_leak(trained.trained_on, workspace.rows(), source.name)
     chosen = [trained.classes.index(label) for label in labels or trained.classes]
     config = {
         "n": n,
         "seed": seed,
         "labels": [trained.classes[index] for index in chosen],
-        "image_size": trained.image_size,
+        "image_size": trained.config.image_size,
         "generator": source.name,
+        "snapshot": snapshot,
         "generator_step": trained.step,
+        "collapsed": [name for name, value in zip(trained.classes, trained.diversity) if value < LOW],
         "trained_on": sorted(trained.trained_on),
     }
-    run = workspace.create_run("synthesize", config)
-    _write_images(run, trained, chosen, n, seed, source.name)
+    if not resuming:
+        run = Run(Path(compute.agree(str(workspace.create_run("synthesize", config).folder) if compute.leads else "")))
+    elif run.config != config:
+        raise ValueError(f"{run.name} cannot go on, {source.name} has changed since; start a new one without --resume")
+    elif compute.leads:
+        clear_leftovers(run)
+    _write_images(run, trained, chosen, compute)
     return run
 
 
-def _write_images(run: Run, trained: TrainedGenerator, chosen: Sequence[int], n: int, seed: int, source: str) -> None:
-    """Generate block by block; encode a block while the next is computed."""
-    for index in chosen:
-        (run.folder / "images" / trained.classes[index]).mkdir(parents=True, exist_ok=True)
+def _write_images(run: Run, trained: TrainedGenerator, chosen: Sequence[int], compute: Compute) -> None:
+    """Generate block by block, every process its share, encoding a block while the next is computed; what is there already is kept."""
+    n, seed, source = run.config["n"], run.config["seed"], run.config["generator"]
+    notes = {"Comment": "synthetic: drawn by a generative network, not a patient"}
     of_generator = fingerprint(trained.trained_on)
-    rows: list[SyntheticRow] = []
-    first: dict[str, list[np.ndarray]] = {trained.classes[index]: [] for index in chosen}
-    with stop_on_signal() as stop, ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool, progress(n, "synthesize", "image") as bar:
+    rows = []
+    for index in range(n):
+        label = trained.classes[chosen[index % len(chosen)]]
+        name = f"images/{label}/synthetic-{index:06d}.png"
+        rows.append(SyntheticRow(file_name=name, label=label, index=index, seed=seed, synthetic="yes", generator=source, trained_on=of_generator))
+    for label in {row.label for row in rows}:
+        (run.folder / "images" / label).mkdir(parents=True, exist_ok=True)
+    blocks = range(compute.rank, -(-n // BLOCK), compute.ranks)
+    with stop_on_signal() as stop, ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool, progress(n, "synthesize", "image", shown=compute.leads) as bar:
         pending = []
-        for block in range(-(-n // BLOCK)):
+        for block in blocks:
             if stop.requested:
-                raise Interrupted(f"stopped after {len(rows)} of {n} images; {run.folder} is not usable, run synthesize again")
-            for offset, image in enumerate(sample_block(trained.network, chosen, seed, block)[: n - block * BLOCK]):
-                index = block * BLOCK + offset
-                label = trained.classes[chosen[index % len(chosen)]]
-                name = f"images/{label}/synthetic-{index:06d}.png"
-                notes = {"Comment": "synthetic: drawn by a generative network, not a patient", "Source": f"cxr {source}, seed {seed}, sample {index}"}
-                pending.append(pool.submit(write_gray, run.folder / name, image, **notes))
-                rows.append(SyntheticRow(file_name=name, label=label, index=index, seed=seed, synthetic="yes", generator=source, trained_on=of_generator))
-                if len(first[label]) < SHEET_PER_CLASS:
-                    first[label].append(image)
-                bar.update()
+                raise Interrupted(f"stopped after {bar.n} of {n} images; continue with --resume")
+            wanted = rows[block * BLOCK : (block + 1) * BLOCK]
+            if any(not _written(run.folder / row.file_name) for row in wanted):
+                for row, image in zip(wanted, sample_block(trained, chosen, seed, block)):
+                    about = notes | {"Source": f"cxr {source}, seed {seed}, sample {row.index}"}
+                    pending.append(pool.submit(write_gray, run.folder / row.file_name, image, **about))
+            bar.update(min(len(wanted) * compute.ranks, n - bar.n))
         for write in pending:
             write.result()
-    write_grid(run.folder / "samples.png", np.stack([image for images in first.values() for image in images]), 12)
-    write_synthetic_manifest(run.folder / "manifest.csv", rows)
-    run.finish({"images": dict(Counter(row.label for row in rows))})
+    compute.agree(None)  # until every process has written its share
+    if compute.leads:
+        first = np.concatenate([sample_block(trained, chosen, seed, block) for block in range(-(-SHEET_PER_CLASS * len(chosen) // BLOCK))])[:n]
+        write_grid(run.folder / "samples.png", np.concatenate([first[k :: len(chosen)][:SHEET_PER_CLASS] for k in range(len(chosen))]), 12)
+        write_synthetic_manifest(run.folder / "manifest.csv", rows)
+        run.finish({"images": dict(Counter(row.label for row in rows))})
+    compute.agree(None)
+
+
+def _written(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def _snapshot_path(run: Run, snapshot: str) -> Path:
+    """The file of the snapshot that is meant by "best", "last" or a step."""
+    there = sorted(int(path.stem.removeprefix("step-")) for path in (run.folder / "snapshots").glob("step-*.pt"))
+    if snapshot == "best":
+        return run.folder / "generator.pt"
+    step = there[-1] if snapshot == "last" and there else int(snapshot) if snapshot.isdigit() else None
+    if step not in there:
+        raise ValueError(f"--snapshot {snapshot}: {run.name} has best, last, {', '.join(map(str, there))}")
+    return run.folder / "snapshots" / f"step-{step:06d}.pt"
+
+
+def _counted(rows: Sequence[Row]) -> dict[str, int]:
+    """Training images of each class, in the order of class indices. Raises ValueError when a class has too few."""
+    counts = Counter(row.label for row in rows if row.split == "train")
+    for label in sorted({row.label for row in rows}):
+        if counts[label] < MIN_PER_CLASS:
+            raise ValueError(f"class {label} has {counts[label]} training image(s), a generator needs at least {MIN_PER_CLASS}; import more")
+    return {label: counts[label] for label in sorted(counts)}
+
+
+def _images(workspace: Workspace, rows: Sequence[Row], split: str, size: int, classes: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+    """Images (N, 1, S, S) uint8 of a split, their label indices (N,) and their hashes."""
+    chosen = [row for row in rows if row.split == split]
+    images = torch.from_numpy(load_images(workspace, chosen, size)).unsqueeze(1)
+    return images, torch.tensor([classes.index(row.label) for row in chosen], dtype=torch.long), [row.sha256 for row in chosen]
+
+
+def _draw(run: Run, classes: Sequence[str]) -> None:
+    """The pictures of a run, as far as it came."""
+    best = best_snapshot(run)
+    gan_curves(run.journal(), classes, best and best["step"], run.folder / "curves.png")
+    progress_strip(run)
+    progress_animation(run)
+    interpolations(run)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
+import io
+import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -34,7 +38,7 @@ def config_options(kind: type) -> Callable[[Command], Command]:
         for field in reversed(fields(kind)):
             accepted = click.Choice(field.metadata["choices"]) if "choices" in field.metadata else hints[field.name]
             text = f"{field.metadata['help']}  [default: {field.default}]"
-            wrapped = click.option(f"--{field.name.replace('_', '-')}", field.name, type=accepted, default=None, help=text)(wrapped)
+            wrapped = click.option(f"--{field.name.replace('_', '-')}", field.name, type=accepted, default=None, help=text, **{"metavar": "yes|no"} if accepted is bool else {})(wrapped)
         return wrapped
 
     return decorate
@@ -58,17 +62,24 @@ def workspace_option(default: Path = Path()) -> Callable[[Command], Command]:
     return decorate
 
 
-def compute_options(command: Command) -> Command:
-    """`--device` and `--precision`; the command gets a `compute`."""
+def compute_options(*, processes: str = "one") -> Callable[[Command], Command]:
+    """`--device` and `--precision`; the command gets a `compute`, which knows of torchrun's other processes where it may run in many."""
 
-    @functools.wraps(command)
-    def chosen(device: str, precision: str, **arguments: Any) -> Any:
-        from runtime.device import choose_compute
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def chosen(device: str, precision: str, **arguments: Any) -> Any:
+            from runtime.device import choose_compute
 
-        return command(compute=choose_compute(device, precision), **arguments)
+            if processes == "one" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+                raise ValueError(f"cxr {click.get_current_context().info_name} runs in one process; start it without torchrun")
+            compute = choose_compute(device, precision)
+            with contextlib.nullcontext() if compute.leads else contextlib.redirect_stdout(io.StringIO()):
+                return command(compute=compute, **arguments)
 
-    chosen = click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", help="Arithmetic; auto takes bf16 where the hardware is fast at it.")(chosen)
-    return click.option("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")(chosen)
+        wrapped = click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", help="Arithmetic; auto takes bf16 where the hardware is fast at it.")(chosen)
+        return click.option("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")(wrapped)
+
+    return decorate
 
 
 def resume_option(command: Command) -> Command:
@@ -88,6 +99,7 @@ class Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         from runtime.run import Interrupted
 
+        logging.basicConfig(format="cxr: %(message)s")  # warnings of the trainers, on standard error
         try:
             return super().invoke(context)
         except (ValueError, FileNotFoundError, FloatingPointError, ConnectionError) as error:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from classifier.metrics import Metrics
     from pipelines.data.manifest import Row
     from pipelines.scoring.score import Score
@@ -21,6 +24,13 @@ def counts_table(rows: Sequence[Row]) -> str:
         parts = [[row for row in rows if row.label == label and split in (row.split, "all")] for split in splits]
         lines.append(f"{label:20}" + "".join(f"{f'{len(part)} ({len({row.patient for row in part})})':>16}" for part in parts))
     return "\n".join(lines)
+
+
+def options_table(config: DataclassInstance) -> str:
+    """Every option of a configuration as it would be given."""
+    shown = {True: "yes", False: "no"}
+    values = {name: shown[value] if isinstance(value, bool) else value for name, value in asdict(config).items()}
+    return "\n".join(f"--{name.replace('_', '-'):16} {value}" for name, value in values.items())
 
 
 def metrics_table(metrics: Metrics) -> str:

@@ -112,6 +112,9 @@ def resume(run: Run, kind: type[Config], given: dict[str, Any], *, may_grow: Col
 
     Raises ValueError that lists every option that differs. Clears what a killed process left half-written.
     """
+    absent = [field.name for field in fields(kind) if field.name not in run.config]
+    if absent:
+        raise ValueError(f"{run.name} cannot go on: another version of cxr began it, which knew no {', '.join(absent)}; start a new run without --resume")
     saved = kind(**{field.name: run.config[field.name] for field in fields(kind)})
     wanted = replace(saved, **given)
     changed = {name: (value, asdict(wanted)[name]) for name, value in asdict(saved).items() if asdict(wanted)[name] != value}
@@ -119,6 +122,11 @@ def resume(run: Run, kind: type[Config], given: dict[str, Any], *, may_grow: Col
     if refused:
         allowed = f"; only a larger --{' or --'.join(may_grow)} may be given" if may_grow else ""
         raise ValueError(f"{run.name} cannot go on with other options ({', '.join(refused)}){allowed}")
-    for leftover in run.folder.rglob(".*.partial"):
-        leftover.unlink()
+    clear_leftovers(run)
     return wanted
+
+
+def clear_leftovers(run: Run) -> None:
+    """Delete what a killed process left half-written."""
+    for leftover in run.folder.rglob(".*.partial"):
+        leftover.unlink(missing_ok=True)

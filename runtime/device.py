@@ -1,30 +1,71 @@
-"""Where the arithmetic runs, and in which precision.
+"""Where the arithmetic runs, in which precision, and in how many processes.
 
 bfloat16 is used only where the hardware multiplies it natively. Elsewhere it is emulated and
 slower than float32, so `auto` never picks it there and an explicit request is refused.
+
+Several processes are started by `torchrun`, which tells each its rank; they talk by gloo, or NCCL on CUDA.
 """
 
 from __future__ import annotations
 
+import atexit
+import os
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from torch import Tensor, distributed
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Compute:
-    """A device and the precision of the matrix products on it."""
+    """A device, the precision of the matrix products on it, and this process's place among `ranks` of them."""
 
     device: torch.device
     precision: str  # "fp32" or "bf16"
+    rank: int = 0
+    ranks: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one process that writes."""
+        return self.rank == 0
+
+    @torch.no_grad()
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its mean over all processes, in one exchange."""
+        if self.ranks > 1:
+            flat = torch.cat([tensor.flatten() for tensor in tensors])
+            distributed.all_reduce(flat)
+            flat /= self.ranks
+            for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
+                tensor.copy_(part.view_as(tensor))
+
+    def agree(self, value: Value) -> Value:
+        """What the leading process says, in every process."""
+        values = [value]
+        if self.ranks > 1:
+            distributed.broadcast_object_list(values, src=0)
+        return values[0]
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is raised in any process."""
+        if self.ranks == 1:
+            return flag
+        raised = torch.tensor(int(flag), device=self.device)
+        distributed.all_reduce(raised, distributed.ReduceOp.MAX)
+        return bool(raised.item())
 
     def autocast(self) -> AbstractContextManager:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def __str__(self) -> str:
-        return f"{self.device}, {self.precision}"
+        return f"{self.device}, {self.precision}" + (f", {self.ranks} processes" if self.ranks > 1 else "")
 
 
 def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
@@ -32,15 +73,24 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
 
     device: "auto" (CUDA, else Apple's MPS, else CPU), "cpu", "cuda", "cuda:N" or "mps".
     precision: "auto" (bf16 where the hardware is fast at it), "fp32" or "bf16".
+    Joins the other processes where torchrun started several.
     Raises ValueError when the device is absent or is not fast in the precision asked for.
     """
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = _choose_device(device)
+    if ranks > 1 and chosen == torch.device("cuda"):
+        chosen = _choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
     fast = _is_fast_in_bf16(chosen)
     if precision not in ("auto", "fp32", "bf16"):
         raise ValueError(f"--precision {precision}: expected auto, fp32 or bf16")
     if precision == "bf16" and not fast:
         raise ValueError(f"--precision bf16: {chosen} has no native bfloat16 and would only be slower; use fp32 or auto")
-    return Compute(chosen, "bf16" if precision != "fp32" and fast else "fp32")
+    if ranks > 1 and not distributed.is_initialized():
+        if chosen.type == "cuda":
+            torch.cuda.set_device(chosen)
+        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+        atexit.register(distributed.destroy_process_group)
+    return Compute(chosen, "bf16" if precision != "fp32" and fast else "fp32", distributed.get_rank() if ranks > 1 else 0, ranks)
 
 
 def _choose_device(name: str) -> torch.device:

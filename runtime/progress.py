@@ -7,6 +7,6 @@ import sys
 from tqdm import tqdm
 
 
-def progress(total: int, what: str, unit: str, done: int = 0) -> tqdm:
-    """A bar over `total` units that starts at `done`; use it as a context manager."""
-    return tqdm(total=total, desc=what, unit=unit, initial=done, file=sys.stderr, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+def progress(total: int, what: str, unit: str, done: int = 0, shown: bool = True) -> tqdm:
+    """A bar over `total` units that starts at `done`, and is seen only where shown; use it as a context manager."""
+    return tqdm(total=total, desc=what, unit=unit, initial=done, file=sys.stderr, disable=not (shown and sys.stderr.isatty()), dynamic_ncols=True)

@@ -7,14 +7,17 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
@@ -143,6 +146,103 @@ def test_stopped_by_ctrl_c_a_command_says_how_to_go_on(phantom_study: Path, tmp_
     refused = cxr("gan-train", "--resume", "--width", 8, folder=study)
     assert refused.exit_code == 2 and "--width 4 → 8" in refused.output
     assert cxr("synthesize", "--n", 2, folder=study).exit_code == 0, "what is there can be used"
+
+
+@pytest.fixture(scope="session")
+def torchrun() -> Callable[..., subprocess.CompletedProcess]:
+    """Run a command in two processes on this machine."""
+
+    def run(folder: Path, *arguments: object) -> subprocess.CompletedProcess:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}", "-m", "pipelines.cli", "-C", str(folder)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.run([*command, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, env=environment, timeout=180)
+
+    return run
+
+
+def test_two_processes_train_and_sample_what_one_does(phantom_study: Path, tmp_path: Path, torchrun: Callable) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(phantom_study, tmp_path / name)
+    training = ["gan-train", "--steps", 5, *TINY_GAN, "--batch-size", 16, "--device", "cpu", "--precision", "fp32"]
+    ok(cxr(*training, folder=tmp_path / "one"))
+    done = torchrun(tmp_path / "two", *training)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("made: a generator") == 1, "one process speaks"
+    assert sorted(path.name for path in (tmp_path / "two" / "runs").iterdir()) == ["0001-gan-train"], "one process writes"
+    states = [checkpoint.load(tmp_path / name / "runs/0001-gan-train/checkpoints/last.pt", "gan checkpoint") for name in ("one", "two")]
+    for part in ("generator", "discriminator", "average"):
+        for name, value in states[0][part].items():
+            torch.testing.assert_close(value, states[1][part][name], rtol=1e-2, atol=1e-4)
+
+    ok(cxr("synthesize", "--n", 120, folder=tmp_path / "one"))
+    shutil.rmtree(tmp_path / "two" / "runs")
+    shutil.copytree(tmp_path / "one" / "runs", tmp_path / "two" / "runs")
+    shutil.rmtree(tmp_path / "two" / "runs" / "0002-synthesize")
+    done = torchrun(tmp_path / "two", "synthesize", "-n", 120)
+    assert done.returncode == 0, done.stderr
+    first, second = (tmp_path / name / "runs" / "0002-synthesize" for name in ("one", "two"))
+    for path in [*first.rglob("*.png"), first / "manifest.csv"]:
+        assert path.read_bytes() == (second / path.relative_to(first)).read_bytes()
+
+
+def test_what_processes_cannot_share_is_refused(phantom_study: Path, tmp_path: Path, torchrun: Callable) -> None:
+    study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
+    for command, message in ((["gan-train", "--batch-size", 12], "a multiple of 8"), (["classify-train"], "runs in one process")):
+        done = torchrun(study, *command)
+        assert done.returncode != 0 and message in done.stderr
+
+
+def test_synthesis_that_was_killed_goes_on_where_it_was(study: Path) -> None:
+    ok(cxr("synthesize", "--n", 130, "--seed", 5, folder=study))
+    folder = study / "runs" / "0004-synthesize"
+    whole = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for name in ("result.json", "manifest.csv", "samples.png", "images/covid/synthetic-000030.png", "images/normal/synthetic-000129.png"):
+        (folder / name).unlink()
+    kept = (folder / "images/covid/synthetic-000060.png").stat().st_mtime_ns
+    refused = cxr("synthesize", "--resume", "--n", 200, folder=study)
+    assert refused.exit_code == 2 and "--n 130 → 200" in refused.output
+    ok(cxr("synthesize", "--resume", folder=study))
+    assert {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()} == whole
+    assert (folder / "images/covid/synthetic-000060.png").stat().st_mtime_ns == kept, "what was there is kept"
+
+
+def test_snapshots_can_be_chosen(study: Path) -> None:
+    for snapshot, step in (("4", 4), ("last", 8)):
+        assert f"at step {step};" in ok(cxr("synthesize", "--n", 2, "--snapshot", snapshot, folder=study))
+    refused = cxr("synthesize", "--n", 2, "--snapshot", "7", folder=study)
+    assert refused.exit_code == 2 and "best, last, 4, 8" in refused.output
+
+
+def test_a_dry_run_and_a_preview_leave_no_run(phantom_study: Path, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
+    output = ok(cxr("gan-train", "--preset", "dcgan", "--dry-run", folder=study))
+    assert "3,576,704" in output and "2,765,568" in output and "--learning-rate    0.0002" in output
+    assert "generator:" in ok(cxr("gan-train", "--dry-run", folder=tmp_path / "nothing here"))
+    ok(cxr("gan-train", "--preview-augment", "--image-size", 32, folder=study))
+    with Image.open(study / "augmentation.png") as sheet:
+        assert sheet.width >= 8 * 128
+    assert not (study / "runs").exists()
+
+
+def test_a_generator_is_shown_as_it_came_about(study: Path) -> None:
+    ok(cxr("gan-train", "--resume", "1", "--steps", 12, folder=study))
+    folder = study / "runs" / "0001-gan-train"
+    for name in ("progress.png", "interpolation.png", "curves.png"):
+        with Image.open(folder / name) as image:
+            assert len(set(image.convert("L").resize((64, 64)).tobytes())) > 20, name
+    with Image.open(folder / "progress.gif") as animation:
+        assert animation.n_frames == 3
+
+
+@pytest.mark.parametrize("preset", ["dcgan", "covidgan"])
+def test_the_papers_can_be_trained(phantom_study: Path, tmp_path: Path, preset: str) -> None:
+    study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
+    ok(cxr("gan-train", "--preset", preset, "--steps", 2, "--width", 4, "--batch-size", 4, folder=study))
+    ok(cxr("synthesize", "--n", 4, folder=study))
+    assert len(list((study / "runs" / "0002-synthesize").rglob("synthetic-*.png"))) == 4
 
 
 def test_a_finished_generator_can_be_trained_for_longer(study: Path) -> None:

@@ -30,35 +30,49 @@ INK, MUTED, GRID = "#22272e", "#5c6670", "#e3e6ea"
 REAL, REAL_GAN, OTHER_ARM = "#34495e", "#e07b00", "#117a65"
 DISCRIMINATOR, GENERATOR, GAP = "#00735c", "#a23b90", "#3d5a9e"
 TRAINING, VALIDATION = "#7d8791", "#1f6fb2"
+CLASS_COLOURS = ["#c1440e", "#1f6fb2", "#5a7d2a", "#7a4fa3", "#b8860b"]
 ARM_COLOURS = {"real": REAL, "real+gan": REAL_GAN}
 TILE = 128  # pixels, at least, of one image on a sheet
 MANY = 40  # points of a curve from which on the raw line is drawn faint behind a smoothed one
 
 
-def loss_curves(journal: list[dict[str, Any]], path: Path) -> bool:
-    """Both losses of GAN training, and below them how far apart the discriminator holds real and fake.
+def gan_curves(journal: list[dict[str, Any]], classes: Sequence[str], best_step: int | None, path: Path) -> bool:
+    """GAN training as its doctor saw it: losses, gap between real and fake, and of each class diversity and distance.
 
-    journal: events with `step`, `d_loss`, `g_loss` and `gap`, others are passed over. Returns whether there was
-    anything to draw; no file is written otherwise.
+    journal: events with `step`, `d_loss`, `g_loss` and `gap`, and those with `diversity` and `distance`; others are passed
+    over. Returns whether there was anything to draw; no file is written otherwise.
     """
-    events = [event for event in journal if "d_loss" in event]
-    if not events:
+    losses = [event for event in journal if "d_loss" in event]
+    checks = [event for event in journal if "diversity" in event]
+    scores = [event for event in journal if "distance" in event]
+    if not losses:
         return False
-    steps = np.array([event["step"] for event in events])
-    figure = _figure(WIDTH, 4.2)
-    losses, gap = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    figure = _figure(WIDTH, 8.2)
+    top, middle, variety, closeness = figure.subplots(4, 1, sharex=True, height_ratios=(3, 2, 2.4, 2.4))
+    steps = np.array([event["step"] for event in losses])
     for name, label, colour in (("d_loss", "discriminator", DISCRIMINATOR), ("g_loss", "generator", GENERATOR)):
-        _curve(losses, steps, np.array([event[name] for event in events]), label, colour)
-    _level(losses, math.log(2), "ln 2: undecided")
-    _curve(gap, steps, np.array([event["gap"] for event in events]), "_gap", GAP)
-    _level(gap, 0, "0: undecided")
-    _style(losses, "Loss")
-    _style(gap, "Gap, real − fake (logits)", xlabel="training step")
-    _legend(losses)
-    _legend(gap)
-    gap.set_xlim(0, 1.02 * steps[-1])
-    gap.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 2.5, 5, 10)))
-    gap.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", "\u2009")))
+        _curve(top, steps, np.array([event[name] for event in losses]), label, colour)
+    _curve(middle, steps, np.array([event["gap"] for event in losses]), "_gap", GAP)
+    _level(middle, 0, "0: undecided")
+    colours = CLASS_COLOURS[: len(classes)] if len(classes) <= len(CLASS_COLOURS) else [MUTED] * len(classes)
+    for index, (label, colour) in enumerate(zip(classes, colours)):
+        for axes, name, events, shown in ((variety, "diversity", checks, _plain(label)), (closeness, "distance", scores, "_")):
+            values = [event[name][index] for event in events]
+            axes.plot([event["step"] for event in events], values, color=colour, linewidth=1.6, marker="o", markersize=3, label=shown)
+    _level(variety, 1, "_reals")
+    variety.set_ylim(0, max(1.2, variety.get_ylim()[1]))
+    closeness.set_ylim(bottom=0)
+    if best_step is not None:
+        closeness.axvline(best_step, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1, label=f"best: step {best_step}")
+    _style(top, "Loss")
+    _style(middle, "Gap, real − fake (logits)")
+    _style(variety, "Diversity (reals: 1)")
+    _style(closeness, "Distance from the reals", ylabel="sliced Wasserstein", xlabel="training step")
+    for axes in (top, middle, variety, closeness):
+        _legend(axes)
+    closeness.set_xlim(0, 1.02 * steps[-1])
+    closeness.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 2.5, 5, 10)))
+    closeness.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", "\u2009")))
     _write(figure, path)
     return True
 

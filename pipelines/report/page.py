@@ -128,7 +128,7 @@ def _generator(workspace: Workspace, name: str) -> dict[str, Any] | None:
         "run": name,
         "config": run.config,
         "result": run.result if run.finished else None,
-        "losses": _picture(run.folder / "loss_curves.png"),
+        "losses": _picture(run.folder / "curves.png"),
         "grid": _picture(grids[-1]) if grids else None,
         "grid_step": int(grids[-1].stem.removeprefix("step-")) if grids else None,
     }

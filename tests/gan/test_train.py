@@ -50,7 +50,7 @@ def test_it_learns_the_classes_and_their_variety(tmp_path: Path) -> None:
     config = GanConfig(image_size=32, width=12, batch_size=32, steps=200, sample_every=200)
     run = run_training(tmp_path, config)
     trained = load_generator(run.folder / "generator.pt", CPU.device)
-    images = np.concatenate([sample_block(trained.network, [0, 1], 0, block) for block in range(2)]).astype(float)
+    images = np.concatenate([sample_block(trained, [0, 1], 0, block) for block in range(2)]).astype(float)
     mass = images.sum(axis=1) + 1e-9
     column = (mass * np.arange(32)).sum(axis=1) / mass.sum(axis=1)
     assert (column[0::2] < 16).mean() > 0.95 and (column[1::2] > 16).mean() > 0.95
@@ -66,7 +66,7 @@ def test_one_class_is_enough(tmp_path: Path) -> None:
 
 
 def test_sample_i_depends_on_the_seed_and_i_alone(tmp_path: Path) -> None:
-    network = load_generator(run_training(tmp_path, TINY).folder / "generator.pt", CPU.device).network
+    network = load_generator(run_training(tmp_path, TINY).folder / "generator.pt", CPU.device)
     second = sample_block(network, [0, 1], 0, 1)
     assert second.shape == (BLOCK, 32, 32) and second.dtype == np.uint8
     sample_block(network, [0, 1], 7, 0)

@@ -77,7 +77,7 @@ def make_study(root: Path, classes: tuple[str, str] = ("covid", "normal"), sourc
     generator = workspace.create_run("gan-train", {"image_size": SIZE, "steps": 9000, "classes": list(classes), "max_minutes": None})
     (generator.folder / "samples").mkdir()
     write_gray(generator.folder / "samples" / "step-000250.png", np.zeros((SIZE, SIZE), np.uint8))
-    write_gray(generator.folder / "loss_curves.png", np.zeros((SIZE, SIZE), np.uint8))
+    write_gray(generator.folder / "curves.png", np.zeros((SIZE, SIZE), np.uint8))
     generator.finish({"step": 250, "seconds": 90.0, "images": 8, "parameters": {"generator": 1234567, "discriminator": 7654}})
 
     config = {"n": 6, "seed": 3, "labels": list(classes), "generator": generator.name}
@@ -235,14 +235,15 @@ def test_phantoms_and_changed_data_are_named_at_the_top(tmp_path: Path, page: Pa
 
 
 @pytest.mark.parametrize("events", [1, 2, 100])
-def test_loss_curves_of_any_length(tmp_path: Path, events: int) -> None:
+def test_gan_curves_of_any_length(tmp_path: Path, events: int) -> None:
     journal = [{"step": 10 * number + 10, "d_loss": math.sin(number), "g_loss": 1.0, "gap": 0.5} for number in range(events)]
-    assert figures.loss_curves(journal, tmp_path / "loss.png")
+    journal += [{"step": 10 * number, "diversity": [0.9, 0.8], "distance": [0.1, 0.2]} for number in range(1, events)]
+    assert figures.gan_curves(journal, ["covid", "normal"], 10 if events > 1 else None, tmp_path / "loss.png")
     assert Image.open(tmp_path / "loss.png").convert("L").getextrema()[0] < 100
 
 
-def test_loss_curves_of_nothing_write_no_file(tmp_path: Path) -> None:
-    assert not figures.loss_curves([], tmp_path / "loss.png")
+def test_gan_curves_of_nothing_write_no_file(tmp_path: Path) -> None:
+    assert not figures.gan_curves([], ["covid"], None, tmp_path / "loss.png")
     assert list(tmp_path.iterdir()) == []
 
 
