@@ -36,18 +36,18 @@ class GanConfig:
     )
     image_size: int = field(default=64, metadata={"help": "Side of the generated images in pixels: 32, 64, 128 or 256; 112 for covidgan."})
     channels: int = field(default=1, metadata={"help": "1, or 3 equal ones as in the papers of dcgan and covidgan; files are gray either way."})
-    steps: int = field(default=2000, metadata={"help": "Training steps, each one update of both networks."})
-    batch_size: int = field(default=64, metadata={"help": "Images per step, of all processes together."})
+    steps: int = field(default=3000, metadata={"help": "Training steps, each one update of both networks."})
+    batch_size: int = field(default=32, metadata={"help": "Images per step, of all processes together."})
     width: int = field(default=32, metadata={"help": "Channels at half the resolution; deeper layers have up to 8 times as many."})
     latent_size: int = field(default=64, metadata={"help": "Length of the latent vector."})
     latent_scale: float = field(default=1.0, metadata={"help": "Standard deviation of the latents."})
     learning_rate: float = field(default=5e-4, metadata={"help": "Adam's learning rate, for both networks."})
     beta1: float = field(default=0.0, metadata={"help": "Adam's decay of the mean gradient."})
     beta2: float = field(default=0.99, metadata={"help": "Adam's decay of the mean squared gradient."})
-    penalty: float = field(default=0.1, metadata={"help": "Weight of the gradient penalties on reals and on fakes; small-data only."})
+    penalty: float = field(default=0.02, metadata={"help": "Weight of the gradient penalties on reals and on fakes; small-data only."})
     augment: bool = field(default=True, metadata={"help": "Augment what the discriminator sees."})
-    ema_decay: float = field(default=0.998, metadata={"help": "Decay per step of the averaged generator that makes the samples; 0: no average."})
-    sample_every: int = field(default=250, metadata={"help": "Steps between checkpoints, snapshots and sample grids."})
+    ema_decay: float = field(default=0.998, metadata={"help": "Decay per step of the averaged generator that makes the samples; 0: no average; small-data only."})
+    sample_every: int = field(default=300, metadata={"help": "Steps between checkpoints, snapshots and sample grids."})
     seed: int = field(default=0, metadata={"help": "Seed of every random decision."})
 
     @classmethod
@@ -75,6 +75,8 @@ class GanConfig:
             raise ValueError(f"--penalty {self.penalty}: expected 0 or more")
         if self.penalty and self.preset != "small-data":
             raise ValueError(f"--penalty {self.penalty}: the loss of {self.preset} has no penalty; leave it out")
+        if self.ema_decay and self.preset != "small-data":
+            raise ValueError(f"--ema-decay {self.ema_decay}: {self.preset} has BatchNorm, whose statistics belong to no average; leave it out")
         for name in ("beta1", "beta2", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected a number from 0 up to, not including, 1")

@@ -148,3 +148,5 @@ def test_options_that_a_preset_does_not_have_are_refused() -> None:
         GanConfig.of(preset="covidgan", image_size=64)
     with pytest.raises(ValueError, match="dcgan has no penalty"):
         GanConfig.of(preset="dcgan", penalty=0.1)
+    with pytest.raises(ValueError, match="dcgan has BatchNorm"):
+        GanConfig.of(preset="dcgan", ema_decay=0.99)

@@ -121,6 +121,18 @@ def test_other_images_than_before_are_refused(tmp_path: Path) -> None:
         train(TINY, blobs(), run, CPU, classes=["left", "right"], trained_on=["c"])
 
 
+def test_a_checkpoint_of_other_options_or_another_version_is_refused(tmp_path: Path) -> None:
+    run = run_training(tmp_path, TINY)
+    arguments = (blobs(), run, CPU)
+    with pytest.raises(ValueError, match="another learning_rate, beta1"):
+        train(GanConfig(**asdict(TINY) | {"learning_rate": 1e-3, "beta1": 0.5}), *arguments, classes=["left", "right"], trained_on=["a", "b"])
+    path = run.folder / "checkpoints" / "last.pt"
+    state = torch.load(path, weights_only=True)
+    torch.save(state | {"version": 99}, path)
+    with pytest.raises(ValueError, match="version 99"):
+        train(TINY, *arguments, classes=["left", "right"], trained_on=["a", "b"])
+
+
 def test_losses_that_are_not_finite_stop_it(tmp_path: Path) -> None:
     config = GanConfig(**{**asdict(TINY), "learning_rate": 1e30, "steps": 40})
     with pytest.raises(FloatingPointError, match="--learning-rate"):
