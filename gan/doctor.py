@@ -27,8 +27,8 @@ DIRECTIONS = 128
 QUANTILES = 200
 COARSEST = 16  # side of the last level of the pyramid
 
-LOW = 0.3  # a class of less diversity than this is collapsed, or not yet there
-PATIENCE = 1000  # steps that a class may stay low before training is stopped
+LOW, HIGH = 0.3, 1.6  # a class of less diversity has collapsed or is not yet there; one of more is noise
+PATIENCE = 1000  # steps that a class may stay outside before training is stopped
 SATURATED = 0.02  # a discriminator loss below this teaches the generator nothing
 
 
@@ -82,6 +82,11 @@ def _quantiles(values: Tensor) -> Tensor:
     return ordered[at]
 
 
+def healthy(diversities: Sequence[float]) -> bool:
+    """Whether no class has collapsed, and none is noise."""
+    return all(LOW <= value <= HIGH for value in diversities)
+
+
 def diagnose(journal: Sequence[dict[str, Any]], classes: Sequence[str]) -> tuple[str | None, bool]:
     """What is wrong, if anything, in one line of plain words; and whether to go on would waste time.
 
@@ -93,14 +98,14 @@ def diagnose(journal: Sequence[dict[str, Any]], classes: Sequence[str]) -> tuple
     now = checks[-1]["step"]
     for index, name in enumerate(classes):
         values = [event["diversity"][index] for event in checks]
-        if values[-1] >= LOW:
+        if healthy(values[-1:]):
             continue
-        healthy = [event["step"] for event, value in zip(checks, values) if value >= LOW]
-        since = healthy[-1] if healthy else 0
-        what = f"collapsing since step {since}" if healthy else f"not risen in {now} steps"
-        stop = now - since >= PATIENCE
-        way_out = "try --preset small-data, a lower --learning-rate, or more images of this class"
-        return f"class {name}: diversity {values[-1]:.2f} of the reals', {what}; {way_out}", stop
+        well = [event["step"] for event, value in zip(checks, values) if healthy([value])]
+        since = well[-1] if well else 0
+        what = "collapsing" if values[-1] < LOW else "diverging"
+        when = f"{what} since step {since}" if well else f"never near 1 in {now} steps"
+        way_out = "try the preset small-data, a lower --learning-rate, or more images of this class"
+        return f"class {name}: diversity {values[-1]:.2f} of the reals', {when}; {way_out}", now - since >= PATIENCE
     recent = [event["d_loss"] for event in journal if "d_loss" in event and event["step"] > now - PATIENCE]
     if now >= PATIENCE and recent and max(recent) < SATURATED:
         return (

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from gan.augment import DRAWS, augment
 from gan.config import GanConfig
-from gan.doctor import LOW, Reference, diagnose
+from gan.doctor import Reference, diagnose, healthy
 from gan.losses import PROBED
 from gan.networks import Generator
 from gan.presets import build_discriminator, build_game, build_generator
@@ -232,10 +232,10 @@ def snapshots(run: Run) -> list[dict[str, Any]]:
 
 
 def best_snapshot(run: Run) -> dict[str, Any] | None:
-    """The snapshot with the least mean distance from training and validation reals, among those where no class has collapsed, if any."""
+    """The snapshot with the least mean distance from training and validation reals, among the healthy ones, if any."""
     found = snapshots(run)
-    healthy = [event for event in found if min(event["diversity"]) >= LOW]
-    return min(healthy or found, key=lambda event: sum(event["distance"]), default=None)
+    well = [event for event in found if healthy(event["diversity"])]
+    return min(well or found, key=lambda event: sum(event["distance"]), default=None)
 
 
 def _references(reals: torch.Tensor, labels: torch.Tensor, validation: Dataset | None, classes: int) -> list[Reference]:
@@ -251,4 +251,4 @@ def _kept(run: Run) -> str:
     if best is None:
         return "there is no snapshot before it"
     kept = f"the generator is rolled back to the best snapshot, step {best['step']}"
-    return kept if min(best["diversity"]) >= LOW else f"{kept}, which has collapsed too: do not use it"
+    return kept if healthy(best["diversity"]) else f"{kept}, which is no better: do not use it"

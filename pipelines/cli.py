@@ -153,8 +153,8 @@ def synthesize(workspace: Workspace, compute: Compute, **choices: Any) -> None:
     run = synthesize(workspace, compute, **choices)
     counts = ", ".join(f"{count} {label}" for label, count in run.result["images"].items())
     click.echo(f"{counts}, from {run.config['generator']} at step {run.config['generator_step']}; look at {run.folder / 'samples.png'}")
-    for label in run.config["collapsed"]:
-        click.echo(f"cxr: class {label} had collapsed at that snapshot: its images are nearly all alike", err=True)
+    for label in run.config["unhealthy"]:
+        click.echo(f"cxr: class {label} was not healthy at that snapshot, look at its images before you use them", err=True)
     _done(f"{run.config['n']} synthetic images", run.folder, "cxr classify-train --with-synthetic")
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import TensorDataset
 
 from gan.augment import DRAWS, augment
 from gan.config import GanConfig
-from gan.doctor import LOW
+from gan.doctor import healthy
 from gan.presets import parameter_counts
 from gan.sample import BLOCK, TrainedGenerator, load_generator, sample_block, to_float, to_uint8, write_grid
 from gan.train import best_snapshot, train
@@ -152,7 +152,7 @@ def synthesize(
         "generator": source.name,
         "snapshot": snapshot,
         "generator_step": trained.step,
-        "collapsed": [name for name, value in zip(trained.classes, trained.diversity) if value < LOW],
+        "unhealthy": [name for name, value in zip(trained.classes, trained.diversity) if not healthy([value])],
         "trained_on": sorted(trained.trained_on),
     }
     if not resuming:
