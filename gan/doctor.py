@@ -4,28 +4,28 @@ Two measures of a batch of samples against the reals of its class, both from pix
 network and mean the same at every step:
 
 - diversity: mean distance between two samples over mean distance between two reals. One picture for every latent has 0.
-- distance: sliced Wasserstein distance between small patches at every scale of a Laplacian pyramid (Karras et al. 2018,
-  section 5), over the spread of the reals' patches. It sees blur, stripes and wrong gray levels, and ranks snapshots.
+- distance: Fréchet distance between Gaussians fitted to simple features of samples and reals: energy of gradients by orientation
+  in a grid of cells at every scale (as in HOG, Dalal & Triggs 2005), and the image at 16×16 pixels, each in units of its spread over
+  the reals. It sees blur, noise, wrong anatomy and wrong gray levels, and ranks snapshots. Over 17 snapshots of different
+  recipes its rank correlation with the Fréchet distance in VGG16 features was 0.91 and 0.83 (two classes); that of the sliced Wasserstein
+  distance between patches (Karras et al. 2018, section 5) was 0.30 and 0.40.
 
 The reals are training and validation images. Nothing here ever sees a test image.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
-from runtime.randomness import torch_generator
-
-PATCH = 7  # side of the patches
-PATCHES = 64  # per image and scale
-DIRECTIONS = 128
-QUANTILES = 200
-COARSEST = 16  # side of the last level of the pyramid
+CELLS = 8  # gradients are summed in CELLS × CELLS cells
+ORIENTATIONS = 4
+COARSEST = 16  # side of the last scale
 
 LOW, HIGH = 0.3, 1.6  # a class of less diversity has collapsed or is not yet there; one of more is noise
 PATIENCE = 1000  # steps that a class may stay outside before training is stopped
@@ -45,41 +45,38 @@ class Reference:
     def __init__(self, images: Tensor) -> None:
         """images (N, 1, S, S) in −1..1, on the CPU."""
         self.diversity = diversity(images)
-        self.levels = []
-        for level, patches in enumerate(_patches(images)):
-            directions = torch.randn(patches.shape[1], DIRECTIONS, generator=torch_generator(0, "directions", level))
-            directions /= directions.norm(dim=0)
-            self.levels.append((directions, _quantiles(patches @ directions), patches.std()))
+        features = _features(images)
+        self.spread = features.std(dim=0).clamp(min=1e-3)
+        self.mean, self.scatter = _fitted(features / self.spread)
 
     def measure(self, samples: Tensor) -> tuple[float, float]:
-        """Diversity relative to the reals, and distance from them, of samples (N, 1, S, S) in −1..1."""
-        parts = [
-            (_quantiles(patches @ directions) - quantiles).abs().mean() / spread
-            for patches, (directions, quantiles, spread) in zip(_patches(samples), self.levels)
-        ]
-        return diversity(samples) / max(self.diversity, 1e-9), torch.stack(parts).mean().item()
+        """Diversity relative to the reals, and distance from them, of samples (N, 1, S, S) in −1..1. Distances compare at equal N."""
+        mean, scatter = _fitted(_features(samples) / self.spread)
+        # tr √(Σ₁Σ₂) is the nuclear norm of the product of the centred feature matrices, which have fewer rows than columns
+        overlap = torch.linalg.svdvals(self.scatter @ scatter.T).sum()
+        distance = (self.mean - mean).square().sum() + self.scatter.square().sum() + scatter.square().sum() - 2 * overlap
+        return diversity(samples) / max(self.diversity, 1e-9), distance.item()
 
 
-def _patches(images: Tensor) -> list[Tensor]:
-    """Random patches (N · PATCHES, PATCH²) of every level of the Laplacian pyramid, finest first."""
-    levels = []
-    while images.shape[-1] > COARSEST:
-        low = avg_pool2d(images, 2)
-        levels.append(images - interpolate(low, scale_factor=2))
-        images = low
-    found = []
-    for number, level in enumerate([*levels, images]):
-        windows = level.squeeze(1).unfold(1, PATCH, 1).unfold(2, PATCH, 1)  # (N, P, P, PATCH, PATCH)
-        rows, columns = torch.randint(windows.shape[1], (2, len(level), PATCHES), generator=torch_generator(0, "patches", number))
-        found.append(windows[torch.arange(len(level))[:, None], rows, columns].flatten(2).flatten(0, 1))
-    return found
+def _features(images: Tensor) -> Tensor:
+    """Features (N, D) of images (N, 1, S, S)."""
+    found = [adaptive_avg_pool2d(images, COARSEST).flatten(1)]
+    while images.shape[-1] >= COARSEST:
+        right = images[..., :-1, 1:] - images[..., :-1, :-1]
+        down = images[..., 1:, :-1] - images[..., :-1, :-1]
+        strength, angle = torch.hypot(right, down), torch.atan2(down, right)
+        for number in range(ORIENTATIONS):
+            along = torch.relu(torch.cos(2 * angle - number * 2 * math.pi / ORIENTATIONS))
+            found.append(adaptive_avg_pool2d(along * strength, CELLS).flatten(1))
+        images = avg_pool2d(images, 2)
+    return torch.cat(found, dim=1)
 
 
-def _quantiles(values: Tensor) -> Tensor:
-    """Quantiles (QUANTILES, D) of each column of values (N, D), the extremes left out."""
-    ordered = values.sort(dim=0).values
-    at = ((torch.arange(QUANTILES) + 0.5) / QUANTILES * len(ordered)).long()
-    return ordered[at]
+def _fitted(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (D,) and centred features over √(N − 1) (N, D), whose product with itself is the covariance; in float64."""
+    features = features.double()
+    mean = features.mean(dim=0)
+    return mean, (features - mean) / math.sqrt(max(len(features) - 1, 1))
 
 
 def healthy(diversities: Sequence[float]) -> bool:

@@ -67,7 +67,7 @@ def gan_curves(journal: list[dict[str, Any]], classes: Sequence[str], best_step:
     _style(top, "Loss")
     _style(middle, "Gap, real − fake (logits)")
     _style(variety, "Diversity (reals: 1)")
-    _style(closeness, "Distance from the reals", ylabel="sliced Wasserstein", xlabel="training step")
+    _style(closeness, "Distance from the reals", xlabel="training step")
     for axes in (top, middle, variety, closeness):
         _legend(axes)
     closeness.set_xlim(0, 1.02 * steps[-1])
