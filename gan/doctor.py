@@ -99,6 +99,8 @@ def diagnose(journal: Sequence[dict[str, Any]], classes: Sequence[str]) -> tuple
             continue
         well = [event["step"] for event, value in zip(checks, values) if healthy([value])]
         since = well[-1] if well else 0
+        if not well and now < PATIENCE / 4:
+            continue  # networks that start from noise need a while
         what = "collapsing" if values[-1] < LOW else "diverging"
         when = f"{what} since step {since}" if well else f"never near 1 in {now} steps"
         way_out = "try the preset small-data, a lower --learning-rate, or more images of this class"

@@ -173,9 +173,9 @@ def test_two_processes_train_and_sample_what_one_does(phantom_study: Path, tmp_p
     assert done.stdout.count("made: a generator") == 1, "one process speaks"
     assert sorted(path.name for path in (tmp_path / "two" / "runs").iterdir()) == ["0001-gan-train"], "one process writes"
     states = [checkpoint.load(tmp_path / name / "runs/0001-gan-train/checkpoints/last.pt", "gan checkpoint") for name in ("one", "two")]
-    for part in ("generator", "discriminator", "average"):
-        for name, value in states[0][part].items():
-            torch.testing.assert_close(value, states[1][part][name], rtol=1e-2, atol=1e-4)
+    for part in ("generator", "discriminator", "average"):  # as a whole: where a gradient is all rounding, Adam makes a step of its sign
+        one, two = (torch.cat([value.flatten() for value in state[part].values()]) for state in states)
+        assert (one - two).norm() < 1e-3 * one.norm(), "five steps change the weights by ten times as much"
 
     ok(cxr("synthesize", "--n", 120, folder=tmp_path / "one"))
     shutil.rmtree(tmp_path / "two" / "runs")

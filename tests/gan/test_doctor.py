@@ -79,6 +79,8 @@ def checks(*diversities: float, every: int = 50) -> list[dict]:
 def test_a_healthy_run_gets_no_word() -> None:
     assert diagnose([], ["covid", "normal"]) == (None, False)
     assert diagnose(checks(0.1, 0.5, 0.9), ["covid", "normal"]) == (None, False)
+    assert diagnose(checks(0.0, 0.1), ["covid", "normal"]) == (None, False), "it has only begun"
+    assert "never near 1 in 1000 steps" in diagnose(checks(*[0.0] * 20), ["covid", "normal"])[0]
 
 
 def test_collapse_is_named_at_once_and_stopped_when_it_lasts() -> None:
