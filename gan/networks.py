@@ -20,7 +20,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv_transpose2d, interpolate, leaky_relu, pad
+from torch.nn.functional import avg_pool2d, conv_transpose2d, embedding, interpolate, leaky_relu, pad
 
 COARSE = 4  # the principal components live at this fraction of the resolution
 EDGE = 0.97  # gray levels beyond ±EDGE are drawn in for the PCA, where tanh has no inverse
@@ -81,7 +81,9 @@ class Generator(nn.Module):
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         with torch.autocast(latents.device.type, enabled=False):
-            coarse = torch.baddbmm(self.mean[labels].unsqueeze(1), latents.unsqueeze(1), self.components[labels])
+            # embedding, for the gradient of plain indexing is summed by threads in any order, and a resumed run would differ
+            mean, components = embedding(labels, self.mean), embedding(labels, self.components.flatten(1))
+            coarse = torch.baddbmm(mean.unsqueeze(1), latents.unsqueeze(1), components.view(len(labels), -1, self.coarse**2))
             coarse = coarse.view(-1, 1, self.coarse, self.coarse)
         x = self.project(torch.cat([latents, self.embedding(labels)], dim=1))
         x = normalised(x.unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last))  # (B, widths[0], 4, 4)
