@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from PIL import Image
@@ -19,7 +17,7 @@ FRAME_MS, LAST_FRAME_MS = 400, 2000
 
 def progress_strip(run: Run) -> None:
     """`progress.png`: the same latents at up to SHOWN snapshots, a row per snapshot and class."""
-    files = _snapshots(run)
+    files = sorted((run.folder / "snapshots").glob("step-*.pt"))
     kept = [files[round(index)] for index in np.linspace(0, len(files) - 1, min(SHOWN, len(files)))] if files else []
     groups = []
     for path in kept:
@@ -46,7 +44,3 @@ def interpolations(run: Run) -> None:
         trained = load_generator(run.folder / "generator.pt", torch.device("cpu"))
         walks = [(label, np.concatenate([interpolation(trained, index, SHOWN, number) for number in (0, 1)])) for index, label in enumerate(trained.classes)]
         image_sheet([(f"{label}, from one latent to another", images) for label, images in walks], run.folder / "interpolation.png", SHOWN)
-
-
-def _snapshots(run: Run) -> list[Path]:
-    return sorted((run.folder / "snapshots").glob("step-*.pt"))
