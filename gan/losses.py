@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
 SIGMA = 0.05  # scale of the finite differences, in units of the −1..1 range
-PROBED = 4  # the penalties are estimated on every fourth image of a batch: unbiased, and a third cheaper per step
+PROBED = 8  # the penalties are estimated on every eighth image of a batch: unbiased, and a third cheaper per step
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -30,9 +30,9 @@ def generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return softplus(real_logits - fake_logits).mean()
 
 
-def gradient_penalty(logits: Tensor, shifted_logits: Tensor, sigma: float) -> Tensor:
-    """Half the squared gradient norm, by finite differences along Gaussian noise of scale sigma. Result ()."""
-    return ((shifted_logits - logits) / sigma).square().mean() / 2
+def gradient_penalty(logits: Tensor, opposite_logits: Tensor, sigma: float) -> Tensor:
+    """Half the squared gradient norm, by central differences between x + σε and x − σε. Logits (B,), result ()."""
+    return ((logits - opposite_logits) / (2 * sigma)).square().mean() / 2
 
 
 def binary_loss(logits: Tensor, real: bool) -> Tensor:
@@ -42,39 +42,48 @@ def binary_loss(logits: Tensor, real: bool) -> Tensor:
 
 @dataclass(frozen=True)
 class Relativistic:
-    """Each real against a fake of its class; the discriminator sees all of them in one pass."""
+    """Each real against a fake of its class; one pass of the discriminator, forward and back, serves both networks.
+
+    Both losses depend on a fake through its logit alone, dL_G/dD(G(z)) = −exp(D(x) − D(G(z))) · dL_D/dD(G(z)), and nothing in the
+    discriminator mixes the images of a batch. So the generator's gradient is the one that the discriminator's pass left on the
+    fakes, times that factor. The two networks are thus updated at once instead of in turn.
+    """
 
     penalty: float
 
     def discriminator(self, network: nn.Module, real: Tensor, fake: Tensor, labels: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss with penalties, loss, and mean gap D(x) − D(G(z)). noise (2 · probed, C, S, S) ~ N(0, I)."""
-        probed = labels[::PROBED]
-        shifted = torch.cat([real[::PROBED], fake[::PROBED]]) + SIGMA * noise
-        logits = network(torch.cat([real, fake, shifted]), torch.cat([labels, labels, probed, probed]))
-        real_logits, fake_logits, real_shifted, fake_shifted = logits.split([len(labels)] * 2 + [len(probed)] * 2)
-        penalties = gradient_penalty(real_logits[::PROBED], real_shifted, SIGMA) + gradient_penalty(fake_logits[::PROBED], fake_shifted, SIGMA)
+        """Loss with penalties, loss, and gap D(x) − D(G(z)) of each pair (B,). noise (2 · probed, C, S, S) ~ N(0, I)."""
+        probed, shift = labels[::PROBED], SIGMA * noise
+        probes = torch.cat([real[::PROBED], fake[::PROBED].detach()])
+        logits = network(torch.cat([real, fake, probes + shift, probes - shift]), torch.cat([labels, labels, *[probed] * 4]))
+        real_logits, fake_logits, forward, backward = logits.split([len(labels)] * 2 + [len(probes)] * 2)
+        penalties = 2 * gradient_penalty(forward, backward, SIGMA)  # of reals and of fakes, each a mean
         loss = discriminator_loss(real_logits, fake_logits)
-        return loss + self.penalty * penalties, loss, (real_logits - fake_logits).mean()
+        return loss + self.penalty * penalties, loss, real_logits - fake_logits
 
-    def generator(self, network: nn.Module, real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
-        with torch.no_grad():
-            real_logits = network(real, labels)
-        return generator_loss(real_logits, network(fake, labels))
+    def generator(self, network: nn.Module, fake: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Generator's loss and its gradient by the fakes (B, C, S, S); gradient is that of the discriminator's loss."""
+        return generator_loss(gap, torch.zeros_like(gap)), gradient * -gap.clamp(max=60).exp().view(-1, 1, 1, 1)  # beyond 60 the discriminator's gradient ends in float32
 
 
 @dataclass(frozen=True)
 class Adversarial:
-    """Real against fake, each in a pass of its own as BatchNorm in the discriminator wants it; classes too where it has a head."""
+    """Real against fake, each in a pass of its own as BatchNorm in the discriminator wants it; classes too where it has a head.
+
+    The networks are updated in turn: the generator against the discriminator as it has become.
+    """
 
     def discriminator(self, network: nn.Module, real: Tensor, fake: Tensor, labels: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss in all, its part about real and fake, and mean gap D(x) − D(G(z)). noise is not looked at."""
+        """Loss in all, its part about real and fake, and gap D(x) − D(G(z)) of each pair (B,). noise is not looked at."""
         (real_logits, real_class), (fake_logits, fake_class) = _heads(network(real, labels), labels), _heads(network(fake, labels), labels)
         loss = binary_loss(real_logits, True) + binary_loss(fake_logits, False)
-        return loss + real_class + fake_class, loss, real_logits.mean() - fake_logits.mean()
+        return loss + real_class + fake_class, loss, real_logits - fake_logits
 
-    def generator(self, network: nn.Module, real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
+    def generator(self, network: nn.Module, fake: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Generator's loss and its gradient by the fakes (B, C, S, S), from a pass of their own."""
         logits, of_class = _heads(network(fake, labels), labels)
-        return binary_loss(logits, True) + of_class
+        loss = binary_loss(logits, True) + of_class
+        return loss, torch.autograd.grad(loss, fake)[0]
 
 
 def _heads(output: Tensor | tuple[Tensor, Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ from gan.doctor import Reference, diagnose, healthy
 from gan.losses import PROBED
 from gan.networks import Generator
 from gan.presets import build_discriminator, build_game, build_generator
-from gan.sample import drawn, save_generator, to_float, to_uint8, write_grid
+from gan.sample import drawn, save_generator, to_float, write_grid
 from runtime import checkpoint
 from runtime.dataset import stacked
 from runtime.device import Compute
@@ -167,32 +167,31 @@ def train(
             torch.manual_seed(key(config.seed, "layers", compute.rank, step))  # for Dropout
             chosen = batch_indices(len(reals), config.batch_size, step, config.seed)[mine].to(device)
             latents = torch.randn(config.batch_size, config.latent_size, generator=random, device=device)[mine] * config.latent_scale
-            draws = torch.rand(4, config.batch_size, DRAWS, generator=random, device=device)[:, mine]
+            draws = torch.rand(2, config.batch_size, DRAWS, generator=random, device=device)[:, mine]
             noise = torch.randn(2, probed, config.channels, *reals.shape[2:], generator=random, device=device)[:, mine_probed].flatten(0, 1)
             real, label = to_float(reals[chosen]).expand(-1, config.channels, -1, -1), labels[chosen]  # (B, C, S, S), (B,)
             with compute.autocast():
                 fake = generator(latents, label)
+            if config.augment:
+                real, fake = augment(real, draws[0]), augment(fake, draws[1])
 
-            def seen(images: torch.Tensor, turn: int) -> torch.Tensor:
-                return augment(images, draws[turn]) if config.augment else images
-
+            judged = fake.detach().requires_grad_()
             with compute.autocast():
-                loss, d_loss, gap = game.discriminator(discriminator, seen(real, 0), seen(fake.detach(), 1), label, noise)
+                loss, d_loss, gap = game.discriminator(discriminator, real, judged, label, noise)
             discriminator_optimizer.zero_grad(set_to_none=False)
             loss.backward()
-            statistics = torch.stack([d_loss.detach(), loss.new_zeros(()), gap.detach()])
             compute.average([parameter.grad for parameter in discriminator.parameters()])
             discriminator_optimizer.step()
 
             discriminator.requires_grad_(False)
             with compute.autocast():
-                g_loss = game.generator(discriminator, seen(real, 2), seen(fake, 3), label)
+                g_loss, gradient = game.generator(discriminator, judged, judged.grad, gap.detach(), label)
+            discriminator.requires_grad_(True)
             generator_optimizer.zero_grad(set_to_none=False)
-            g_loss.backward()
-            statistics[1] = g_loss.detach()
+            fake.backward(gradient)
+            statistics = torch.stack([d_loss.detach(), g_loss.detach(), gap.detach().mean()])
             compute.average([*(parameter.grad for parameter in generator.parameters()), statistics])
             generator_optimizer.step()
-            discriminator.requires_grad_(True)
             if config.ema_decay:
                 decay = min(config.ema_decay, (1 + step) / (10 + step))
                 torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - decay)

@@ -16,7 +16,7 @@ from torch.utils.data import TensorDataset
 
 from pipelines.data.manifest import Row, check_inside, fingerprint, read_table, table
 from pipelines.data.reading import pixel_hash
-from pipelines.data.store import decode, load_images
+from pipelines.data.store import load_images, squares
 from pipelines.workspace import Workspace
 from runtime.files import read_json, write_text
 
@@ -45,7 +45,7 @@ class SyntheticSet:
 
     def images(self) -> np.ndarray:
         """uint8 (N, S, S), by the same pixel path as the reals. Raises ValueError when a file has another size."""
-        return decode([self.folder / row.file_name for row in self.rows], self.image_size, "decode synthetic", exact=True)
+        return np.stack(list(squares([self.folder / row.file_name for row in self.rows], self.image_size, "decode synthetic", exact=True)))
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def check_leak(trained_on: frozenset[str] | Sequence[str], rows: Sequence[Row], 
     hashes = frozenset(trained_on)
     seen = [row for row in rows if row.split != "train" and row.sha256 in hashes]
     if seen:
-        counts = ", ".join(f"{sum(row.split == split for row in seen)} {split}" for split in ("validation", "test"))
+        counts = ", ".join(f"{sum(row.split == split for row in seen)} {split}" for split in ("validation", "test", "external"))
         raise ValueError(
             f"leak: the generator of {what} was trained on held-out images of this study ({counts}; first {seen[0].file_name}); "
             "train one on this study's training split: cxr gan-train"

@@ -18,11 +18,30 @@ MEASURES = ("accuracy", "sensitivity", "specificity")
 
 def counts_table(rows: Sequence[Row]) -> str:
     """Images, and patients in brackets, per label and split."""
-    splits = ("train", "validation", "test", "all")
+    splits = ("train", "validation", "test", *(["external"] if any(row.split == "external" for row in rows) else []), "all")
     lines = [f"{'images (patients)':20}" + "".join(f"{split:>16}" for split in splits)]
     for label in sorted({row.label for row in rows}):
         parts = [[row for row in rows if row.label == label and split in (row.split, "all")] for split in splits]
         lines.append(f"{label:20}" + "".join(f"{f'{len(part)} ({len({row.patient for row in part})})':>16}" for part in parts))
+    return "\n".join(lines)
+
+
+def check_table(report: dict[str, Any]) -> str:
+    """The numbers of `cxr data check`: images by label and source, and how well simple facts tell the labels apart."""
+    lines = [f"{'label':16} {'source':32} {'images':>7} {'patients':>9}  median side   brightness   contrast   dark border"]
+    for group in report["groups"]:
+        lines.append(
+            f"{group['label']:16.16} {group['source']:32.32} {group['images']:7d} {group['patients']:9d}  {group['side']:8.0f} px {group['brightness']:12.0f} {group['contrast']:10.0f} {group['border']:11.0f} %"
+        )
+    if report["apart"]:
+        lines.append("how well one simple fact tells a label from the others (AUC, 50 % is not at all):")
+        lines += [f"{label:16.16} " + "   ".join(f"{name} {100 * auc:.0f} %" for name, auc in values.items()) for label, values in report["apart"].items()]
+    predicted = report["predictable"]
+    if predicted:
+        lines.append(
+            f"the label can be told, with no look at the lungs, by source in {100 * predicted['by_source']:.0f} % of the images, by these facts together in "
+            f"{100 * predicted['by_facts']:.0f} %; the commonest label is {100 * predicted['commonest']:.0f} %"
+        )
     return "\n".join(lines)
 
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner, Result
 
 from pipelines.cli import main

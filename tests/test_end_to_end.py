@@ -190,7 +190,7 @@ def test_two_processes_train_and_sample_what_one_does(phantom_study: Path, tmp_p
 
 def test_what_processes_cannot_share_is_refused(phantom_study: Path, tmp_path: Path, torchrun: Callable) -> None:
     study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
-    for command, message in ((["gan-train", "--batch-size", 12], "a multiple of 8"), (["classify-train"], "runs in one process")):
+    for command, message in ((["gan-train", "--batch-size", 12], "a multiple of 16"), (["classify-train"], "runs in one process")):
         done = torchrun(study, *command)
         assert done.returncode != 0 and message in done.stderr
 

@@ -1,165 +1,233 @@
 """Records of any source into the workspace: decoded, checked, split, written, and accounted for.
 
-Everything is prepared in a folder of its own and moved into place at the end, the manifest last, so a
-failure leaves the workspace as it was.
+Decoding goes to a staging folder with a journal, so that an import which was interrupted goes on where it was. What is in the study
+already is never touched; the new images are moved into place at the end, the manifest last, and a failure takes them back.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hmac
 import os
+import secrets
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pipelines.data.manifest import Row, read_manifest, write_manifest
-from pipelines.data.reading import pixel_hash, write_gray
+from pipelines.data.cleaning import SAME, near_pairs
+from pipelines.data.decoding import Decoded, decode_all
+from pipelines.data.manifest import EXTERNAL, SPLITS, Row, read_manifest, read_table, table, write_manifest
 from pipelines.data.sources import Listing, Record
-from pipelines.data.splitting import assign_splits, join_groups
+from pipelines.data.splitting import Groups, distribute
 from pipelines.workspace import Workspace
-from runtime.files import write_json
-from runtime.progress import progress
+from runtime.files import read_json, write_json, write_text
+from runtime.run import Interrupted
 
-
-@dataclass(frozen=True)
-class Decoded:
-    """What became of one record: the file written for it, or why there is none."""
-
-    file: Path | None
-    sha256: str = ""
-    height: int = 0
-    width: int = 0
-    problem: str = ""
+MIN_SIDE = 64  # pixels, of the shorter side
+ORIGINALS = ("id", "file_name", "origin", "source", "patient", "label", "reason")
+IN_STUDY, DUPLICATE, ABSENT = "already in the study", "exact duplicate", "named in a table, file absent"
+TWO_LABELS, TORN = "the same picture under two labels", "ties patients of two splits together"
 
 
 def import_listings(
     workspace: Workspace,
     listings: Sequence[Listing],
     *,
+    external: Sequence[Listing] = (),
     ratios: tuple[float, float, float],
     seed: int,
-    skip_unreadable: bool = False,
+    folds: int | None = None,
+    min_side: int = MIN_SIDE,
+    strict: bool = False,
 ) -> dict:
-    """Add the listings' images to the workspace; returns what import.json says.
+    """Add the listings' images to the workspace; returns what import.json says of this import.
 
-    An image that is there already is passed over; one that stands under two labels, or that ties patients
-    of two splits together, is left out with its reason. Raises ValueError when a file cannot be read
-    (unless `skip_unreadable`) or when nothing new is left.
+    external: listings whose images make the external test set. folds: also deal the images outside of the test split into so many parts.
+    What is not imported, and why, stands in import.json, by number; data/originals.csv tells which file a number is.
+    Raises ValueError when nothing new is left, with `strict` when anything else than what the study has already would be left out, on another
+    number of folds than the study has, and Interrupted after a signal, when the same call goes on.
     """
     records = [record for listing in listings for record in listing.records]
+    held_apart = len(records)
+    records += [record for listing in external for record in listing.records]
     existing = read_manifest(workspace.manifest_path) if workspace.manifest_path.exists() else []
-    created = not workspace.data.exists()
+    folds = _folds(folds, workspace, existing)
+    key = _patient_key(workspace, bool(existing))
     staging = workspace.data / ".incoming"
+    created = not workspace.data.exists()
+    staging.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-        decoded = _decode_all(records, staging)
-        unreadable = [result.problem for result in decoded if result.problem]
-        if unreadable and not skip_unreadable:
-            more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
-            raise ValueError(f"{unreadable[0]}{more}; remove it, or leave such files out with --skip-unreadable")
-        left_out = _left_out(records, decoded, existing)
-        kept = [index for index in range(len(records)) if index not in left_out]
+        decoded = decode_all(records, staging, min_side)
+        patients = [_patient(record, result, key) for record, result in zip(records, decoded)]
+        ids = [_keyed(key, record.origin)[:12] for record in records]
+        reasons, groups, near = _sort_out(records, decoded, patients, held_apart, existing)
+        lost = {reason: count for reason, count in _counts(reasons.values()).items() if reason != IN_STUDY}
+        absent = [path for listing in (*listings, *external) for path in listing.absent]
+        if strict and (lost or absent):
+            first = next((f"{records[index].origin}: {reason}" for index, reason in reasons.items() if not reason.startswith(IN_STUDY)), None) or f"{absent[0]} is absent"
+            raise ValueError(f"--strict: {sum(lost.values()) + len(absent)} files would be left out; first {first}")
+        kept = [index for index in range(len(records)) if index not in reasons]
         if not kept:
-            raise ValueError(f"nothing to import: {', '.join(f'{n} {why}' for why, n in _counts(left_out).items())}")
-        rows = existing + _rows([records[index] for index in kept], [decoded[index] for index in kept], existing, ratios, seed)
-        for row, index in zip(rows[len(existing) :], kept):
-            target = workspace.data / row.file_name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(decoded[index].file, target)
-        summary = _summary(listings, records, left_out, rows, len(existing), ratios, seed)
-        write_json(workspace.data / "import.json", summary)
-        write_manifest(workspace.manifest_path, rows)
+            raise ValueError(f"nothing to import: {', '.join(f'{count} {reason}' for reason, count in _counts(reasons.values()).items())}")
+        fresh = _rows(records, decoded, patients, kept, groups, existing, ratios, seed, folds)
+        names = {index: row.file_name for index, row in zip(kept, fresh)}
+        summary = {
+            "sources": [_about(listing, listing in external) for listing in (*listings, *external)],
+            "kept": len(fresh),
+            "left_out_counts": _counts(reasons.values()) | ({ABSENT: len(absent)} if absent else {}),
+            "left_out": [{"id": ids[index], "reason": reason} for index, reason in reasons.items()]
+            + [{"id": _keyed(key, path)[:12], "reason": ABSENT} for path in absent],
+            "near_duplicates": [{"images": [names.get(one, one), names[other]], "bits": bits} for one, other, bits in near if other in names],
+            "may_show_text": sum(decoded[index].may_show_text for index in kept),
+            "images_in_study": len(existing) + len(fresh),
+            "split": "/".join(f"{100 * ratio:.0f}" for ratio in ratios),
+            "split_seed": seed,
+            "folds": folds,
+            "min_side": min_side,
+        }
+        originals = [
+            {"id": ids[index], "file_name": names.get(index, ""), "origin": record.origin, "source": record.source, "patient": patients[index][1], "label": record.label, "reason": reasons.get(index, "")}
+            for index, record in enumerate(records)
+        ] + [{"id": _keyed(key, path)[:12], "origin": path, "reason": ABSENT} for path in absent]
+        with contextlib.ExitStack() as undo:
+            _commit(workspace, staging, [decoded[index].file for index in kept], existing, fresh, summary, originals, key, undo)
+    except Interrupted:
+        raise  # the staging folder stays
     except BaseException:
-        if created:
-            shutil.rmtree(workspace.data, ignore_errors=True)
+        shutil.rmtree(workspace.data if created else staging, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            workspace.data.rmdir()  # where nothing but a staging folder was
         raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    shutil.rmtree(staging, ignore_errors=True)
     return summary
 
 
-def _decode_all(records: Sequence[Record], staging: Path) -> list[Decoded]:
-    """Decode and write every record in parallel; results in the order of the records."""
-    tasks = [(record, staging / f"{index}.png") for index, record in enumerate(records)]
-    with ProcessPoolExecutor(min(os.cpu_count() or 1, 16)) as pool, progress(len(tasks), "import", "image") as bar:
-        results = []
-        for result in pool.map(_decode, tasks, chunksize=max(1, min(16, len(tasks) // 8))):
-            results.append(result)
-            bar.update()
-    return results
+# --- who comes in, and where to ---
 
 
-def _decode(task: tuple[Record, Path]) -> Decoded:
-    record, target = task
-    try:
-        gray = record.load()
-    except (ValueError, FileNotFoundError) as error:
-        return Decoded(None, problem=str(error))
-    write_gray(target, gray, **({"Comment": record.note} if record.note else {}))
-    return Decoded(target, pixel_hash(gray), *gray.shape)
+def _patient_key(workspace: Workspace, needed: bool) -> bytes:
+    """The secret that patient numbers are hashed with. Raises FileNotFoundError when the study has images and its key is gone."""
+    path = workspace.data / "patients.key"
+    if path.exists():
+        return bytes.fromhex(path.read_text().strip())
+    if needed:
+        raise FileNotFoundError(f"{path} is gone, with which the patients' numbers were hashed: without it nobody can tell who is in the study already; begin a new study in another folder")
+    return secrets.token_bytes(32)
 
 
-def _left_out(records: Sequence[Record], decoded: Sequence[Decoded], existing: Sequence[Row]) -> dict[int, str]:
-    """Record number → reason, for every record that is not imported."""
-    reasons = {index: f"unreadable: {result.problem}" for index, result in enumerate(decoded) if result.problem}
-    labels: dict[str, set[str]] = defaultdict(set)
+def _patient(record: Record, result: Decoded, key: bytes) -> tuple[str, str]:
+    """The patient as the manifest names it, and as the source does. Phantoms are nobody, and keep their names."""
+    number = record.patient or result.patient or f"file {record.origin}"
+    if record.note:
+        return f"{record.source}:{number}", number
+    return _keyed(key, f"{record.source}:{number}")[:16], number
+
+
+def _keyed(key: bytes, text: str) -> str:
+    return hmac.digest(key, text.encode(errors="surrogateescape"), "sha256").hex()
+
+
+def _sort_out(
+    records: Sequence[Record], decoded: Sequence[Decoded], patients: Sequence[tuple[str, str]], held_apart: int, existing: Sequence[Row]
+) -> tuple[dict[int, str], tuple[Groups, dict[int, int]], list[tuple[int | str, int, int]]]:
+    """Who is left out and why; the groups of all others; and the pairs that look alike, as (record or file name, record, bits)."""
+    reasons = {index: result.problem for index, result in enumerate(decoded) if result.problem}
+    fine = [index for index in range(len(records)) if index not in reasons]
+    if held_apart < len(records):  # an external set is judged by the study's labels
+        labels = {row.label for row in existing} | {records[index].label for index in fine if index < held_apart}
+        reasons |= {index: f"label not in the study: {records[index].label}" for index in fine if index >= held_apart and records[index].label not in labels}
+        fine = [index for index in fine if index not in reasons]
+
+    labels_of: dict[str, set[str]] = defaultdict(set)
     for row in existing:
-        labels[row.sha256].add(row.label)
-    known = {(row.sha256, row.patient) for row in existing}
-    for index, (record, result) in enumerate(zip(records, decoded)):
-        if index not in reasons:
-            if (result.sha256, record.patient) in known:
-                reasons[index] = "already in the study"
-            labels[result.sha256].add(record.label)
-    for index, result in enumerate(decoded):
-        if index not in reasons and len(labels[result.sha256]) > 1:
-            reasons[index] = f"the same picture under two labels: {', '.join(sorted(labels[result.sha256]))}"
+        labels_of[row.sha256].add(row.label)
+    for index in fine:
+        labels_of[decoded[index].sha256].add(records[index].label)
+    reasons |= {index: f"{TWO_LABELS}: {', '.join(sorted(labels_of[decoded[index].sha256]))}" for index in fine if len(labels_of[decoded[index].sha256]) > 1}
 
-    # A newcomer that ties together what is already in two splits cannot join either.
-    while True:
-        fresh = [index for index in range(len(records)) if index not in reasons]
-        ties = [(row.patient, row.sha256) for row in existing] + [(records[i].patient, decoded[i].sha256) for i in fresh]
-        groups = join_groups(ties)
-        splits: dict[int, set[str]] = defaultdict(set)
-        for row, group in zip(existing, groups):
-            splits[group].add(row.split)
-        torn = [index for index, group in zip(fresh, groups[len(existing) :]) if len(splits[group]) > 1]
-        if not torn:
-            return reasons
-        reasons |= {index: "ties patients of two splits together" for index in torn}
+    hashes = [row.near_hash for row in existing] + [decoded[index].near_hash for index in fine]
+    alike: dict[int, list[tuple[int, int]]] = defaultdict(list)  # record → (record, or −1 − row of the study; bits)
+    for one, other, bits in near_pairs(hashes, len(fine)):
+        i, j = (one - len(existing) if one < len(existing) else fine[one - len(existing)]), fine[other - len(existing)]
+        if one < len(existing):
+            i = -1 - one
+        alike[j].append((i, bits))
+        if i >= 0:
+            alike[i].append((j, bits))
+        labels = {records[j].label, existing[one].label if i < 0 else records[i].label}
+        if bits <= SAME and len(labels) > 1:
+            reasons |= {index: f"{TWO_LABELS}: {', '.join(sorted(labels))}" for index in (i, j) if index >= 0 and index not in reasons}
+
+    groups, numbers = Groups(), {}
+    known = {(row.sha256, row.patient) for row in existing}
+    seen = {row.sha256 for row in existing}
+    for row_number, row in enumerate(existing):
+        numbers[-1 - row_number] = groups.add([("patient", row.patient), ("pixels", row.sha256), ("image", -1 - row_number)], [row.split])
+    # The most constrained first, a given test set before all; an external image gives way to one of the study.
+    for index in sorted((index for index in fine if index not in reasons), key=lambda index: (index >= held_apart, len(records[index].splits), "test" not in records[index].splits)):
+        record, result = records[index], decoded[index]
+        ties = [("patient", patients[index][0]), ("pixels", result.sha256), ("image", index)]
+        if (result.sha256, patients[index][0]) in known:
+            reasons[index] = IN_STUDY
+        elif result.sha256 in seen:
+            reasons[index] = DUPLICATE
+            groups.add(ties[:2], SPLITS if index < held_apart else [EXTERNAL])  # a picture of two patients makes them one
+        else:
+            ties += [("image", other) for other, _ in alike[index] if other in numbers]
+            number = groups.add(ties, record.splits if index < held_apart else [EXTERNAL])
+            if number is None:
+                reasons[index] = TORN
+            else:
+                numbers[index] = number
+                seen.add(result.sha256)
+    pairs = [(i if i >= 0 else existing[-1 - i].file_name, j, bits) for j, others in alike.items() for i, bits in others if i < j and i in numbers and j in numbers]
+    return dict(sorted(reasons.items())), (groups, numbers), pairs
 
 
 def _rows(
-    records: Sequence[Record], decoded: Sequence[Decoded], existing: Sequence[Row], ratios: tuple[float, float, float], seed: int
+    records: Sequence[Record],
+    decoded: Sequence[Decoded],
+    patients: Sequence[tuple[str, str]],
+    kept: Sequence[int],
+    grouping: tuple[Groups, dict[int, int]],
+    existing: Sequence[Row],
+    ratios: tuple[float, float, float],
+    seed: int,
+    folds: int | None,
 ) -> list[Row]:
-    """Manifest rows of the new images; whoever shares a patient or the same pixels shares the split."""
-    patients = [row.patient for row in existing] + [record.patient for record in records]
-    hashes = [row.sha256 for row in existing] + [result.sha256 for result in decoded]
-    labels = [row.label for row in existing] + [record.label for record in records]
-    known = [row.split for row in existing] + [None] * len(records)
-    splits = assign_splits(labels, join_groups(list(zip(patients, hashes))), known, ratios, seed)[len(existing) :]
-    names = Counter(row.file_name for row in existing)
+    """Manifest rows of the new images; whoever shares a patient or a picture shares the split and the fold."""
+    groups, numbers = grouping
+    everyone = [*(-1 - number for number in range(len(existing))), *kept]
+    labels = [row.label for row in existing] + [records[index].label for index in kept]
+    roots = [groups.root(numbers[index]) for index in everyone]
+    splits = distribute(labels, roots, [groups.allowed(numbers[index]) for index in everyone], dict(zip(SPLITS, ratios)), seed)
+    fold_of = dict.fromkeys(range(len(everyone)))
+    if folds:
+        dealt = [place for place, split in enumerate(splits) if split in SPLITS[:2]]
+        had = {roots[place]: str(existing[place].fold) for place in dealt if place < len(existing)}
+        parts = [str(fold + 1) for fold in range(folds)]
+        may = [[had[roots[place]]] if roots[place] in had else parts for place in dealt]
+        fold_of |= zip(dealt, map(int, distribute([labels[place] for place in dealt], [roots[place] for place in dealt], may, dict.fromkeys(parts, 1 / folds), seed)))
+    names = {row.file_name for row in existing}
     rows = []
-    for record, result, split in zip(records, decoded, splits):
-        stem = f"images/{record.label}/{record.name or result.sha256[:16]}"
-        names[stem] += 1
-        suffix = f"-{names[stem]}" if names[stem] > 1 else ""
-        while f"{stem}{suffix}.png" in names:
-            names[stem] += 1
-            suffix = f"-{names[stem]}"
-        names[f"{stem}{suffix}.png"] += 1
+    for place, index in enumerate(kept, start=len(existing)):
+        record, result = records[index], decoded[index]
+        file_name = f"images/{record.label}/{record.name or result.sha256[:16]}.png"
+        if file_name in names:  # two different pictures never share 64 bits of a hash; phantoms have names of their own
+            file_name = f"images/{record.label}/{result.sha256}.png"
+        names.add(file_name)
         rows.append(
             Row(
-                file_name=f"{stem}{suffix}.png",
+                file_name=file_name,
                 label=record.label,
-                patient=record.patient,
-                split=split,
+                patient=patients[index][0],
+                split=splits[place],
+                fold=fold_of[place],
                 source=record.source,
-                view=record.view,
+                view=record.view or result.view,
                 sha256=result.sha256,
+                near_hash=result.near_hash,
                 width=result.width,
                 height=result.height,
             )
@@ -167,20 +235,49 @@ def _rows(
     return rows
 
 
-def _summary(listings: Sequence[Listing], records: Sequence[Record], left_out: dict[int, str], rows: Sequence[Row], before: int, ratios: tuple[float, float, float], seed: int) -> dict:
-    return {
-        "sources": [
-            {"source": listing.source, "kind": listing.kind, "images": len(listing.records), "passed_over": listing.passed_over}
-            for listing in listings
-        ],
-        "kept": len(rows) - before,
-        "left_out": [{"image": records[index].origin, "reason": reason} for index, reason in sorted(left_out.items())],
-        "left_out_counts": _counts(left_out),
-        "images_in_study": len(rows),
-        "split": "/".join(f"{100 * ratio:.0f}" for ratio in ratios),
-        "split_seed": seed,
-    }
+def _folds(asked: int | None, workspace: Workspace, existing: Sequence[Row]) -> int | None:
+    """The number of folds of the study: what its first import said, or what is asked for now."""
+    if asked is not None and asked < 2:
+        raise ValueError(f"--folds {asked}: expected at least 2")
+    if not existing:
+        return asked
+    path = workspace.data / "import.json"
+    had = read_json(path)["imports"][0]["folds"] if path.exists() else max((row.fold or 0 for row in existing), default=0) or None
+    if asked not in (None, had):
+        raise ValueError(f"--folds {asked}: the study was made with {had or 'no folds'}; begin a new study in another folder")
+    return had
 
 
-def _counts(left_out: dict[int, str]) -> dict[str, int]:
-    return dict(Counter(reason.split(":")[0] for reason in left_out.values()))
+# --- into the study ---
+
+
+def _commit(workspace: Workspace, staging: Path, files: Sequence[str], existing: Sequence[Row], fresh: Sequence[Row], summary: dict, originals: list[dict], key: bytes, undo: contextlib.ExitStack) -> None:
+    """Move the images into place and write the tables, the manifest last; `undo` takes back what a failure leaves."""
+    import_json, originals_csv, key_file = (workspace.data / name for name in ("import.json", "originals.csv", "patients.key"))
+    for path in (import_json, originals_csv, key_file):
+        before = path.read_bytes() if path.exists() else None
+        undo.callback(path.unlink, missing_ok=True) if before is None else undo.callback(path.write_bytes, before)
+    for row, file in zip(fresh, files):
+        target = workspace.data / row.file_name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        undo.callback(target.unlink, missing_ok=True)
+        os.replace(staging / file, target)
+    if not key_file.exists():
+        write_text(key_file, key.hex() + "\n")
+        key_file.chmod(0o600)
+    earlier = read_table(originals_csv, ORIGINALS) if originals_csv.exists() else []
+    write_text(originals_csv, table(ORIGINALS, earlier + originals))
+    originals_csv.chmod(0o600)
+    imports = read_json(import_json)["imports"] if import_json.exists() else []
+    write_json(import_json, {"imports": [*imports, summary]})
+    write_manifest(workspace.manifest_path, [*existing, *fresh])
+    undo.pop_all()
+
+
+def _about(listing: Listing, external: bool) -> dict:
+    about = {"source": listing.source, "kind": listing.kind, "images": len(listing.records), "passed_over": dict(listing.passed_over), "absent": len(listing.absent)}
+    return about | ({"external": True} if external else {})
+
+
+def _counts(reasons: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(reason.split(":")[0] for reason in reasons))

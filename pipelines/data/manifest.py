@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from runtime.files import write_text
 
 SPLITS = ("train", "validation", "test")
+EXTERNAL = "external"  # a test set from another source, in none of the three
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +24,13 @@ class Row:
 
     file_name: str  # images/LABEL/ID.png
     label: str
-    patient: str  # unique across sources
-    split: str  # one of SPLITS
+    patient: str  # keyed hash of source and patient number, or that of a phantom
+    split: str  # one of SPLITS, or EXTERNAL
+    fold: int | None  # from 1, of a cross-validation; None for test images, or where no folds were asked for
     source: str
     view: str  # PA, AP, AP Supine, or empty where it is not known
     sha256: str  # of the decoded pixels, so that it survives re-encoding
+    near_hash: str  # perceptual, see cleaning.perceptual_hash
     width: int
     height: int
 
@@ -40,10 +43,14 @@ def read_manifest(path: Path) -> list[Row]:
     """The rows of a manifest. Raises ValueError naming the file, the line and what was expected."""
     rows = []
     for number, values in enumerate(read_table(path, [field.name for field in fields(Row)]), start=2):
-        if values["split"] not in SPLITS:
-            raise ValueError(f"{path}, line {number}: split {values['split']!r}, expected one of {', '.join(SPLITS)}")
+        if values["split"] not in (*SPLITS, EXTERNAL):
+            raise ValueError(f"{path}, line {number}: split {values['split']!r}, expected one of {', '.join(SPLITS)}, {EXTERNAL}")
         check_inside(path, number, values["file_name"])
-        rows.append(Row(**{**values, "width": int(values["width"]), "height": int(values["height"])}))
+        try:
+            numbers = {"width": int(values["width"]), "height": int(values["height"]), "fold": int(values["fold"]) if values["fold"] else None}
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}; expected whole numbers for width, height and fold") from error
+        rows.append(Row(**{**values, **numbers}))
     if not rows:
         raise ValueError(f"{path} lists no image; import some with: cxr data import PATH...")
     return rows

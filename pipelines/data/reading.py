@@ -8,55 +8,111 @@ classifier would learn them.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from pipelines.data import dicom
 from runtime.files import atomic
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", *dicom.SUFFIXES}
 MAX_SIDE = 512  # of the images kept in a workspace: twice the largest a generator makes here
 MAX_PIXELS = 100_000_000  # a larger file is a mistake or an attack
 PERCENTILES = (0.5, 99.5)  # the window that brings deeper images to 8 bits
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow weighs the colours
 
 Image.MAX_IMAGE_PIXELS = None  # the limit is checked below, with a message of our own
 
 
-def read_gray(path: Path) -> np.ndarray:
-    """Decode an image file to uint8 (H, W), at most MAX_SIDE on its longest side, aspect kept.
+@dataclass(frozen=True)
+class Picture:
+    """A file as decoded, with what an importer wants to know of it."""
 
-    Colour is reduced to luminance, transparency laid on black, EXIF orientation applied. 16-bit gray is
-    windowed between its 0.5th and 99.5th percentile. Raises ValueError that names the file and what is
-    wrong with it, FileNotFoundError when it is absent.
+    gray: np.ndarray  # uint8 (H, W), at most MAX_SIDE on its longest side, aspect kept
+    height: int  # in the file
+    width: int
+    colour: float = 0.0  # see `colourfulness`
+    comment: str = ""  # what a PNG says of itself
+    header: dicom.Header | None = None
+
+
+def read_gray(path: Path) -> np.ndarray:
+    """The gray pixels of `read_picture`."""
+    return read_picture(path).gray
+
+
+def read_picture(path: Path) -> Picture:
+    """Decode an image file, whatever its suffix says.
+
+    Colour is reduced to luminance, transparency laid on black, EXIF orientation applied. What is deeper than 8 bits is windowed
+    between its 0.5th and 99.5th percentile, unless it is DICOM and states a window of its own. Raises ValueError that names the file
+    and what is wrong with it, FileNotFoundError when it is absent.
     """
+    if dicom.is_dicom(path):
+        values, header = dicom.read_dicom(path, MAX_PIXELS)
+        gray = values if values.dtype == np.uint8 else windowed(values)
+        return Picture(_reduced(Image.fromarray(gray)), *gray.shape, header=header)
     try:
         with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{path} has {image.width}×{image.height} pixels, more than the {MAX_PIXELS:,} that are read")
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise ValueError(f"{path} has more pixels than the {MAX_PIXELS:,} that are read: {width}×{height}")
+            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+                raise ValueError(f"{path} holds more than one picture: {image.n_frames}")
+            comment = str(image.info.get("Comment", "")) if image.format == "PNG" else ""
             image = ImageOps.exif_transpose(image)
+            colour = 0.0
             if image.mode.startswith(("I", "F")):
-                image = Image.fromarray(_windowed(np.asarray(image, np.float32)))
-            elif image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+                image = Image.fromarray(windowed(np.asarray(image, np.float32)))
+            elif image.mode not in ("L", "1", "LA"):
+                if image.has_transparency_data:
+                    image = image.convert("RGBA")
+                    image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+                image = image.convert("RGB")
+                colour = colourfulness(image)
+            elif image.mode == "LA":
+                image = Image.composite(image.getchannel("L"), Image.new("L", image.size), image.getchannel("A"))
             image = image.convert("L")
     except FileNotFoundError:
         raise
     except UnidentifiedImageError as error:
         raise ValueError(f"{path} is not an image that can be read") from error
-    except (OSError, SyntaxError, EOFError, ValueError) as error:
+    except (OSError, SyntaxError, EOFError, ValueError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk, not the image
         reason = str(error) if str(path) in str(error) else f"{path} is damaged or truncated ({error})"
         raise ValueError(reason) from error
+    return Picture(_reduced(image), height, width, colour, comment)
+
+
+def _reduced(image: Image.Image) -> np.ndarray:
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
     return np.asarray(image)
 
 
-def _windowed(values: np.ndarray) -> np.ndarray:
+def windowed(values: np.ndarray) -> np.ndarray:
+    """Deep gray values (H, W) to uint8, from the 0.5th to the 99.5th percentile."""
     low, high = np.percentile(values, PERCENTILES)
     return ((values - low) / max(high - low, 1e-6) * 255).clip(0, 255).round().astype(np.uint8)
+
+
+def colourfulness(image: Image.Image) -> float:
+    """How much the colours of an RGB image vary at equal luminance, in gray levels: the mean distance from the mean hue of that luminance.
+
+    A film photographed through a tinted lamp has one hue for each gray and scores near 0; a photograph or a drawing does not.
+    Of the public X-rays at hand, tinted ones among them, the highest has 6.9; photographs have 13 and more.
+    """
+    image = image.copy()
+    image.thumbnail((128, 128))
+    pixels = np.asarray(image, np.float32).reshape(-1, 3)
+    luminance = pixels @ LUMINANCE
+    chroma = pixels[:, [0, 2]] - luminance[:, None]  # (P, 2)
+    level = (luminance / 16).astype(int)
+    count = np.maximum(np.bincount(level, minlength=17), 1)
+    mean = np.stack([np.bincount(level, chroma[:, k], 17) / count for k in (0, 1)], axis=1)  # (17, 2)
+    return float(np.linalg.norm(chroma - mean[level], axis=1).mean())
 
 
 def to_square(gray: np.ndarray, size: int) -> np.ndarray:

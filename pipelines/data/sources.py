@@ -1,153 +1,243 @@
-"""What people have: published collections and plain folders, recognised and turned into records.
+"""What people have, as records of one kind: plain folders, tables and drawn phantoms. Published collections stand in `published`.
 
-    PATH            covid-chestxray-dataset, known by its metadata.csv: frontal COVID-19 X-rays
-    PATH            a folder per label
-    PATH=LABEL      a folder of one label
+A record is one image that a source offers. Whether it is any good is found out when it is decoded.
 """
 
 from __future__ import annotations
 
 import csv
+import io
+import os
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-import numpy as np
-
+from pipelines.data import dicom
+from pipelines.data.manifest import SPLITS, check_inside
 from pipelines.data.phantom import cases, draw
-from pipelines.data.reading import SUFFIXES, read_gray
+from pipelines.data.reading import SUFFIXES, Picture, read_picture
 
-COVID_CHESTXRAY_COLUMNS = {"patientid", "finding", "view", "modality", "filename"}
-FRONTAL_VIEWS = ("PA", "AP", "AP Supine")
 NIH_NAME = re.compile(r"(\d{8})_\d{3}")  # patient number, follow-up number
 LABEL = re.compile(r"[a-z0-9][a-z0-9_-]*")
+MASKS = ("masks", "mask", "segmentations", "lung masks")
+SPLIT_NAMES = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test", "testing": "test"}
 
 
 @dataclass(frozen=True)
 class Record:
-    """One image that a source offers; `load` gives its pixels as uint8 (H, W)."""
+    """One image that a source offers."""
 
-    origin: str  # where it comes from, for messages and import.json
-    load: Callable[[], np.ndarray]
+    origin: str  # the file, or what was drawn
+    load: Callable[[], Picture]
     label: str
-    patient: str
     source: str
+    patient: str | None = None  # as the source numbers its patients; None: as DICOM says, else every file its own
     view: str = ""
-    name: str | None = None  # file name to keep, without suffix; else one is made from the pixels
-    note: str | None = None  # text to store in the image file
+    splits: tuple[str, ...] = SPLITS  # that it may go to
+    name: str | None = None  # of a phantom: file name to keep, without suffix
+    note: str | None = None  # of a phantom: text to store in the image file
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A source as found: its records, and how many of its entries were passed over for which reason."""
+    """A source as found."""
 
     source: str
     kind: str
     records: list[Record]
-    passed_over: dict[str, int] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)  # files that its table names and that are not there
+    passed_over: Counter[str] = field(default_factory=Counter)  # what it has besides, by reason
+    findings: Counter[str] = field(default_factory=Counter)  # its own names of labels
 
 
-def read_source(argument: str) -> Listing:
-    """List the images of one command-line argument, PATH or PATH=LABEL.
+@dataclass(frozen=True)
+class Labels:
+    """From a source's names of findings to labels of the study.
 
-    Raises FileNotFoundError when the path is absent, ValueError when it is not a folder, holds no image,
-    or its labels cannot be told.
+    chosen: name, in lower case, to label. Of a source whose `all_of_it` is wanted, other names become labels themselves.
     """
-    path, label = Path(argument), None
-    if "=" in argument and not path.exists():
-        text, _, label = argument.rpartition("=")
-        path = Path(text)
-        if not LABEL.fullmatch(label):
-            raise ValueError(f"{argument}: label {label!r}, expected lower-case letters, digits, - and _, as in {text}=normal")
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; expected a folder of images")
-    if not path.is_dir():
-        raise ValueError(f"{path} is a file; expected a folder of images")
-    if label is not None:
-        listing = _one_label(path, label)
-    elif _is_covid_chestxray(path):
-        listing = _covid_chestxray(path)
-    else:
-        listing = _folder_per_label(path)
-    if not listing.records:
-        found = "".join(f"; passed over: {count} {reason}" for reason, count in listing.passed_over.items())
-        raise ValueError(f"{path} holds no usable image{found}; expected files such as {', '.join(sorted(SUFFIXES))}")
+
+    chosen: dict[str, str]
+    all_of_it: bool = False
+
+    def of(self, findings: list[str]) -> set[str]:
+        """The labels of an image with these findings: none where it is not wanted, several where it cannot be told."""
+        labels = set()
+        for finding in findings:
+            levels = [level.strip() for level in finding.split("/")]  # "Pneumonia/Viral/COVID-19": the last that is known counts
+            known = [self.chosen[level.lower()] for level in levels if level.lower() in self.chosen]
+            if known:
+                labels.add(known[-1])
+            elif self.all_of_it:
+                labels.add(slug(finding))
+        return labels - {""}
+
+
+def parse_labels(texts: tuple[str, ...]) -> dict[str, str]:
+    """ "Viral Pneumonia=pneumonia" to {"viral pneumonia": "pneumonia"}; an empty label leaves the finding out. Raises ValueError."""
+    chosen = {}
+    for text in texts:
+        finding, equals, label = text.rpartition("=")
+        if not equals or not finding.strip() or (label and not LABEL.fullmatch(label)):
+            raise ValueError(f'--label {text}: expected FINDING=LABEL, the label in lower-case letters, digits, - and _, as in --label "Viral Pneumonia=pneumonia"')
+        chosen[finding.strip().lower()] = label
+    return chosen
+
+
+def slug(text: str) -> str:
+    """A label from a folder's or a finding's name."""
+    return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-_")
+
+
+def image_files(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
+    """The image files under a folder in sorted order, links followed but never in a circle; counts what it leaves aside."""
+    seen: set[tuple[int, int]] = set()
+    for name, children, files in os.walk(folder, followlinks=True):
+        here = os.stat(name)
+        if (here.st_dev, here.st_ino) in seen:
+            children.clear()
+            continue
+        seen.add((here.st_dev, here.st_ino))
+        masks = [child for child in children if child.lower() in MASKS]
+        for child in masks:
+            passed_over["a mask"] += sum(len(inside) for _, _, inside in os.walk(Path(name, child)))
+        children[:] = sorted(child for child in children if child not in masks and not child.startswith("."))
+        if "manifest.csv" in files and "import.json" in files:
+            passed_over["in a workspace of cxr"] += 1
+            children.clear()
+            continue
+        for file in sorted(files):
+            path = Path(name, file)
+            if file.startswith(".") or not path.is_file():
+                continue
+            if path.suffix.lower() in SUFFIXES or (not path.suffix and _begins_as_dicom(path)):
+                yield path
+            else:
+                passed_over["not an image by its name"] += 1
+
+
+def _begins_as_dicom(path: Path) -> bool:
+    return os.access(path, os.R_OK) and dicom.is_dicom(path)
+
+
+def file_record(path: Path, label: str, source: str, **about) -> Record:
+    """The record of an image file; an NIH name tells the patient."""
+    nih = NIH_NAME.fullmatch(path.stem)
+    return Record(str(path), partial(read_picture, path), label, source, **({"patient": nih.group(1)} if nih else {}) | about)
+
+
+def one_label(folder: Path, source: str, label: str) -> Listing:
+    passed_over: Counter[str] = Counter()
+    records = [file_record(path, label, source) for path in image_files(folder, passed_over)]
+    return Listing(source, f"folder of one label, {label}", records, passed_over=passed_over)
+
+
+def folder_per_label(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
+    labels, records = Labels(chosen, all_of_it=True), []
+    listing = Listing(source, "folder per label", records)
+    for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        if child.name.lower() in MASKS:
+            listing.passed_over["a mask"] += sum(len(inside) for _, _, inside in os.walk(child))
+            continue
+        paths = list(image_files(child, listing.passed_over))
+        if not paths:
+            continue
+        listing.findings[child.name] += len(paths)
+        label = labels.of([child.name.replace("/", "-")])
+        if not label and child.name.lower() not in chosen:
+            raise ValueError(f"{child}: no label can be made from this folder name; name it: {child}=LABEL")
+        if not label:
+            listing.passed_over[f"{child.name}: not wanted"] += len(paths)
+        records += [file_record(path, name, source) for path in paths for name in label]
+    if not records and not listing.passed_over.total() and any(image_files(folder, Counter())):
+        raise ValueError(f"{folder} holds images but no label; name it: {folder}=LABEL")
     return listing
 
 
-def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+def read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """The rows of somebody's CSV file, in UTF-8 or else Latin-1; missing values are empty.
+
+    Raises ValueError when the header lacks one of these columns.
+    """
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        missing = [name for name in columns if name not in (reader.fieldnames or [])]
+        if missing:
+            raise ValueError(f"{path} lacks the column(s) {', '.join(missing)}; expected {', '.join(columns)}")
+        return [{name: (value or "").strip() for name, value in row.items() if isinstance(name, str) and isinstance(value, str | None)} for row in reader]
+    except csv.Error as error:
+        raise ValueError(f"{path} is not a CSV file: {error}") from error
 
 
-def _record(path: Path, label: str, source: str) -> Record:
-    nih = NIH_NAME.fullmatch(path.stem)
-    patient = nih.group(1) if nih else path.stem
-    return Record(str(path), partial(read_gray, path), label, f"{source}:{patient}", source)
+def header_of(path: Path) -> set[str]:
+    """The column names of a CSV file, or an empty set."""
+    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
+        try:
+            return set(next(csv.reader(file), []))
+        except csv.Error:
+            return set()
 
 
-def _one_label(folder: Path, label: str) -> Listing:
-    source = folder.resolve().name
-    return Listing(source, f"folder of one label, {label}", [_record(path, label, source) for path in _images(folder)])
+def csv_table(path: Path, source: str, chosen: dict[str, str]) -> Listing:
+    """A CSV with file_name,label[,patient,view,split]; names are relative to its folder."""
+    listing = Listing(source, f"table {path.name}", [])
+    labels = Labels(chosen, all_of_it=True)
+    rows = read_rows(path, ("file_name", "label"))
+    named = {SPLIT_NAMES.get(row.get("split", "").lower()) for row in rows}
+    for number, row in enumerate(rows, start=2):
+        check_inside(path, number, row["file_name"])
+        file = path.parent / PurePosixPath(row["file_name"])
+        listing.findings[row["label"]] += 1
+        found = labels.of([row["label"].replace("/", "-")])
+        split = row.get("split", "").lower()
+        if split and split not in SPLIT_NAMES:
+            raise ValueError(f"{path}, line {number}: split {split!r}, expected one of {', '.join(SPLITS)}, or nothing")
+        if not row["label"]:
+            raise ValueError(f"{path}, line {number}: no label; expected one for each file")
+        if not found and row["label"].lower() not in chosen:
+            raise ValueError(f"{path}, line {number}: no label can be made from {row['label']!r}; rename it with --label")
+        if not found:
+            listing.passed_over[f"{row['label']}: not wanted"] += 1
+        elif not file.is_file():
+            listing.absent.append(str(file))
+        else:
+            about = {key: row[key] for key in ("patient", "view") if row.get(key)}
+            listing.records.append(file_record(file, found.pop(), source, splits=allowed(SPLIT_NAMES.get(split), "validation" in named), **about))
+    return listing
 
 
-def _folder_per_label(folder: Path) -> Listing:
-    source = folder.resolve().name
-    records = []
-    for child in sorted(path for path in folder.iterdir() if path.is_dir()):
-        paths = _images(child)
-        if not paths:
-            continue
-        label = re.sub(r"[^a-z0-9_-]+", "-", child.name.lower()).strip("-_")
-        if not label:
-            raise ValueError(f"{child}: no label can be made from this folder name; name it: {child}=LABEL")
-        records += [_record(path, label, source) for path in paths]
-    if not records and _images(folder):
-        raise ValueError(f"{folder} holds images but no label; name it: {folder}=LABEL")
-    return Listing(source, "folder per label", records)
-
-
-def _is_covid_chestxray(folder: Path) -> bool:
-    metadata = folder / "metadata.csv"
-    if not metadata.is_file():
-        return False
-    with open(metadata, newline="", encoding="utf-8", errors="replace") as file:
-        return COVID_CHESTXRAY_COLUMNS <= set(next(csv.reader(file), []))
-
-
-def _covid_chestxray(folder: Path) -> Listing:
-    """The frontal COVID-19 X-rays of the collection by Cohen et al. 2020 (arXiv 2006.11988)."""
-    source = folder.resolve().name
-    records: list[Record] = []
-    passed_over = {"not COVID-19": 0, "not a frontal X-ray": 0, "named in metadata.csv, file absent": 0}
-    with open(folder / "metadata.csv", newline="", encoding="utf-8", errors="replace") as file:
-        for row in csv.DictReader(file):
-            path = folder / "images" / Path(row["filename"] or "").name
-            if "COVID-19" not in (row["finding"] or ""):
-                passed_over["not COVID-19"] += 1
-            elif row["modality"] != "X-ray" or row["view"] not in FRONTAL_VIEWS:
-                passed_over["not a frontal X-ray"] += 1
-            elif not path.is_file():
-                passed_over["named in metadata.csv, file absent"] += 1
-            else:
-                patient = f"{source}:{row['patientid']}"
-                records.append(Record(str(path), partial(read_gray, path), "covid", patient, source, row["view"]))
-    return Listing(source, "covid-chestxray-dataset", records, passed_over)
+def allowed(split: str | None, validation_is_named: bool) -> tuple[str, ...]:
+    """The splits that an image may go to when its source has put it into one; a source without validation images leaves some of its training ones."""
+    if split is None:
+        return SPLITS
+    return ("train", "validation") if split == "train" and not validation_is_named else (split,)
 
 
 def phantom_listing(n: int, seed: int) -> Listing:
     """n phantom chest X-rays as a source; every one says so in its name and in its file."""
     records = [
         Record(
-            origin=f"phantom {case.label} {case.patient}, image {case.image}",
-            load=partial(draw, case, seed),
+            origin=f"phantom {seed}-{case.label}-{case.patient}, image {case.image}",
+            load=partial(_drawn, case, seed),
             label=case.label,
-            patient=f"phantom:{seed}-{case.label}-{case.patient}",
             source="phantom",
+            patient=f"{seed}-{case.label}-{case.patient}",
             name=f"PHANTOM-{seed}-{case.label}-{case.patient:05d}-{case.image}",
             note="PHANTOM: drawn by cxr, not a radiograph of a patient",
         )
         for case in cases(n, seed)
     ]
     return Listing("phantom", f"drawn, seed {seed}", records)
+
+
+def _drawn(case, seed: int) -> Picture:
+    gray = draw(case, seed)
+    return Picture(gray, *gray.shape)

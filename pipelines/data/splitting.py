@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
-from pipelines.data.manifest import SPLITS
 from runtime.randomness import numpy_generator
 
 
@@ -18,38 +17,50 @@ def parse_ratios(text: str) -> tuple[float, float, float]:
     return train, validation, test
 
 
-def join_groups(keys: Sequence[Iterable[Hashable]]) -> list[int]:
-    """A group number per item, such that items which share any key, directly or through others, share the group.
+class Groups:
+    """Images that must share a split, since they share a patient or a picture, directly or through others (union-find).
 
-    keys: for each item what ties it to others, such as its patient and the hash of its pixels.
+    Every group knows the splits that all its members may go to; an image that would leave a group none cannot join.
     """
-    parent = list(range(len(keys)))
 
-    def root(item: int) -> int:
-        while parent[item] != item:
-            parent[item] = parent[parent[item]]
-            item = parent[item]
-        return item
+    def __init__(self) -> None:
+        self._parent: list[int] = []
+        self._allowed: list[frozenset[str]] = []
+        self._first: dict[Hashable, int] = {}
 
-    first: dict[Hashable, int] = {}
-    for item, ties in enumerate(keys):
+    def add(self, ties: Iterable[Hashable], allowed: Iterable[str]) -> int | None:
+        """The number of a new image that has these ties and may go to these splits, or None if it can go nowhere; then nothing has changed."""
+        ties = list(ties)
+        roots = {self.root(self._first[tie]) for tie in ties if tie in self._first}
+        common = frozenset(allowed).intersection(*(self._allowed[root] for root in roots))
+        if not common:
+            return None
+        number = len(self._parent)
+        self._parent.append(number)
+        self._allowed.append(common)
+        for root in roots:
+            self._parent[root] = number
         for tie in ties:
-            parent[root(item)] = root(first.setdefault(tie, item))
-    return [root(item) for item in range(len(keys))]
+            self._first[tie] = number
+        return number
+
+    def root(self, number: int) -> int:
+        """The group of an image, by the number of one of its members."""
+        while self._parent[number] != number:
+            self._parent[number] = self._parent[self._parent[number]]
+            number = self._parent[number]
+        return number
+
+    def allowed(self, number: int) -> frozenset[str]:
+        return self._allowed[self.root(number)]
 
 
-def assign_splits(
-    labels: Sequence[str],
-    groups: Sequence[int],
-    known: Sequence[str | None],
-    ratios: tuple[float, float, float],
-    seed: int,
-) -> list[str]:
-    """A split for every image, whole groups at a time.
+def distribute(labels: Sequence[str], groups: Sequence[int], allowed: Sequence[Collection[str]], shares: Mapping[str, float], seed: int) -> list[str]:
+    """A part for every image, whole groups at a time: a split, or a fold.
 
-    labels, groups: of each image. known: the split it has already, or None; a group with a known split
-    keeps it. The other groups, in seeded order and label by label, go where that label is furthest below its share.
-    Raises ValueError when one group is known in two splits.
+    labels, groups: of each image. allowed: the parts that its group may go to, the same for all of a group; a group with one goes there.
+    shares: of each part that is filled; a part without a share is only for groups that may go nowhere else.
+    The other groups, in seeded order and label by label, go where that label is furthest below its share.
     """
     members: dict[int, list[int]] = defaultdict(list)
     for image, group in enumerate(groups):
@@ -57,23 +68,20 @@ def assign_splits(
     chosen: dict[int, str] = {}
     counts: Counter[tuple[str, str]] = Counter()
 
-    def put(group: int, split: str) -> None:
-        chosen[group] = split
+    def put(group: int, part: str) -> None:
+        chosen[group] = part
         for image in members[group]:
-            counts[labels[image], split] += 1
+            counts[labels[image], part] += 1
 
-    fresh: dict[str, list[int]] = defaultdict(list)
+    free: dict[str, list[int]] = defaultdict(list)
     for group, images in members.items():
-        splits = {known[image] for image in images} - {None}
-        if len(splits) > 1:
-            raise ValueError(f"images of one patient are in two splits: {', '.join(sorted(splits))}")
-        if splits:
-            put(group, splits.pop())
+        if len(allowed[images[0]]) == 1:
+            put(group, next(iter(allowed[images[0]])))
         else:
-            fresh[Counter(labels[image] for image in images).most_common(1)[0][0]].append(group)
-
-    share = dict(zip(SPLITS, ratios))
-    for label in sorted(fresh):
-        for index in numpy_generator(seed, "split", label).permutation(len(fresh[label])):
-            put(fresh[label][index], min(SPLITS, key=lambda split: counts[label, split] / share[split]))
+            free[Counter(labels[image] for image in images).most_common(1)[0][0]].append(group)
+    for label in sorted(free):
+        for index in numpy_generator(seed, "split", label).permutation(len(free[label])):
+            group = free[label][index]
+            parts = [part for part in shares if part in allowed[members[group][0]]]
+            put(group, min(parts, key=lambda part: counts[label, part] / shares[part]))
     return [chosen[group] for group in groups]

@@ -1,10 +1,15 @@
-"""Images as arrays: decoded once per size, kept beside the manifest, memory-mapped from then on."""
+"""Images as arrays: decoded once per size, kept beside the manifest, memory-mapped from then on.
+
+Every process that opens a study maps the same file, so the memory is shared and bounded whatever the number of images.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +22,26 @@ from runtime.progress import progress
 
 
 def load_images(workspace: Workspace, rows: Sequence[Row], size: int) -> np.ndarray:
-    """uint8 (len(rows), size, size) of these rows of the study, in their order.
+    """uint8 (len(rows), size, size) of these rows of the study, in their order, in memory."""
+    arrays, positions = mapped_images(workspace, size)
+    return arrays[[positions[row.file_name] for row in rows]]
 
-    All images of the study are decoded at this size on the first call and kept in data/arrays/; the file
-    is made anew when the manifest changes. Raises ValueError or FileNotFoundError that names a bad image.
+
+def mapped_images(workspace: Workspace, size: int) -> tuple[np.ndarray, dict[str, int]]:
+    """All images of the study as a read-only memory map uint8 (N, size, size), and the place of each file name in it.
+
+    They are decoded on the first call for a size and kept in data/arrays/; the file is made anew when the manifest changes.
+    Raises ValueError or FileNotFoundError that names a bad image.
     """
     study = workspace.rows()
     folder = workspace.data / "arrays"
     path = folder / f"{size}-{fingerprint(f'{row.file_name} {row.sha256}' for row in study)[:16]}.npy"
     if not path.exists():
         folder.mkdir(exist_ok=True)
-        arrays = decode([workspace.data / row.file_name for row in study], size, "decode")
         with atomic(path) as file:
-            np.save(file, arrays)
+            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (len(study), size, size)})
+            for square in squares([workspace.data / row.file_name for row in study], size, "decode"):
+                file.write(square.tobytes())
         for stale in folder.glob(f"{size}-*.npy"):
             if stale != path:
                 stale.unlink()
@@ -37,21 +49,22 @@ def load_images(workspace: Workspace, rows: Sequence[Row], size: int) -> np.ndar
         arrays = np.load(path, mmap_mode="r")
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it, it is made anew from the images") from error
-    position = {row.file_name: index for index, row in enumerate(study)}
-    return arrays[[position[row.file_name] for row in rows]]
+    return arrays, {row.file_name: index for index, row in enumerate(study)}
 
 
-def decode(paths: Sequence[Path], size: int, what: str, *, exact: bool = False) -> np.ndarray:
-    """Read image files in parallel, by the one pixel path, to uint8 (len(paths), size, size).
+def squares(paths: Sequence[Path], size: int, what: str, *, exact: bool = False) -> Iterator[np.ndarray]:
+    """Read image files in parallel, by the one pixel path, to uint8 (size, size) each, in order and with few at a time in memory.
 
     exact: raise ValueError when a file is not (size, size) already.
     """
-    arrays = np.empty((len(paths), size, size), np.uint8)
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool, progress(len(paths), what, "image") as bar:
-        for index, gray in enumerate(pool.map(read_gray, paths)):
+    workers = min(os.cpu_count() or 1, 16)
+    waiting = iter(paths)
+    with ThreadPoolExecutor(workers) as pool, progress(len(paths), what, "image") as bar:
+        pending = deque(pool.submit(read_gray, path) for path in islice(waiting, 8 * workers))
+        for path in paths:
+            gray = pending.popleft().result()
+            pending.extend(pool.submit(read_gray, following) for following in islice(waiting, 1))
             if exact and gray.shape != (size, size):
-                raise ValueError(f"{paths[index]} is {gray.shape[1]}×{gray.shape[0]} px, expected {size}×{size}")
-            square = to_square(gray, size)
-            arrays[index] = square
+                raise ValueError(f"{path} is {gray.shape[1]}×{gray.shape[0]} px, expected {size}×{size}")
+            yield to_square(gray, size)
             bar.update()
-    return arrays

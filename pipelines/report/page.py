@@ -150,7 +150,7 @@ def _data(workspace: Workspace, rows: Sequence[Row], classes: Sequence[str]) -> 
         "labels": labels | {"all": counts(rows)},
         "sources": {source: [by_source[source, label] for label in classes] for source in sources},
         "confounded": len(sources) > 1 and all(len(found) == 1 for found in feeding.values()) and len(set.union(*feeding.values())) == len(classes),
-        "last_import": read_json(path) if path.exists() else None,
+        "last_import": read_json(path)["imports"][-1] if path.exists() else None,
     }
 
 
@@ -158,8 +158,7 @@ def _commands(workspace: Workspace, summary: dict[str, Any], generator: dict[str
     """The commands that make this study again, as far as what is left of it tells them."""
     commands = []
     path = workspace.data / "import.json"
-    if path.exists():
-        imported = read_json(path)
+    for imported in read_json(path)["imports"] if path.exists() else []:
         seed = f"--seed {imported['split_seed']}"
         if [source["source"] for source in imported["sources"]] == ["phantom"]:
             commands.append(["cxr data phantom", f"--n {imported['sources'][0]['images']}", seed])

@@ -6,7 +6,7 @@ from torch.nn.functional import avg_pool2d, conv2d, interpolate
 
 from gan.augment import DRAWS, augment
 from gan.config import IMAGE_SIZES, GanConfig
-from gan.losses import Adversarial, discriminator_loss, generator_loss, gradient_penalty
+from gan.losses import PROBED, Adversarial, Relativistic, discriminator_loss, generator_loss, gradient_penalty
 from gan.networks import Discriminator, Generator, UpsampleConv
 from gan.presets import build_discriminator, build_generator, parameter_counts
 
@@ -39,9 +39,24 @@ def test_the_penalty_estimates_half_the_squared_gradient_norm() -> None:
     torch.manual_seed(0)
     direction = torch.randn(256)
     x = torch.randn(40_000, 256)
-    shifted = x + 0.05 * torch.randn_like(x)
-    estimate = gradient_penalty(x @ direction, shifted @ direction, 0.05)
+    shift = 0.05 * torch.randn_like(x)
+    estimate = gradient_penalty((x + shift) @ direction, (x - shift) @ direction, 0.05)
     assert estimate.item() == pytest.approx(direction.square().sum().item() / 2, rel=0.03)
+
+
+def test_one_pass_of_the_discriminator_gives_the_generator_its_own_gradient() -> None:
+    torch.manual_seed(0)
+    network = Discriminator(image_size=32, channels=1, classes=2, width=4)
+    real, fake = torch.randn(16, 1, 32, 32), torch.randn(16, 1, 32, 32, requires_grad=True)
+    labels, game = torch.arange(16) % 2, Relativistic(penalty=10.0)
+    loss, _, gap = game.discriminator(network, real, fake, labels, torch.randn(2 * -(-16 // PROBED), 1, 32, 32))
+    loss.backward()
+    g_loss, gradient = game.generator(network, fake, fake.grad, gap.detach(), labels)
+    again = fake.detach().requires_grad_()
+    expected = generator_loss(network(real, labels), network(again, labels))
+    (by_images,) = torch.autograd.grad(expected, again)
+    torch.testing.assert_close(g_loss, expected.detach())
+    torch.testing.assert_close(gradient, by_images, rtol=1e-4, atol=1e-6)
 
 
 def draws(count: int, seed: int) -> torch.Tensor:
@@ -127,14 +142,16 @@ def test_the_auxiliary_game_teaches_classes() -> None:
     """With a class head, confidence in the right class lowers both losses; without one the loss is binary cross-entropy."""
 
     def judge(right: float) -> torch.nn.Module:
-        return lambda images, labels: (torch.zeros(len(labels)), right * torch.nn.functional.one_hot(labels, 2).float())
+        return lambda images, labels: (images.mean(dim=(1, 2, 3)), right * torch.nn.functional.one_hot(labels, 2).float())
 
-    images, labels = torch.zeros(4, 1, 8, 8), torch.arange(4) % 2
+    images, labels = torch.zeros(4, 1, 8, 8, requires_grad=True), torch.arange(4) % 2
     sure, wrong = (Adversarial().discriminator(judge(value), images, images, labels, images)[0] for value in (9.0, -9.0))
-    assert sure < wrong and Adversarial().generator(judge(9.0), images, images, labels) < Adversarial().generator(judge(-9.0), images, images, labels)
+    assert sure < wrong
+    sure, wrong = (Adversarial().generator(judge(value), images, images, images, labels)[0] for value in (9.0, -9.0))
+    assert sure < wrong
     loss, _, gap = Adversarial().discriminator(lambda images, labels: torch.tensor([2.0, -1.0]), images[:2], images[:2], labels[:2], images)
     expected = torch.nn.functional.binary_cross_entropy_with_logits
-    assert loss.item() == pytest.approx(sum(expected(torch.tensor([2.0, -1.0]), torch.full((2,), target)).item() for target in (1.0, 0.0))) and gap == 0
+    assert loss.item() == pytest.approx(sum(expected(torch.tensor([2.0, -1.0]), torch.full((2,), target)).item() for target in (1.0, 0.0))) and gap.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("wrong", [{"image_size": 48}, {"steps": 0}, {"batch_size": 1}, {"learning_rate": 0.0}, {"penalty": -1.0}, {"channels": 2}, {"latent_scale": 0.0}, {"beta1": 1.0}, {"preset": "stylegan"}, {"ema_decay": 1.0}])

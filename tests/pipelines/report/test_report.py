@@ -68,11 +68,11 @@ def make_study(root: Path, classes: tuple[str, str] = ("covid", "normal"), sourc
         name = f"images/{number % 2}/{number}.png"
         (workspace.data / name).parent.mkdir(parents=True, exist_ok=True)
         write_gray(workspace.data / name, gray)
-        row = Row(file_name=name, label=label, patient=f"p{number // 2 * 2 + number % 2}", split=split, source=source, view="PA", sha256=pixel_hash(gray), width=SIZE, height=40)
+        row = Row(file_name=name, label=label, patient=f"p{number // 2 * 2 + number % 2}", split=split, source=source, view="PA", sha256=pixel_hash(gray), fold=None, near_hash="", width=SIZE, height=40)
         rows.append(row)
     write_manifest(workspace.manifest_path, rows)
     sources = [{"source": "my clinic", "kind": "folder per label", "images": 21, "passed_over": {"not frontal": 3}}]
-    write_json(workspace.data / "import.json", {"sources": sources, "kept": 16, "left_out_counts": {"unreadable": 5}, "images_in_study": 16, "split_seed": 7})
+    write_json(workspace.data / "import.json", {"imports": [{"sources": sources, "kept": 16, "left_out_counts": {"unreadable": 5}, "images_in_study": 16, "split_seed": 7}]})
 
     generator = workspace.create_run("gan-train", {"image_size": SIZE, "steps": 9000, "classes": list(classes), "max_minutes": None})
     (generator.folder / "samples").mkdir()
