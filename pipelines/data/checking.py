@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pipelines.data.manifest import EXTERNAL, SPLITS, Row
-from pipelines.data.store import load_images
+from pipelines.data.store import mapped_images
 from pipelines.workspace import Workspace
 from runtime.files import read_json, write_json
 
@@ -32,9 +32,11 @@ FACTS = ("longest side", "width to height", "brightness", "contrast", "dark bord
 def facts_of(workspace: Workspace, rows: Sequence[Row]) -> np.ndarray:
     """FACTS of each image, float (N, 5): pixels, ratio, gray levels, gray levels, share of the frame."""
     facts = np.empty((len(rows), len(FACTS)))
+    arrays, positions = mapped_images(workspace, SIZE)
     for start in range(0, len(rows), 4096):  # so many at a time, whatever the size of the study
-        images = load_images(workspace, rows[start : start + 4096], SIZE)
-        frame = np.concatenate([images[:, :2].reshape(len(images), -1), images[:, -2:].reshape(len(images), -1), images[:, :, :2].reshape(len(images), -1), images[:, :, -2:].reshape(len(images), -1)], axis=1)
+        images = arrays[[positions[row.file_name] for row in rows[start : start + 4096]]]
+        edges = (images[:, :2], images[:, -2:], images[:, :, :2], images[:, :, -2:])
+        frame = np.concatenate([edge.reshape(len(images), -1) for edge in edges], axis=1)
         part = facts[start : start + 4096]
         part[:, 2], part[:, 3], part[:, 4] = images.mean(axis=(1, 2)), images.std(axis=(1, 2)), (frame < DARK).mean(axis=1)
     sides = np.array([[row.width, row.height] for row in rows], float)

@@ -18,7 +18,7 @@ from pathlib import Path
 from pipelines.data.cleaning import SAME, near_pairs
 from pipelines.data.decoding import Decoded, decode_all
 from pipelines.data.manifest import EXTERNAL, SPLITS, Row, read_manifest, read_table, table, write_manifest
-from pipelines.data.sources import Listing, Record
+from pipelines.data.sources import Listing, Record, readable
 from pipelines.data.splitting import Groups, distribute
 from pipelines.workspace import Workspace
 from runtime.files import read_json, write_json, write_text
@@ -65,7 +65,7 @@ def import_listings(
         lost = {reason: count for reason, count in _counts(reasons.values()).items() if reason != IN_STUDY}
         absent = [path for listing in (*listings, *external) for path in listing.absent]
         if strict and (lost or absent):
-            first = next((f"{records[index].origin}: {reason}" for index, reason in reasons.items() if not reason.startswith(IN_STUDY)), None) or f"{absent[0]} is absent"
+            first = next((f"{readable(records[index].origin)}: {reason}" for index, reason in reasons.items() if not reason.startswith(IN_STUDY)), None) or f"{absent[0]} is absent"
             raise ValueError(f"--strict: {sum(lost.values()) + len(absent)} files would be left out; first {first}")
         kept = [index for index in range(len(records)) if index not in reasons]
         if not kept:
@@ -87,9 +87,9 @@ def import_listings(
             "min_side": min_side,
         }
         originals = [
-            {"id": ids[index], "file_name": names.get(index, ""), "origin": record.origin, "source": record.source, "patient": patients[index][1], "label": record.label, "reason": reasons.get(index, "")}
+            {"id": ids[index], "file_name": names.get(index, ""), "origin": readable(record.origin), "source": record.source, "patient": readable(patients[index][1]), "label": record.label, "reason": reasons.get(index, "")}
             for index, record in enumerate(records)
-        ] + [{"id": _keyed(key, path)[:12], "origin": path, "reason": ABSENT} for path in absent]
+        ] + [{"id": _keyed(key, path)[:12], "origin": readable(path), "reason": ABSENT} for path in absent]
         with contextlib.ExitStack() as undo:
             _commit(workspace, staging, [decoded[index].file for index in kept], existing, fresh, summary, originals, key, undo)
     except Interrupted:
@@ -171,7 +171,7 @@ def _sort_out(
         if (result.sha256, patients[index][0]) in known:
             reasons[index] = IN_STUDY
         elif result.sha256 in seen:
-            reasons[index] = DUPLICATE
+            reasons[index] = f"{DUPLICATE}: of {result.sha256[:16]}.png"
             groups.add(ties[:2], SPLITS if index < held_apart else [EXTERNAL])  # a picture of two patients makes them one
         else:
             ties += [("image", other) for other, _ in alike[index] if other in numbers]

@@ -20,6 +20,7 @@ from pipelines.data.sources import (
     image_files,
     one_label,
     read_rows,
+    readable,
 )
 
 FRONTAL = ("PA", "AP", "AP SUPINE", "AP ERECT", "AP SEMI ERECT")
@@ -60,9 +61,9 @@ def read_sources(arguments: tuple[str, ...], *, kind: str | None = None, labels:
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist; expected a folder of images, or a CSV that lists some")
         place = path.resolve() if path.is_dir() else path.resolve().parent
-        source = place.name or "images"
+        source = readable(place.name) or "images"
         if folders.setdefault(source, place) != place:
-            source = f"{place.parent.name}-{source}"
+            source = f"{readable(place.parent.name)}-{source}"
         listing = one_label(path, source, label) if label is not None else _kind_of(path, kind).read(path, source, named)
         if not listing.records:
             besides = "".join(f"; passed over: {count} {reason}" for reason, count in listing.passed_over.items())
@@ -79,7 +80,10 @@ def read_sources(arguments: tuple[str, ...], *, kind: str | None = None, labels:
 
 def _kind_of(path: Path, name: str | None) -> Kind:
     if name is not None:
-        return next(kind for kind in KINDS if kind.name == name)
+        (kind,) = (kind for kind in KINDS if kind.name == name)
+        if not kind.recognises(path) and kind.name != "csv":  # which says itself what its table lacks
+            raise ValueError(f"{path} is not laid out as {name}; expected {kind.about}")
+        return kind
     for kind in KINDS:
         if kind.recognises(path):
             return kind

@@ -92,6 +92,11 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-_")
 
 
+def readable(name: str) -> str:
+    """A file name as text, whatever bytes it is made of."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def image_files(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
     """The image files under a folder in sorted order, links followed but never in a circle; counts what it leaves aside."""
     seen: set[tuple[int, int]] = set()

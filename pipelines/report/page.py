@@ -18,7 +18,7 @@ from PIL import Image
 
 from classifier.config import ClassifierConfig
 from gan.config import GanConfig
-from pipelines.data.manifest import SPLITS, Row, study_fingerprint
+from pipelines.data.manifest import EXTERNAL, SPLITS, Row, study_fingerprint
 from pipelines.data.reading import read_gray, to_square
 from pipelines.data.store import load_images
 from pipelines.report.figures import comparison, image_sheet
@@ -141,6 +141,7 @@ def _data(workspace: Workspace, rows: Sequence[Row], classes: Sequence[str]) -> 
         parts = [[row for row in chosen if row.split == split] for split in SPLITS] + [list(chosen)]
         return [{"images": len(part), "patients": len({row.patient for row in part})} for part in parts]
 
+    rows = [row for row in rows if row.split != EXTERNAL]
     sources = sorted({row.source for row in rows})
     by_source = Counter((row.source, row.label) for row in rows)
     feeding = {label: {source for source in sources if by_source[source, label]} for label in classes}

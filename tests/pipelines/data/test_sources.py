@@ -189,6 +189,23 @@ def test_links_in_a_circle_and_folders_of_cxr_are_not_followed(tmp_path: Path) -
     assert ("a.png", "covid", None) in of(listing) and "c.png" not in {name for name, _, _ in of(listing)} and len(listing.records) <= 4
 
 
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"of\xff")
+    draw(folder / "covid" / "a.png").rename(folder / "covid" / os.fsdecode(b"\xfe.png"))
+    draw(folder / "normal" / "b.png")
+    workspace = Workspace(tmp_path / "study")
+    assert import_listings(workspace, read_sources((str(folder),)), ratios=RATIOS, seed=0)["kept"] == 2
+    assert {row.source for row in workspace.rows()} == {"of\\xff"} and "\\xfe.png" in (workspace.data / "originals.csv").read_text()
+
+
+def test_a_kind_that_is_named_and_is_not_there(tmp_path: Path) -> None:
+    draw(tmp_path / "source" / "covid" / "a.png")
+    for kind in KINDS:
+        if kind.name != "folders":
+            with pytest.raises(ValueError, match="expected|no CSV"):
+                read_sources((str(tmp_path / "source"),), kind=kind.name)
+
+
 def test_two_folders_of_one_name_are_two_sources(tmp_path: Path) -> None:
     for name in ("here", "there"):
         draw(tmp_path / name / "images" / "00000001_000.png")
