@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from classifier.networks import Network, Vgg16Trunk, build
+from classifier.config import ClassifierConfig
+from classifier.networks import Network, build
+from classifier.pretrained import Trunk
+from classifier.svm import Svm, svm_trunk
 from runtime import checkpoint
 from runtime.device import Compute
 from runtime.progress import progress
@@ -23,23 +26,29 @@ class TrainedClassifier:
     """A network with what is needed to use it."""
 
     network: Network
-    arch: str
+    config: ClassifierConfig
     image_size: int
     classes: tuple[str, ...]
 
 
 def save_classifier(path: Path, classifier: TrainedClassifier) -> None:
-    state = {"arch": classifier.arch, "image_size": classifier.image_size, "classes": list(classifier.classes)}
-    checkpoint.save(path, "classifier", {**state, "weights": classifier.network.state_dict()})
+    about = {"config": asdict(classifier.config), "image_size": classifier.image_size, "classes": list(classifier.classes)}
+    checkpoint.save(path, "classifier", {**about, "weights": classifier.network.state_dict()})
 
 
 def load_classifier(path: Path, device: torch.device) -> TrainedClassifier:
     """Read a classifier file. Raises FileNotFoundError or ValueError, naming the file and what is wrong with it."""
     state = checkpoint.load(path, "classifier")
-    network = build(state["arch"], len(state["classes"]), Vgg16Trunk() if state["arch"] == "vgg16" else None)
-    network.load_state_dict(state["weights"])
+    config, classes, weights = ClassifierConfig(**state["config"]), tuple(state["classes"]), state["weights"]
+    trunk = Trunk(config.trunk) if config.trunk else None
+    if config.arch == "svm":
+        images, components = weights["head.points"].shape
+        network = Network(svm_trunk(trunk), Svm(len(weights["head.mean"]), len(classes), images, components))
+    else:
+        network = build(config.arch, len(classes), trunk, config.unfreeze)
+    network.load_state_dict(weights)
     network = network.to(device, memory_format=torch.channels_last).eval()
-    return TrainedClassifier(network, state["arch"], state["image_size"], tuple(state["classes"]))
+    return TrainedClassifier(network, config, state["image_size"], classes)
 
 
 @torch.no_grad()

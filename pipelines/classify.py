@@ -9,22 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
+from classifier.augment import augment
 from classifier.config import ClassifierConfig
-from classifier.metrics import Metrics, evaluate
-from classifier.networks import load_vgg16_trunk, weights_hash
+from classifier.metrics import Metrics, best_threshold, evaluate
+from classifier.pretrained import load_trunk, weights_hash
 from classifier.predict import TrainedClassifier, predict
 from classifier.train import train
-from pipelines.data.manifest import SPLITS, study_fingerprint, table
+from pipelines.data.manifest import EXTERNAL, SPLITS, study_fingerprint, table
 from pipelines.merge import Split, SyntheticSet, read_synthetic, real_splits, with_synthetic
-from pipelines.report.figures import confusion_matrix, training_curves
+from pipelines.report.evaluation_figures import measures, reliability, roc_and_precision_recall
+from pipelines.report.figures import confusion_matrix, image_sheet, training_curves
 from pipelines.workspace import Workspace, resume
 from runtime.device import Compute
 from runtime.files import write_json, write_text
+from runtime.randomness import torch_generator
 from runtime.run import Run
 
 DEFAULT_SIZE = 64
+PREVIEWED = 8  # images of each class on the sheet
 NEGATIVE_NAMES = ("normal", "negative", "healthy", "no_findings", "control")
 
 
@@ -40,12 +45,12 @@ def train_classifier(
     positive: str | None,
     resume_name: str | None,
     resuming: bool,
-) -> tuple[Run, Metrics]:
-    """Train on the training split, keep the best epoch by validation, read the test split once.
+) -> tuple[Run, dict[str, Metrics]]:
+    """Train on the training split, keep the best epoch by validation, read the test split once, and the external set where there is one.
 
     options: the fields of ClassifierConfig that were asked for. synthetic: the set to add, the newest when None.
     image_size: of the real images; a synthetic set fixes it. weights: pretrained weights for vgg16.
-    positive: the class whose sensitivity is reported. Returns the finished run and its test metrics.
+    positive: the class whose sensitivity is reported. Returns the finished run, and its metrics on `test` and perhaps `external`.
     """
     classes = study_classes(workspace)
     resumed = workspace.unfinished_run("classify-train", resume_name) if resuming else None
@@ -63,7 +68,7 @@ def train_classifier(
     check_every_class(splits, classes)
     if added:
         splits = with_synthetic(workspace, splits, added, classes)
-    trunk = pretrained_trunk(config.arch, weights)
+    trunk = pretrained_trunk(config, weights)
     record = asdict(config) | {
         "classes": classes,
         "positive": positive,
@@ -75,10 +80,34 @@ def train_classifier(
     }
     run = workspace.open_run("classify-train", record, resumed)
     metrics, result = train_and_test(config, splits, run, compute, classes=classes, positive=positive, trunk=trunk)
-    training_curves(run.journal(), run.folder / "training_curves.png")
-    confusion_matrix(metrics.confusion, classes, run.folder / "confusion_matrix.png", f"Test split, {metrics.n} images of {metrics.patients} patients")
+    if config.arch != "svm":
+        training_curves(run.journal(), run.folder / "training_curves.png")
+    for name, (measured, probabilities) in metrics.items():
+        which = "Test split" if name == "test" else "External set"
+        suffix = "" if name == "test" else "_external"
+        confusion_matrix(measured.confusion, classes, run.folder / f"confusion_matrix{suffix}.png", f"{which}, {measured.n} images of {measured.patients} patients")
+        measures(measured, run.folder / f"measures{suffix}.png", which)
+        roc_and_precision_recall(splits[name].labels, probabilities, classes, measured, run.folder / f"roc_pr{suffix}.png")
+        reliability(measured, run.folder / f"reliability{suffix}.png")
     run.finish(result)
-    return run, metrics
+    return run, {name: measured for name, (measured, _) in metrics.items()}
+
+
+def preview_augmentation(workspace: Workspace, options: dict[str, Any], image_size: int | None) -> Path:
+    """A sheet of training images of each class, each above two of its augmentations; returns its path."""
+    config, classes = ClassifierConfig(**options), study_classes(workspace)
+    train = real_splits(workspace, study_size(workspace, None, image_size), classes)["train"]
+    groups = []
+    for index, label in enumerate(classes):
+        mine = train.images[train.labels == index]
+        reals = torch.from_numpy(mine[:: max(1, len(mine) // PREVIEWED)][:PREVIEWED].copy()).unsqueeze(1)
+        groups.append((f"{label}, training images", reals.squeeze(1).numpy()))
+        for number, title in enumerate(("augmented", "and again")):
+            changed = augment(reals, torch_generator(config.seed, "preview", index, number), flip=config.flip)
+            groups.append((title, changed.round().to(torch.uint8).squeeze(1).numpy()))
+    path = workspace.root / "classifier-augmentation.png"
+    image_sheet(groups, path)
+    return path
 
 
 def train_and_test(
@@ -91,21 +120,27 @@ def train_and_test(
     positive: str,
     trunk: nn.Module | None,
     what: str = "classify-train",
-) -> tuple[Metrics, dict[str, Any]]:
-    """Train, predict the test split, and leave metrics.json and predictions.csv in the run's folder.
+) -> tuple[dict[str, tuple[Metrics, np.ndarray]], dict[str, Any]]:
+    """Train, predict, and leave metrics.json and predictions.csv in the run's folder.
 
-    Returns the metrics and the result to finish the run with, once all else that belongs to it is written.
+    Returns metrics and probabilities (N, K) on `test`, and on `external` where the study has such images of every class, and
+    the result to finish the run with, once all else that belongs to it is written. The threshold comes from the validation images.
     """
     started = time.monotonic()
     trained = train(config, splits["train"].dataset(), splits["validation"].dataset(), run, compute, classes=classes, trunk=trunk, what=what)
-    test = splits["test"]
-    probabilities = predict(trained, test.dataset().tensors[0], compute)
-    metrics = evaluate(test.labels, probabilities, list(classes), positive, test.patients)
-    write_predictions(run.folder / "predictions.csv", test, probabilities, trained)
+    chosen, validation = list(classes).index(positive), splits["validation"]
+    threshold = best_threshold(validation.labels == chosen, predict(trained, validation.dataset().tensors[0], compute)[:, chosen])
+    metrics = {}
+    for name in ("test", EXTERNAL):
+        if name in splits and len(set(splits[name].labels.tolist())) == len(classes):
+            probabilities = predict(trained, splits[name].dataset().tensors[0], compute)
+            metrics[name] = evaluate(splits[name].labels, probabilities, list(classes), positive, splits[name].patients, threshold), probabilities
+            write_predictions(run.folder / ("predictions.csv" if name == "test" else "predictions_external.csv"), splits[name], probabilities, trained)
     train_size, added = len(splits["train"].labels), sum(not patient for patient in splits["train"].patients)
-    result = {"train_images": train_size, "synthetic_images": added, "steps": config.steps, "best_step": run.journal()[-1]["best_step"]}
-    write_json(run.folder / "metrics.json", asdict(metrics) | result)
-    return metrics, result | {"accuracy": metrics.accuracy, "seconds": round(time.monotonic() - started, 1)}
+    result = {"train_images": train_size, "synthetic_images": added, "steps": max((event["step"] for event in run.journal() if "step" in event), default=0), "best_step": run.journal()[-1]["best_step"]}
+    external = {EXTERNAL: asdict(metrics[EXTERNAL][0])} if EXTERNAL in metrics else {}
+    write_json(run.folder / "metrics.json", asdict(metrics["test"][0]) | result | external)
+    return metrics, result | {"accuracy": metrics["test"][0].measures["accuracy"].value, "seconds": round(time.monotonic() - started, 1)}
 
 
 def write_predictions(path: Path, test: Split, probabilities: np.ndarray, trained: TrainedClassifier) -> None:
@@ -151,11 +186,13 @@ def study_size(workspace: Workspace, synthetic: SyntheticSet | None, asked: int 
         return DEFAULT_SIZE
 
 
-def pretrained_trunk(arch: str, weights: Path | None) -> nn.Module | None:
-    if arch == "vgg16":
-        return load_vgg16_trunk(weights)
+def pretrained_trunk(config: ClassifierConfig, weights: Path | None) -> nn.Module | None:
+    if config.trunk:
+        if str(weights) == "none" and not config.unfreeze:
+            raise ValueError("--weights none: a frozen network without weights sees nothing; train it with --unfreeze 5")
+        return load_trunk(config.trunk, weights)
     if weights is not None:
-        raise ValueError(f"--weights {weights}: {arch} is trained from scratch and takes none; use it with --arch vgg16")
+        raise ValueError(f"--weights {weights}: {config.arch} takes none; use it with --arch vgg16, resnet18 or resnet50, or with --arch svm --features vgg16")
     return None
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 KIND_NAMES = ("figure1", "actualmed", "covid-chestxray-dataset", "radiography", "covidx", "nih", "csv", "folders")  # of data/published.py, which imports too much for help
-WEIGHTS_HELP = "VGG16 weights as torchvision saves them; without it they are downloaded once."
+WEIGHTS_HELP = "ImageNet weights as torchvision saves them, whole or only the trunk; without it they are downloaded once; none: fresh ones."
 
 
 @click.group(cls=Commands, context_settings=HELP_SETTINGS)
@@ -214,29 +214,35 @@ def synthesize(workspace: Workspace, compute: Compute, **choices: Any) -> None:
 @click.option("--with-synthetic", "synthetic", is_flag=False, flag_value="", default=None, metavar="[RUN]", help="Add the newest synthetic set, or the one named, to the training split.")
 @config_options(ClassifierConfig)
 @click.option("--image-size", type=int, help="Side in pixels at which images are read.  [default: the generator's, or 64]")
-@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help=WEIGHTS_HELP)
+@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE|none", help=WEIGHTS_HELP)
 @click.option("--positive", metavar="LABEL", help="The class that sensitivity is about.  [default: covid, where there is one]")
+@click.option("--preview-augment", is_flag=True, help="Write a sheet of augmented training images, and do nothing else.")
 @resume_option
 @compute_options()
 @workspace_option()
-def classify_train(workspace: Workspace, compute: Compute, options: dict[str, Any], synthetic: str | None, **choices: Any) -> None:
+def classify_train(workspace: Workspace, compute: Compute, options: dict[str, Any], synthetic: str | None, preview_augment: bool, **choices: Any) -> None:
     """Train a classifier and judge it once on the test split.
 
-    The weights with the lowest validation loss are kept. Leaves metrics.json, predictions.csv, curves and the
-    confusion matrix in a new folder under runs/.
+    The weights with the lowest validation loss are kept, and a threshold is chosen on the validation images. Leaves metrics.json,
+    predictions.csv, training curves, confusion matrix, measures, ROC and precision-recall curves and calibration in a new folder under runs/;
+    the same of an external test set where the study has one.
     """
-    from pipelines.classify import train_classifier
+    from pipelines.classify import preview_augmentation, train_classifier
 
+    if preview_augment:
+        _done("a sheet of augmented training images", preview_augmentation(workspace, options, choices["image_size"]), "cxr classify-train --augment yes")
+        return
     run, metrics = train_classifier(workspace, options, compute, synthetic=synthetic or None, with_synthetic_images=synthetic is not None, **choices)
-    click.echo(metrics_table(metrics))
-    click.echo(f"look at {run.folder / 'training_curves.png'} and {run.folder / 'confusion_matrix.png'}")
+    for name, measured in metrics.items():
+        click.echo(metrics_table(measured, "test split" if name == "test" else "external set"))
+    click.echo(f"look at {', '.join(sorted(path.name for path in run.folder.glob('*.png')))} there")
     _done("a classifier", run.folder / "classifier.pt", "cxr classify-train --with-synthetic" if synthetic is None else "cxr score, then cxr compare")
 
 
 @main.command()
 @click.option("--synthetic", metavar="RUN", help="The synthetic set to score.  [default: the newest]")
 @click.option("--features", type=click.Choice(["auto", "vgg16", "cnn"]), default="auto", help="Feature extractor; auto is vgg16 where its weights are at hand, else the study's own cnn.")
-@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help=WEIGHTS_HELP)
+@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="VGG16 weights as torchvision saves them; without it they are downloaded once.")
 @compute_options()
 @workspace_option()
 def score(workspace: Workspace, compute: Compute, **choices: Any) -> None:
@@ -258,7 +264,7 @@ def score(workspace: Workspace, compute: Compute, **choices: Any) -> None:
 @click.option("--seeds", type=int, help="Classifiers per arm, with consecutive seeds.  [default: 3]")
 @click.option("--synthetic", metavar="RUN", help="The synthetic set to add.  [default: the newest]")
 @config_options(ClassifierConfig)
-@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help=WEIGHTS_HELP)
+@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE|none", help=WEIGHTS_HELP)
 @click.option("--positive", metavar="LABEL", help="The class that sensitivity is about.  [default: covid, where there is one]")
 @resume_option
 @compute_options()

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import TensorDataset
 
-from pipelines.data.manifest import Row, check_inside, fingerprint, read_table, table
+from pipelines.data.manifest import EXTERNAL, SPLITS, Row, check_inside, fingerprint, read_table, table
 from pipelines.data.reading import pixel_hash
 from pipelines.data.store import load_images, squares
 from pipelines.workspace import Workspace
@@ -90,7 +90,7 @@ def check_leak(trained_on: frozenset[str] | Sequence[str], rows: Sequence[Row], 
     hashes = frozenset(trained_on)
     seen = [row for row in rows if row.split != "train" and row.sha256 in hashes]
     if seen:
-        counts = ", ".join(f"{sum(row.split == split for row in seen)} {split}" for split in ("validation", "test", "external"))
+        counts = ", ".join(f"{sum(row.split == split for row in seen)} {split}" for split in ("validation", "test", EXTERNAL))
         raise ValueError(
             f"leak: the generator of {what} was trained on held-out images of this study ({counts}; first {seen[0].file_name}); "
             "train one on this study's training split: cxr gan-train"
@@ -98,11 +98,11 @@ def check_leak(trained_on: frozenset[str] | Sequence[str], rows: Sequence[Row], 
 
 
 def real_splits(workspace: Workspace, size: int, classes: Sequence[str]) -> dict[str, Split]:
-    """The study's train, validation and test images at one size."""
+    """The study's train, validation and test images at one size, and the external ones where it has any."""
     rows = workspace.rows()
     images = load_images(workspace, rows, size)
     splits = {}
-    for name in ("train", "validation", "test"):
+    for name in (*SPLITS, *([EXTERNAL] if any(row.split == EXTERNAL for row in rows) else [])):
         chosen = [index for index, row in enumerate(rows) if row.split == name]
         splits[name] = Split(
             images[chosen],
@@ -127,7 +127,7 @@ def with_synthetic(workspace: Workspace, splits: dict[str, Split], synthetic: Sy
     if train.images.shape[1] != synthetic.image_size:
         raise ValueError(f"{synthetic.folder} has images of {synthetic.image_size} px, the study's are read at {train.images.shape[1]} px; expected one size")
     images = synthetic.images()
-    held_out = {pixel_hash(image) for name in ("validation", "test") for image in splits[name].images}
+    held_out = {pixel_hash(image) for name, split in splits.items() if name != "train" for image in split.images}
     copies = [row.file_name for row, image in zip(synthetic.rows, images) if pixel_hash(image) in held_out]
     if copies:
         raise ValueError(f"leak: {synthetic.folder / copies[0]} is a held-out image of this study, pixel for pixel")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pipelines.scoring.score import Score
 
 MEASURES = ("accuracy", "sensitivity", "specificity")
+OF_POSITIVE = ("sensitivity", "precision", "f1")
+PERCENT = (*MEASURES, "balanced_accuracy", "precision", "f1")
 
 
 def counts_table(rows: Sequence[Row]) -> str:
@@ -52,17 +54,22 @@ def options_table(config: DataclassInstance) -> str:
     return "\n".join(f"--{name.replace('_', '-'):16} {value}" for name, value in values.items())
 
 
-def metrics_table(metrics: Metrics) -> str:
-    """The classification report per class, then accuracy, sensitivity and specificity with their intervals."""
-    lines = [f"{'':12}  precision  recall      f1  support"]
+def metrics_table(metrics: Metrics, which: str = "test split") -> str:
+    """The classification report per class, then every measure with its interval."""
+    lines = [f"{'':20}  precision  recall      f1  ROC AUC  support"]
     for name, values in metrics.classes.items():
-        lines.append(f"{name:12}  {values.precision:9.3f}  {values.recall:6.3f}  {values.f1:6.3f}  {values.support:7d}")
-    lines.append(f"test split: {metrics.n} images of {metrics.patients} patients; 95 % intervals by bootstrap over patients")
-    for name in MEASURES:
-        low, high = getattr(metrics, f"{name}_interval")
-        of_whom = f"  of {metrics.positive}" if name == "sensitivity" else ""
-        lines.append(f"{name:12}  {100 * getattr(metrics, name):5.1f} %  [{100 * low:.1f}, {100 * high:.1f}]{of_whom}")
-    return "\n".join([*lines, f"{'ROC AUC':12}  {metrics.roc_auc:.3f}"])
+        lines.append(f"{name:20.20}  {values.precision:9.3f}  {values.recall:6.3f}  {values.f1:6.3f}  {values.roc_auc:7.3f}  {values.support:7d}")
+    lines.append(f"{which}: {metrics.n} images of {metrics.patients} patients; 95 % intervals by bootstrap over patients")
+    for name, measure in metrics.measures.items():
+        low, high = measure.interval
+        shown = name.replace("_", " ")
+        if name in PERCENT:
+            lines.append(f"{shown:20}  {100 * measure.value:5.1f} %  [{100 * low:.1f}, {100 * high:.1f}]{f'  of {metrics.positive}' if name in OF_POSITIVE else ''}")
+        else:
+            lines.append(f"{shown:20}  {measure.value:7.3f}  [{low:.3f}, {high:.3f}]")
+    sensitivity, specificity = (metrics.at_threshold[name] for name in ("sensitivity", "specificity"))
+    lines.append(f"called {metrics.positive} from probability {metrics.threshold:.2f} on, as chosen on validation: sensitivity {100 * sensitivity.value:.1f} %, specificity {100 * specificity.value:.1f} %")
+    return "\n".join(lines)
 
 
 def scores_table(scores: Sequence[Score], extractor: dict[str, str]) -> str:

@@ -43,7 +43,7 @@ def test_the_whole_study(study: Path) -> None:
         predictions = list(csv.DictReader(file))
     assert {row["file_name"] for row in predictions} == {row.file_name for row in rows if row.split == "test"}
     share = np.mean([row["label"] == row["predicted"] for row in predictions])
-    assert metrics["accuracy"] == pytest.approx(share)
+    assert metrics["measures"]["accuracy"]["value"] == pytest.approx(share)
     for row in predictions:
         assert sum(float(row[f"probability_{name}"]) for name in ("covid", "normal")) == pytest.approx(1, abs=1e-5)
 

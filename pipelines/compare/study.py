@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from classifier.config import ClassifierConfig
-from classifier.networks import weights_hash
+from classifier.pretrained import weights_hash
 from pipelines.classify import check_every_class, positive_class, pretrained_trunk, study_classes, train_and_test
 from pipelines.compare.statistics import Estimate, estimate, verdict
 from pipelines.data.manifest import study_fingerprint, table
@@ -69,7 +69,7 @@ def compare(
     splits = real_splits(workspace, added.image_size, classes)
     check_every_class(splits, classes)
     arms = {"real": splits, "real+gan": with_synthetic(workspace, splits, added, classes)}
-    trunk = pretrained_trunk(config.arch, weights)
+    trunk = pretrained_trunk(config, weights)
     data = study_fingerprint(workspace.rows())
     record = asdict(config) | {
         "seeds": seeds,
@@ -100,10 +100,12 @@ def _trained(run: Run, arm: str, config: ClassifierConfig, splits: dict[str, Spl
     one.folder.mkdir(parents=True, exist_ok=True)
     if not one.finished:
         _, result = train_and_test(config, splits, one, compute, what=f"{arm}, seed {config.seed}", **study)
-        shutil.rmtree(one.folder / "checkpoints")
+        shutil.rmtree(one.folder / "checkpoints", ignore_errors=True)  # the svm has none
         one.finish(result)
     metrics, result = read_json(one.folder / "metrics.json"), one.result
-    return {"arm": arm, "seed": config.seed, "seconds": result["seconds"]} | {name: metrics[name] for name in COLUMNS if name in metrics}
+    return {"arm": arm, "seed": config.seed, "seconds": result["seconds"]} | {
+        name: metrics["measures"][name]["value"] if name in metrics["measures"] else metrics[name] for name in COLUMNS if name in metrics or name in metrics["measures"]
+    }
 
 
 def _summary(

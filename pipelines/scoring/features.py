@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from classifier.networks import cached_vgg16_weights, load_vgg16_trunk, weights_hash
+from classifier.pretrained import cached_weights, load_trunk, weights_hash
 from classifier.predict import apply, load_classifier
 from pipelines.workspace import Workspace
 from runtime.device import Compute
@@ -38,9 +38,9 @@ def choose_extractor(workspace: Workspace, name: str, weights: Path | None, comp
     Raises FileNotFoundError when the study has no cnn trained on reals alone.
     """
     if name == "auto":
-        name = "vgg16" if weights or cached_vgg16_weights().exists() else "cnn"
+        name = "vgg16" if weights or cached_weights("vgg16").exists() else "cnn"
     if name == "vgg16":
-        trunk = load_vgg16_trunk(weights).to(compute.device)
+        trunk = load_trunk("vgg16", weights).to(compute.device)
         return Extractor("vgg16", weights_hash(trunk), "ImageNet VGG16, average of the last feature map, input 112 px", trunk)
     if weights is not None:
         raise ValueError(f"--weights {weights}: the cnn is the study's own and takes none; use it with --features vgg16")

@@ -14,8 +14,8 @@ from sklearn import metrics as reference
 from torch.utils.data import TensorDataset
 
 from classifier.config import ClassifierConfig
-from classifier.metrics import evaluate, resampled_means
-from classifier.networks import VGG16_INPUT, load_vgg16_trunk, weights_hash
+from classifier.metrics import _average_precision, _matthews, _of_decisions, _roc_auc, best_threshold, evaluate, resampled_means
+from classifier.pretrained import INPUT, load_trunk, weights_hash
 from classifier.predict import TrainedClassifier, load_classifier, predict
 from classifier.train import schedule, train
 from runtime.device import choose_compute
@@ -97,12 +97,12 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
 
 
 def test_vgg16_with_real_weights(tmp_path: Path, shared: Path) -> None:
-    trunk = load_vgg16_trunk(shared / "weights" / "vgg16_features_fp16.pth")
+    trunk = load_trunk("vgg16", shared / "weights" / "vgg16_features_fp16.pth")
     assert len(weights_hash(trunk)) == 64
     run, trained = fit(tmp_path, stripes(60, 0), ClassifierConfig(arch="vgg16", steps=60, batch_size=16), trunk=trunk)
     assert accuracy(trained, stripes(60, 2)) > 0.9
-    before = load_vgg16_trunk(shared / "weights" / "vgg16_features_fp16.pth").features[0].weight
-    assert torch.equal(load_classifier(run.folder / "classifier.pt", CPU.device).network.trunk.features[0].weight, before), "the trunk is frozen"
+    before = load_trunk("vgg16", shared / "weights" / "vgg16_features_fp16.pth").stages[0][0].weight
+    assert torch.equal(load_classifier(run.folder / "classifier.pt", CPU.device).network.trunk.stages[0][0].weight, before), "the trunk is frozen"
 
 
 def test_gray_reaches_vgg16_as_its_weights_expect(shared: Path) -> None:
@@ -113,22 +113,22 @@ def test_gray_reaches_vgg16_as_its_weights_expect(shared: Path) -> None:
     images = stripes(2, 0).tensors[0]
     plain = vgg16(weights=None).features
     plain.load_state_dict({name.removeprefix("features."): value.float() for name, value in torch.load(file, weights_only=True).items()})
-    rgb = torch.nn.functional.interpolate(images.float() / 255, (VGG16_INPUT, VGG16_INPUT), mode="bilinear", antialias=True).expand(-1, 3, -1, -1)
+    rgb = torch.nn.functional.interpolate(images.float() / 255, (INPUT, INPUT), mode="bilinear", antialias=True).expand(-1, 3, -1, -1)
     mean = torch.tensor([0.48235, 0.45882, 0.40784]).view(1, 3, 1, 1)
     with torch.no_grad():
         expected = plain((rgb - mean) * 255).mean(dim=(2, 3))
-        torch.testing.assert_close(load_vgg16_trunk(file)(images), expected, rtol=1e-3, atol=1e-2)
+        torch.testing.assert_close(load_trunk("vgg16", file)(images), expected, rtol=1e-3, atol=1e-2)
 
 
 def test_weights_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no such file"):
-        load_vgg16_trunk(tmp_path / "absent.pth")
+        load_trunk("vgg16", tmp_path / "absent.pth")
     (tmp_path / "text.pth").write_text("not weights")
     with pytest.raises(ValueError, match="text.pth"):
-        load_vgg16_trunk(tmp_path / "text.pth")
+        load_trunk("vgg16", tmp_path / "text.pth")
     torch.save({"features.0.weight": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match="not VGG16 weights"):
-        load_vgg16_trunk(tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="not vgg16 weights"):
+        load_trunk("vgg16", tmp_path / "other.pth")
 
 
 @settings(max_examples=30, deadline=None)
@@ -139,17 +139,56 @@ def test_metrics_equal_scikit_learn_s(seed: int, classes: int, n: int) -> None:
     probabilities = rng.dirichlet(np.ones(classes), n)
     names = [f"class {index}" for index in range(classes)]
     got = evaluate(labels, probabilities, names, names[0], [str(index // 2) for index in range(n)])
-    predicted = probabilities.argmax(axis=1)
-    assert got.accuracy == pytest.approx(reference.accuracy_score(labels, predicted))
-    assert got.sensitivity == pytest.approx(reference.recall_score(labels == 0, predicted == 0))
-    assert got.specificity == pytest.approx(reference.recall_score(labels != 0, predicted != 0))
-    assert got.log_loss == pytest.approx(reference.log_loss(labels, probabilities))
+    predicted, onehot = probabilities.argmax(axis=1), np.eye(classes)[labels]
+    two, value = classes == 2, {name: measure.value for name, measure in got.measures.items()}
+    expected = {
+        "accuracy": reference.accuracy_score(labels, predicted),
+        "balanced_accuracy": reference.balanced_accuracy_score(labels, predicted),
+        "sensitivity": reference.recall_score(labels == 0, predicted == 0),
+        "specificity": reference.recall_score(labels != 0, predicted != 0),
+        "precision": reference.precision_score(labels == 0, predicted == 0, zero_division=0),
+        "f1": reference.f1_score(labels == 0, predicted == 0),
+        "roc_auc": reference.roc_auc_score(labels == 0, probabilities[:, 0]) if two else reference.roc_auc_score(labels, probabilities, multi_class="ovr"),
+        "average_precision": reference.average_precision_score(labels == 0, probabilities[:, 0]) if two else reference.average_precision_score(onehot, probabilities),
+        "matthews": reference.matthews_corrcoef(labels, predicted),
+        "brier": reference.brier_score_loss(labels == 0, probabilities[:, 0]) if two else ((probabilities - onehot) ** 2).sum(axis=1).mean(),
+        "log_loss": reference.log_loss(labels, probabilities),
+    }
+    assert {name: value[name] for name in expected} == pytest.approx(expected)
+    assert value.keys() - expected.keys() == {"calibration_error"}
     assert np.array_equal(got.confusion, reference.confusion_matrix(labels, predicted))
     report = reference.classification_report(labels, predicted, output_dict=True, zero_division=0)
     for index, name in enumerate(names):
         values = got.classes[name]
         assert (values.precision, values.recall, values.f1) == pytest.approx([report[str(index)][key] for key in ("precision", "recall", "f1-score")])
-    assert got.accuracy_interval[0] <= got.accuracy <= got.accuracy_interval[1]
+    assert all(measure.interval[0] <= measure.interval[1] for measure in got.measures.values())
+
+
+def test_every_resample_is_scikit_learn_s_with_weights() -> None:
+    """One patient whose weight is 3 counts as three of the same."""
+    rng = np.random.default_rng(0)
+    positives, scores = rng.integers(0, 2, 40).astype(bool), rng.integers(0, 8, 40) / 8  # many ties
+    weights = rng.integers(0, 4, (20, 40)).astype(float)
+    for ours, theirs in ((_roc_auc, reference.roc_auc_score), (_average_precision, reference.average_precision_score)):
+        assert ours(positives, scores, weights) == pytest.approx([theirs(positives, scores, sample_weight=row) for row in weights])
+    calls = _of_decisions(positives, scores > 0.5, weights)
+    assert calls["f1"] == pytest.approx([reference.f1_score(positives, scores > 0.5, sample_weight=row) for row in weights])
+    labels, called = rng.integers(0, 3, 40), rng.integers(0, 3, 40)
+    confusion = np.stack([reference.confusion_matrix(labels, called, sample_weight=row) for row in weights])
+    assert _matthews(confusion) == pytest.approx([reference.matthews_corrcoef(labels, called, sample_weight=row) for row in weights])
+
+
+def test_calibration_and_the_threshold() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.uniform(0, 1, 8_000)
+    labels = (rng.uniform(0, 1, 8_000) < true).astype(int)
+    patients = [str(index // 80) for index in range(8_000)]
+    honest = evaluate(labels, np.stack([1 - true, true], axis=1), ["a", "b"], "b", patients)
+    sharp = true**3 / (true**3 + (1 - true) ** 3)
+    boastful = evaluate(labels, np.stack([1 - sharp, sharp], axis=1), ["a", "b"], "b", patients)
+    assert honest.measures["calibration_error"].value < 0.025 < 0.05 < boastful.measures["calibration_error"].value
+    assert best_threshold(labels == 1, true) == pytest.approx(0.5, abs=0.1)
+    assert best_threshold(np.array([False, False, True, True]), np.array([0.1, 0.2, 0.3, 0.9])) == pytest.approx(0.25)
 
 
 def test_intervals_are_over_patients_and_not_images() -> None:

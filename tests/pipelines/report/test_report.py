@@ -92,7 +92,7 @@ def make_study(root: Path, classes: tuple[str, str] = ("covid", "normal"), sourc
         single = workspace.create_run("classify-train", {"synthetic": name})
         for figure in ("training_curves.png", "confusion_matrix.png"):
             write_gray(single.folder / figure, np.zeros((SIZE, 40), np.uint8))
-        write_json(single.folder / "metrics.json", {"n": 4, "patients": 4, "accuracy": 0.751, "accuracy_interval": [0.3, 0.98]})
+        write_json(single.folder / "metrics.json", {"n": 4, "patients": 4, "measures": {"accuracy": {"value": 0.751, "interval": [0.3, 0.98]}}})
         single.finish({})
 
     scored = workspace.create_run("score", {})

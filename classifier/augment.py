@@ -1,0 +1,47 @@
+"""Classical augmentation of a batch of radiographs, as tensor operations on the device.
+
+Rotation, scale, translation (and with them the crop), brightness, contrast, blur or sharpening, and noise; each image by its own random numbers.
+Flips are apart and off: the heart has a side.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
+
+ROTATION = 10  # degrees, each way
+SCALE = 0.1  # of the side, each way
+TRANSLATION = 0.08  # of the side, each way
+BRIGHTNESS = 25  # gray levels, each way
+CONTRAST = 0.25  # of the distance from the image's mean, each way
+SHARPNESS = 0.7  # −1 is a blur with a 3×3 binomial, +1 its opposite
+NOISE = 5  # gray levels, the largest standard deviation
+DRAWS = 8  # random numbers per image, beside the noise
+
+
+def augment(images: Tensor, generator: torch.Generator, *, flip: bool = False) -> Tensor:
+    """Changed copies of images uint8 (B, 1, S, S), as float (B, 1, S, S) in 0..255.
+
+    What comes in from outside of the picture repeats its edge. generator: on the device of the images.
+    """
+    batch, _, size, _ = images.shape
+    draws = torch.rand(batch, DRAWS, generator=generator, device=images.device) * 2 - 1  # −1..1
+    noise = torch.randn(images.shape, generator=generator, device=images.device)
+    coin = torch.rand(batch, generator=generator, device=images.device) < 0.5
+    angle, scale = draws[:, 0] * math.radians(ROTATION), 1 + draws[:, 1] * SCALE
+    mirrored = torch.where(coin, -1.0, 1.0) if flip else torch.ones_like(angle)
+    cosine, sine = angle.cos() * scale, angle.sin() * scale
+    rows = (cosine * mirrored, -sine, draws[:, 2] * 2 * TRANSLATION, sine * mirrored, cosine, draws[:, 3] * 2 * TRANSLATION)
+    grid = affine_grid(torch.stack(rows, dim=1).view(-1, 2, 3), list(images.shape), align_corners=False)
+    x = grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+
+    brightness, contrast, sharpness, grain = (draws[:, column].view(-1, 1, 1, 1) for column in range(4, 8))
+    mean = x.mean(dim=(1, 2, 3), keepdim=True)
+    x = (x - mean) * (1 + CONTRAST * contrast) + mean + BRIGHTNESS * brightness
+    binomial = torch.tensor([1.0, 2.0, 1.0], device=x.device)
+    kernel = (binomial[:, None] * binomial / 16).view(1, 1, 3, 3)
+    x = x + SHARPNESS * sharpness * (x - conv2d(pad(x, (1, 1, 1, 1), mode="replicate"), kernel))
+    return (x + NOISE * grain.abs() * noise).clamp(0, 255)
