@@ -9,7 +9,7 @@ demo: .venv/installed
 	.venv/bin/cxr demo
 
 test: .venv/installed
-	.venv/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

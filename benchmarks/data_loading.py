@@ -59,8 +59,8 @@ def imported(images: Path, study: Path) -> tuple[float, float]:
     """Seconds and peak memory in MB of `cxr data import`, all its processes together: the first one's peak plus the largest of a worker for each core."""
     code = (
         "import os, resource, sys\nfrom pipelines.cli import main\ntry: main(sys.argv[1:])\nexcept SystemExit as stop: assert not stop.code\n"
-        "own, worker = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))\n"
-        "print((own + min(os.cpu_count(), 16) * worker) / 1024, file=sys.stderr)"
+        "own = next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM'))  # getrusage would give that of the process before exec\n"
+        "worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\nprint((own + min(os.cpu_count(), 16) * worker) / 1024, file=sys.stderr)"
     )
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code, "-C", str(study), "data", "import", str(images)], cwd=ROOT, capture_output=True, text=True, check=True)

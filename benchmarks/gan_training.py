@@ -68,7 +68,7 @@ def plain_loop(config: GanConfig, folder: Path, device: torch.device, every: int
 
     def penalty(images: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         shifted = images[::every] + SIGMA * torch.randn_like(images[::every])
-        return gradient_penalty(logits[::every], discriminator(shifted, labels[::every]), SIGMA)
+        return gradient_penalty(discriminator(shifted, labels[::every]), logits[::every], SIGMA / 2)  # one-sided: σ apart and not 2σ
 
     while True:
         for images, labels in loader:

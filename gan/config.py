@@ -36,7 +36,7 @@ class GanConfig:
     )
     image_size: int = field(default=64, metadata={"help": "Side of the generated images in pixels: 32, 64, 128 or 256; 112 for covidgan."})
     channels: int = field(default=1, metadata={"help": "1, or 3 equal ones as in the papers of dcgan and covidgan; files are gray either way."})
-    steps: int = field(default=5000, metadata={"help": "Training steps, each one update of both networks."})
+    steps: int = field(default=6000, metadata={"help": "Training steps, each one update of both networks."})
     batch_size: int = field(default=32, metadata={"help": "Images per step, of all processes together."})
     width: int = field(default=32, metadata={"help": "Channels at half the resolution; deeper layers have up to 8 times as many."})
     latent_size: int = field(default=64, metadata={"help": "Length of the latent vector."})

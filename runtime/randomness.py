@@ -7,9 +7,12 @@ step 1,000 draws the same numbers whether or not the process was restarted befor
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch  # imported where it is used, since importing data needs none and its workers would each carry it
 
 
 def key(seed: int, *names: int | str) -> int:
@@ -19,6 +22,8 @@ def key(seed: int, *names: int | str) -> int:
 
 
 def torch_generator(seed: int, *names: int | str, device: torch.device | str = "cpu") -> torch.Generator:
+    import torch
+
     return torch.Generator(device).manual_seed(key(seed, *names))
 
 
@@ -32,6 +37,8 @@ def batch_indices(n: int, batch: int, step: int, seed: int, rank: int = 0) -> to
     Position p of the stream is item p mod n of the permutation of epoch p // n, so the order is
     arithmetic on (seed, rank, step) and every image is seen once before any is seen twice.
     """
+    import torch
+
     first, last = step * batch, (step + 1) * batch - 1
     order = torch.cat(
         [torch.randperm(n, generator=torch_generator(seed, "order", rank, epoch)) for epoch in range(first // n, last // n + 1)]

@@ -33,7 +33,8 @@ def cxr(*arguments: object, folder: Path) -> Result:
 
 
 def cxr_process(*arguments: object, folder: Path, **options: object) -> subprocess.Popen:
-    """Start a command in a process of its own."""
+    """Start a command in a process of its own, with two threads, whose order must not matter."""
+    options.setdefault("env", os.environ | {"OMP_NUM_THREADS": "2"})
     command = [sys.executable, "-m", "pipelines.cli", "-C", str(folder), *map(str, arguments)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
