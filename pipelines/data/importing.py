@@ -110,7 +110,10 @@ def _patient_key(workspace: Workspace, needed: bool) -> bytes:
     """The secret that patient numbers are hashed with. Raises FileNotFoundError when the study has images and its key is gone."""
     path = workspace.data / "patients.key"
     if path.exists():
-        return bytes.fromhex(path.read_text().strip())
+        try:
+            return bytes.fromhex(path.read_text().strip())
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged; expected 64 hexadecimal digits: bring it back from a copy, or begin a new study in another folder") from error
     if needed:
         raise FileNotFoundError(f"{path} is gone, with which the patients' numbers were hashed: without it nobody can tell who is in the study already; begin a new study in another folder")
     return secrets.token_bytes(32)
