@@ -95,7 +95,8 @@ def _decode(task: tuple[Record, Path, int]) -> Decoded:
         return Decoded(problem=problem)
     write_gray(target, picture.gray, **({"Comment": record.note} if record.note else {}))
     facts = {"patient": header.patient, "view": header.view, "may_show_text": header.may_show_text} if header else {}
-    return Decoded(target.name, pixel_hash(picture.gray), perceptual_hash(picture.gray), *picture.gray.shape, **facts)
+    near_hash = "" if record.note else perceptual_hash(picture.gray)  # phantoms are alike by their making, and nobody re-encodes them
+    return Decoded(target.name, pixel_hash(picture.gray), near_hash, *picture.gray.shape, **facts)
 
 
 def _anonymous(message: str, origin: str) -> str:

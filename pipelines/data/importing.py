@@ -149,16 +149,16 @@ def _sort_out(
         labels_of[decoded[index].sha256].add(records[index].label)
     reasons |= {index: f"{TWO_LABELS}: {', '.join(sorted(labels_of[decoded[index].sha256]))}" for index in fine if len(labels_of[decoded[index].sha256]) > 1}
 
-    hashes = [row.near_hash for row in existing] + [decoded[index].near_hash for index in fine]
-    alike: dict[int, list[tuple[int, int]]] = defaultdict(list)  # record → (record, or −1 − row of the study; bits)
-    for one, other, bits in near_pairs(hashes, len(fine)):
-        i, j = (one - len(existing) if one < len(existing) else fine[one - len(existing)]), fine[other - len(existing)]
-        if one < len(existing):
-            i = -1 - one
+    # Places below zero are those of the study's rows, −1 for the first; phantoms have no perceptual hash.
+    places = [-1 - number for number, row in enumerate(existing) if row.near_hash] + [index for index in fine if decoded[index].near_hash]
+    hashes = [existing[-1 - place].near_hash if place < 0 else decoded[place].near_hash for place in places]
+    alike: dict[int, list[tuple[int, int]]] = defaultdict(list)  # record → (place, bits)
+    for one, other, bits in near_pairs(hashes, sum(place >= 0 for place in places)):
+        i, j = places[one], places[other]
         alike[j].append((i, bits))
         if i >= 0:
             alike[i].append((j, bits))
-        labels = {records[j].label, existing[one].label if i < 0 else records[i].label}
+        labels = {records[j].label, existing[-1 - i].label if i < 0 else records[i].label}
         if bits <= SAME and len(labels) > 1:
             reasons |= {index: f"{TWO_LABELS}: {', '.join(sorted(labels))}" for index in (i, j) if index >= 0 and index not in reasons}
 

@@ -30,7 +30,7 @@ class Row:
     source: str
     view: str  # PA, AP, AP Supine, or empty where it is not known
     sha256: str  # of the decoded pixels, so that it survives re-encoding
-    near_hash: str  # perceptual, see cleaning.perceptual_hash
+    near_hash: str  # perceptual, see cleaning.perceptual_hash; empty for a phantom
     width: int
     height: int
 
