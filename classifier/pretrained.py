@@ -48,10 +48,8 @@ class Trunk(nn.Module):
 
     def __init__(self, arch: str, normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None) -> None:
         super().__init__()
-        with torch.device("meta"):  # the layers that are not needed, 124 million weights of VGG16, are never made
-            network = MODELS[arch].make(weights=None, **({"init_weights": False} if arch == "vgg16" else {}))
         self.arch = arch
-        self.stages = nn.ModuleList(_stages(network)).to_empty(device="cpu")  # to be loaded or initialised
+        self.stages = nn.ModuleList(_stages(_outline(arch))).to_empty(device="cpu")  # to be loaded or initialised
         mean, std = normalisation or MODELS[arch].normalisation
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
@@ -85,6 +83,12 @@ class Pooled(nn.Module):
         return x.float().mean(dim=(2, 3))
 
 
+def _outline(arch: str) -> nn.Module:
+    """torchvision's network without memory for its tensors: of the layers that are not needed, 124 million weights of VGG16, none is ever made."""
+    with torch.device("meta"):
+        return MODELS[arch].make(weights=None, **({"init_weights": False} if arch == "vgg16" else {}))
+
+
 def _stages(network: nn.Module) -> list[nn.Module]:
     if isinstance(network, models.VGG):
         ends = [index + 1 for index, layer in enumerate(network.features) if isinstance(layer, nn.MaxPool2d)]
@@ -94,8 +98,7 @@ def _stages(network: nn.Module) -> list[nn.Module]:
 
 def _names(arch: str) -> dict[str, str]:
     """For each tensor of a trunk's stages, its name in torchvision's state dict."""
-    with torch.device("meta"):
-        network = MODELS[arch].make(weights=None, **({"init_weights": False} if arch == "vgg16" else {}))
+    network = _outline(arch)
     theirs = {id(tensor): name for name, tensor in [*network.named_parameters(), *network.named_buffers()]}
     stages = nn.ModuleList(_stages(network))
     return {name: theirs[id(tensor)] for name, tensor in [*stages.named_parameters(), *stages.named_buffers()]}

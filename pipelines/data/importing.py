@@ -60,7 +60,6 @@ def import_listings(
     try:
         decoded = decode_all(records, staging, min_side)
         patients = [_patient(record, result, key) for record, result in zip(records, decoded)]
-        ids = [_keyed(key, record.origin)[:12] for record in records]
         reasons, groups, near = _sort_out(records, decoded, patients, held_apart, existing)
         lost = {reason: count for reason, count in _counts(reasons.values()).items() if reason != IN_STUDY}
         absent = [path for listing in (*listings, *external) for path in listing.absent]
@@ -72,12 +71,15 @@ def import_listings(
             raise ValueError(f"nothing to import: {', '.join(f'{count} {reason}' for reason, count in _counts(reasons.values()).items())}")
         fresh = _rows(records, decoded, patients, kept, groups, existing, ratios, seed, folds)
         names = {index: row.file_name for index, row in zip(kept, fresh)}
+        originals = [
+            {"id": _keyed(key, record.origin)[:12], "file_name": names.get(index, ""), "origin": readable(record.origin), "source": record.source, "patient": readable(patients[index][1]), "label": record.label, "reason": reasons.get(index, "")}
+            for index, record in enumerate(records)
+        ] + [{"id": _keyed(key, path)[:12], "origin": readable(path), "reason": ABSENT} for path in absent]
         summary = {
             "sources": [_about(listing, listing in external) for listing in (*listings, *external)],
             "kept": len(fresh),
             "left_out_counts": _counts(reasons.values()) | ({ABSENT: len(absent)} if absent else {}),
-            "left_out": [{"id": ids[index], "reason": reason} for index, reason in reasons.items()]
-            + [{"id": _keyed(key, path)[:12], "reason": ABSENT} for path in absent],
+            "left_out": [{"id": row["id"], "reason": row["reason"]} for row in originals if row["reason"]],
             "near_duplicates": [{"images": [names.get(one, one), names[other]], "bits": bits} for one, other, bits in near if other in names],
             "may_show_text": sum(decoded[index].may_show_text for index in kept),
             "images_in_study": len(existing) + len(fresh),
@@ -86,10 +88,6 @@ def import_listings(
             "folds": folds,
             "min_side": min_side,
         }
-        originals = [
-            {"id": ids[index], "file_name": names.get(index, ""), "origin": readable(record.origin), "source": record.source, "patient": readable(patients[index][1]), "label": record.label, "reason": reasons.get(index, "")}
-            for index, record in enumerate(records)
-        ] + [{"id": _keyed(key, path)[:12], "origin": readable(path), "reason": ABSENT} for path in absent]
         with contextlib.ExitStack() as undo:
             _commit(workspace, staging, [decoded[index].file for index in kept], existing, fresh, summary, originals, key, undo)
     except Interrupted:

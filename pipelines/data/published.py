@@ -156,9 +156,10 @@ def _covidx_lists(folder: Path) -> list[Path]:
 def _covidx(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
     """Lists of patient, file, class and origin; the split is that of the list."""
     listing, labels = Listing(source, "COVIDx lists", []), Labels(COVID | {"covid": "covid"} | chosen, all_of_it=True)
-    lists = {re.match(r"(train|test|val)", path.name.lower()).group(): path for path in _covidx_lists(folder)}
-    if len(lists) < len(_covidx_lists(folder)):
-        raise ValueError(f"{folder} holds several lists of one split: {', '.join(path.name for path in _covidx_lists(folder))}; keep one train and one test list there")
+    found_lists = _covidx_lists(folder)
+    lists = {re.match(r"(train|test|val)", path.name.lower()).group(): path for path in found_lists}
+    if len(lists) < len(found_lists):
+        raise ValueError(f"{folder} holds several lists of one split: {', '.join(path.name for path in found_lists)}; keep one train and one test list there")
     for split, path in lists.items():
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
             if not line.strip():

@@ -108,7 +108,7 @@ def image_files(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
         seen.add((here.st_dev, here.st_ino))
         masks = [child for child in children if child.lower() in MASKS]
         for child in masks:
-            passed_over["a mask"] += sum(len(inside) for _, _, inside in os.walk(Path(name, child)))
+            passed_over["a mask"] += _files_under(Path(name, child))
         children[:] = sorted(child for child in children if child not in masks and not child.startswith("."))
         if "manifest.csv" in files and "import.json" in files:
             passed_over["in a workspace of cxr"] += 1
@@ -122,6 +122,10 @@ def image_files(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
                 yield path
             else:
                 passed_over["not an image by its name"] += 1
+
+
+def _files_under(folder: Path) -> int:
+    return sum(len(files) for _, _, files in os.walk(folder))
 
 
 def _begins_as_dicom(path: Path) -> bool:
@@ -145,7 +149,7 @@ def folder_per_label(folder: Path, source: str, chosen: dict[str, str]) -> Listi
     listing = Listing(source, "folder per label", records)
     for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         if child.name.lower() in MASKS:
-            listing.passed_over["a mask"] += sum(len(inside) for _, _, inside in os.walk(child))
+            listing.passed_over["a mask"] += _files_under(child)
             continue
         paths = list(image_files(child, listing.passed_over))
         if not paths:
