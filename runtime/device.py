@@ -9,6 +9,7 @@ Several processes are started by `torchrun`, which tells each its rank; they tal
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -88,6 +89,9 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     if ranks > 1 and not distributed.is_initialized():
         if chosen.type == "cuda":
             torch.cuda.set_device(chosen)
+        # Imported once the group exists (Adam does so), this module's default arguments hold it for ever: its threads
+        # outlive the interpreter, ask it for its lock and abort the process.
+        importlib.import_module("torch.distributed.nn")
         distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
         atexit.register(distributed.destroy_process_group)
     return Compute(chosen, "bf16" if precision != "fp32" and fast else "fp32", distributed.get_rank() if ranks > 1 else 0, ranks)
