@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from classifier.config import ClassifierConfig
-from classifier.networks import Network, build
+from classifier.features import FeatureStore, apply
+from classifier.networks import Network, ScaledPixels, build
 from classifier.pretrained import Trunk
 from classifier.svm import Svm, svm_trunk
 from runtime import checkpoint
 from runtime.device import Compute
-from runtime.progress import progress
-
-BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -51,26 +48,17 @@ def load_classifier(path: Path, device: torch.device) -> TrainedClassifier:
     return TrainedClassifier(network, config, state["image_size"], classes)
 
 
-@torch.no_grad()
-def apply(module: nn.Module, images: Tensor, compute: Compute, what: str | None = None) -> Tensor:
-    """module(images), batch by batch on the device, as float32 on the CPU. images (N, …), result (N, …).
+def predict(classifier: TrainedClassifier, images: Tensor, compute: Compute, store: FeatureStore | None = None) -> np.ndarray:
+    """Class probabilities (N, classes), float64 rows that sum to 1, of uint8 images (N, 1, S, S).
 
-    what: the name on a progress bar; without it there is none.
+    store: where the fixed part of the network is looked up and kept.
     """
-    module.eval()
-    results = []
-    with progress(len(images), what, "image") if what else nullcontext() as bar:
-        for batch in images.split(BATCH):
-            with compute.autocast():
-                results.append(module(batch.to(compute.device)).float().cpu())
-            if bar is not None:
-                bar.update(len(batch))
-    return torch.cat(results)
-
-
-def predict(classifier: TrainedClassifier, images: Tensor, compute: Compute) -> np.ndarray:
-    """Class probabilities (N, classes), float64 rows that sum to 1, of uint8 images (N, 1, S, S)."""
     size = classifier.image_size
     if images.shape[1:] != (1, size, size):
         raise ValueError(f"images are {tuple(images.shape[1:])}, the classifier was trained on (1, {size}, {size})")
-    return apply(classifier.network, images, compute).double().softmax(dim=1).numpy()
+    network = classifier.network
+    if store is not None and not isinstance(network.trunk, ScaledPixels):
+        logits = apply(network.head, store.features(network.trunk, images, compute), compute)
+    else:
+        logits = apply(network, images, compute)
+    return logits.double().softmax(dim=1).numpy()

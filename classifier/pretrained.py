@@ -54,6 +54,9 @@ class Trunk(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
+    def extra_repr(self) -> str:
+        return f"{self.arch}, input {INPUT} px"
+
     def forward(self, images: Tensor) -> Tensor:
         return self.feature_map(images).float().mean(dim=(2, 3))
 
@@ -126,7 +129,7 @@ def load_trunk(arch: str, file: Path | None = None) -> Trunk:
     else:
         if not Path(file).is_file():
             raise FileNotFoundError(f"--weights {file}: no such file; expected {arch} weights as saved by torchvision, or none")
-        weights = _read_state_dict(Path(file))
+        weights = read_state_dict(Path(file))
         if arch == "vgg16" and sha256_of(Path(file)).startswith(TORCHVISION_V1_SHA256):
             normalisation = TORCHVISION_NORMALISATION
     trunk, names = Trunk(arch, normalisation), _names(arch)
@@ -153,7 +156,7 @@ def _downloaded(arch: str) -> Mapping[str, Tensor]:
         ) from error
 
 
-def _read_state_dict(file: Path) -> Mapping[str, Tensor]:
+def read_state_dict(file: Path) -> Mapping[str, Tensor]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:

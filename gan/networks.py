@@ -83,7 +83,7 @@ class Generator(nn.Module):
         with torch.autocast(latents.device.type, enabled=False):
             # embedding, for the gradient of plain indexing is summed by threads in any order, and a resumed run would differ
             mean, components = embedding(labels, self.mean), embedding(labels, self.components.flatten(1))
-            coarse = torch.baddbmm(mean.unsqueeze(1), latents.unsqueeze(1), components.view(len(labels), -1, self.coarse**2))
+            coarse = torch.baddbmm(mean.unsqueeze(1), latents.unsqueeze(1), components.unflatten(1, (-1, self.coarse**2)))
             coarse = coarse.view(-1, 1, self.coarse, self.coarse)
         x = self.project(torch.cat([latents, self.embedding(labels)], dim=1))
         x = normalised(x.unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last))  # (B, widths[0], 4, 4)

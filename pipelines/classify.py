@@ -14,13 +14,15 @@ from torch import nn
 
 from classifier.augment import augment
 from classifier.config import ClassifierConfig
+from classifier.features import FeatureStore
+from classifier.learning_rate import find_learning_rate
 from classifier.metrics import Metrics, best_threshold, evaluate
 from classifier.pretrained import load_trunk, weights_hash
 from classifier.predict import TrainedClassifier, predict
 from classifier.train import train
 from pipelines.data.manifest import EXTERNAL, SPLITS, study_fingerprint, table
 from pipelines.merge import Split, SyntheticSet, read_synthetic, real_splits, with_synthetic
-from pipelines.report.evaluation_figures import measures, reliability, roc_and_precision_recall
+from pipelines.report.evaluation_figures import learning_rates, measures, reliability, roc_and_precision_recall
 from pipelines.report.figures import confusion_matrix, image_sheet, training_curves
 from pipelines.workspace import Workspace, resume
 from runtime.device import Compute
@@ -78,18 +80,12 @@ def train_classifier(
         "data": study_fingerprint(workspace.rows()),
         "compute": str(compute),
     }
-    run = workspace.open_run("classify-train", record, resumed)
-    metrics, result = train_and_test(config, splits, run, compute, classes=classes, positive=positive, trunk=trunk)
-    if config.arch != "svm":
-        training_curves(run.journal(), run.folder / "training_curves.png")
-    for name, (measured, probabilities) in metrics.items():
-        which = "Test split" if name == "test" else "External set"
-        suffix = "" if name == "test" else "_external"
-        confusion_matrix(measured.confusion, classes, run.folder / f"confusion_matrix{suffix}.png", f"{which}, {measured.n} images of {measured.patients} patients")
-        measures(measured, run.folder / f"measures{suffix}.png", which)
-        roc_and_precision_recall(splits[name].labels, probabilities, classes, measured, run.folder / f"roc_pr{suffix}.png")
-        reliability(measured, run.folder / f"reliability{suffix}.png")
-    run.finish(result)
+    run = Run(Path(compute.agree(str(workspace.open_run("classify-train", record, resumed).folder) if compute.leads else "")))
+    metrics, result = train_and_test(config, splits, run, compute, classes=classes, positive=positive, trunk=trunk, store=FeatureStore(workspace.features))
+    if compute.leads:
+        _draw(run, config, metrics, splits, classes)
+        run.finish(result)
+    compute.agree(None)
     return run, {name: measured for name, (measured, _) in metrics.items()}
 
 
@@ -110,6 +106,17 @@ def preview_augmentation(workspace: Workspace, options: dict[str, Any], image_si
     return path
 
 
+def suggest_learning_rate(workspace: Workspace, options: dict[str, Any], compute: Compute, image_size: int | None, weights: Path | None) -> tuple[float, Path]:
+    """A range test on the training split: the rate to take, and the path of the curve."""
+    config, classes = ClassifierConfig(**options), study_classes(workspace)
+    train = real_splits(workspace, study_size(workspace, None, image_size), classes)["train"]
+    trunk = pretrained_trunk(config, weights)
+    test = find_learning_rate(config, train.dataset(), compute, classes=classes, trunk=trunk, store=FeatureStore(workspace.features))
+    path = workspace.root / "learning-rate.png"
+    learning_rates(test, path)
+    return test.suggested, path
+
+
 def train_and_test(
     config: ClassifierConfig,
     splits: dict[str, Split],
@@ -119,6 +126,7 @@ def train_and_test(
     classes: Sequence[str],
     positive: str,
     trunk: nn.Module | None,
+    store: FeatureStore | None = None,
     what: str = "classify-train",
 ) -> tuple[dict[str, tuple[Metrics, np.ndarray]], dict[str, Any]]:
     """Train, predict, and leave metrics.json and predictions.csv in the run's folder.
@@ -127,19 +135,21 @@ def train_and_test(
     the result to finish the run with, once all else that belongs to it is written. The threshold comes from the validation images.
     """
     started = time.monotonic()
-    trained = train(config, splits["train"].dataset(), splits["validation"].dataset(), run, compute, classes=classes, trunk=trunk, what=what)
+    trained = train(config, splits["train"].dataset(), splits["validation"].dataset(), run, compute, classes=classes, trunk=trunk, store=store, what=what)
     chosen, validation = list(classes).index(positive), splits["validation"]
-    threshold = best_threshold(validation.labels == chosen, predict(trained, validation.dataset().tensors[0], compute)[:, chosen])
+    threshold = best_threshold(validation.labels == chosen, predict(trained, validation.dataset().tensors[0], compute, store)[:, chosen])
     metrics = {}
     for name in ("test", EXTERNAL):
         if name in splits and len(set(splits[name].labels.tolist())) == len(classes):
-            probabilities = predict(trained, splits[name].dataset().tensors[0], compute)
+            probabilities = predict(trained, splits[name].dataset().tensors[0], compute, store)
             metrics[name] = evaluate(splits[name].labels, probabilities, list(classes), positive, splits[name].patients, threshold), probabilities
-            write_predictions(run.folder / ("predictions.csv" if name == "test" else "predictions_external.csv"), splits[name], probabilities, trained)
+            if compute.leads:
+                write_predictions(run.folder / ("predictions.csv" if name == "test" else "predictions_external.csv"), splits[name], probabilities, trained)
     train_size, added = len(splits["train"].labels), sum(not patient for patient in splits["train"].patients)
     result = {"train_images": train_size, "synthetic_images": added, "steps": max((event["step"] for event in run.journal() if "step" in event), default=0), "best_step": run.journal()[-1]["best_step"]}
     external = {EXTERNAL: asdict(metrics[EXTERNAL][0])} if EXTERNAL in metrics else {}
-    write_json(run.folder / "metrics.json", asdict(metrics["test"][0]) | result | external)
+    if compute.leads:
+        write_json(run.folder / "metrics.json", asdict(metrics["test"][0]) | result | external)
     return metrics, result | {"accuracy": metrics["test"][0].measures["accuracy"].value, "seconds": round(time.monotonic() - started, 1)}
 
 
@@ -201,3 +211,15 @@ def check_every_class(splits: dict[str, Split], classes: Sequence[str]) -> None:
         absent = [label for index, label in enumerate(classes) if not (splits[name].labels == index).any()]
         if absent:
             raise ValueError(f"no image of {', '.join(absent)} in the {name} split; import images of more patients")
+
+
+def _draw(run: Run, config: ClassifierConfig, metrics: dict[str, tuple[Metrics, np.ndarray]], splits: dict[str, Split], classes: list[str]) -> None:
+    if config.arch != "svm":
+        training_curves(run.journal(), run.folder / "training_curves.png")
+    for name, (measured, probabilities) in metrics.items():
+        which = "Test split" if name == "test" else "External set"
+        suffix = "" if name == "test" else "_external"
+        confusion_matrix(measured.confusion, classes, run.folder / f"confusion_matrix{suffix}.png", f"{which}, {measured.n} images of {measured.patients} patients")
+        measures(measured, run.folder / f"measures{suffix}.png", which)
+        roc_and_precision_recall(splits[name].labels, probabilities, classes, measured, run.folder / f"roc_pr{suffix}.png")
+        reliability(measured, run.folder / f"reliability{suffix}.png")

@@ -13,7 +13,8 @@ from pipelines.data.importing import import_listings
 from pipelines.data.sources import phantom_listing
 from pipelines.data.splitting import parse_ratios
 from pipelines.generate import synthesize, train_generator
-from pipelines.scoring.score import Score, score_synthetic
+from pipelines.scoring.group import Score
+from pipelines.scoring.score import score_synthetic
 from pipelines.workspace import Workspace
 from runtime.device import Compute
 
@@ -47,7 +48,7 @@ def demo(workspace: Workspace, compute: Compute, seed: int, say: Callable[[str],
     begin("cxr classify-train --with-synthetic")
     train_classifier(workspace, classifier, compute, synthetic=None, with_synthetic_images=True, image_size=None, **alone)
     begin("cxr score")
-    _, scores, _ = score_synthetic(workspace, compute, synthetic=None, features="cnn", weights=None)
+    _, scores, _ = score_synthetic(workspace, compute, synthetic=None, features=["cnn"])
     begin("cxr compare")
     run, summary = compare(workspace, classifier, compute, seeds=None, synthetic=None, **alone)
     begin("done")

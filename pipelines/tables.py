@@ -10,11 +10,24 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from classifier.metrics import Metrics
+    from pipelines.classify_images import Answer
     from pipelines.data.manifest import Row
-    from pipelines.scoring.score import Score
 
 MEASURES = ("accuracy", "sensitivity", "specificity")
 OF_POSITIVE = ("sensitivity", "precision", "f1")
+SCORE_NAMES = {  # how each is called and written; what is better
+    "frechet": ("Fréchet distance (lower)", "{:.3g}"),
+    "kernel": ("kernel distance × 1000 (lower)", "{:.2f}"),
+    "precision": ("precision (higher)", "{:.2f}"),
+    "recall": ("recall (higher)", "{:.2f}"),
+    "density": ("density (1)", "{:.2f}"),
+    "coverage": ("coverage (higher)", "{:.2f}"),
+    "diversity": ("diversity of features (1)", "{:.2f}"),
+    "ms_ssim_diversity": ("diversity by MS-SSIM (1)", "{:.2f}"),
+    "two_sample_accuracy": ("told from reals (0.5)", "{:.2f}"),
+    "train_synthetic_test_real": ("train synthetic, test real (higher)", "{:.2f}"),
+    "train_real_test_synthetic": ("train real, test synthetic (higher)", "{:.2f}"),
+}
 PERCENT = (*MEASURES, "balanced_accuracy", "precision", "f1")
 
 
@@ -72,14 +85,94 @@ def metrics_table(metrics: Metrics, which: str = "test split") -> str:
     return "\n".join(lines)
 
 
-def scores_table(scores: Sequence[Score], extractor: dict[str, str]) -> str:
-    """Fréchet distances per group, under the name of the network whose features they are of."""
-    lines = [f"Fréchet distance in features of {extractor['name']} ({extractor['note']}; weights {extractor['sha256'][:12]})"]
-    lines.append(f"{'':10}  n train  n synthetic  n held out    distance  at equal n  floor of reals  ratio")
-    for one in scores:
-        counts = f"{one.n_train:7d}  {one.n_synthetic:11d}  {one.n_held_out:10d}"
-        lines.append(f"{one.group:10}  {counts}  {one.frechet:10.2f}  {one.frechet_matched:10.2f}  {one.frechet_floor:14.2f}  {one.ratio:5.2f}")
+def audit_table(audit: dict[str, Any]) -> str:
+    """Accuracy and ROC AUC of each alteration: of a classifier trained on images altered alike, and of the audited one shown them."""
+    test, config = audit["test"], audit["config"]
+    lines = [
+        f"{config['arch']}; test: {test['images']} images of {test['patients']} patients; [95 % interval by bootstrap over patients]",
+        f"{'':28}{'trained anew on images altered alike':^49}  {audit['classifier'] + ' as it is':^40}",
+        f"{'':28}{'accuracy in %':>20}{'ROC AUC':>22}{'kept':>7}  {'accuracy in %':>18}{'ROC AUC':>22}",
+    ]
+    for line in audit["alterations"]:
+        anew, kept, as_it_is = line["retrained"], line["kept"], line["as_it_is"]
+        shown = f"{_of_hundred(anew['accuracy']):>20}{_of_one(anew['roc_auc']):>22}" if anew else f"{'':42}"
+        lines.append(f"{line['title']:28}{shown}{f'{100 * kept:.0f} %' if kept is not None else '':>7}  {_of_hundred(as_it_is['accuracy']):>18}{_of_one(as_it_is['roc_auc']):>22}")
+    lines.append("kept: what is left of the whole images' ROC AUC above one half; lungs are covered by one rounded box for all images, which may leave a rim of them")
+    return "\n".join([*lines, f"source: {audit['sources']['sentence']}"])
+
+
+def answers_table(answers: Sequence[Answer]) -> str:
+    """A line per classified image: the most probable label, its probability, and what there is to say besides."""
+    width = max(len(answer.file) for answer in answers)
+    lines = [f"{'image':{width}}  {'label':16}  probability"]
+    for answer in answers:
+        said = f"{answer.label:16.16}  {max(answer.probabilities):11.3f}  {answer.note}" if answer.label else f"not classified: {answer.fault}"
+        lines.append(f"{answer.file:{width}}  {said}".rstrip())
     return "\n".join(lines)
+
+
+def scores_table(summary: dict[str, Any]) -> str:
+    """Every score per network and group: of synthetic images, of as many held-out reals, and of all synthetic images; with 95 % intervals."""
+    about = {one["name"]: f"features of {one['name']} ({one['note']}; weights {one['sha256'][:12]})" for one in summary["extractors"]}
+    lines, before = [], (None, None)
+    for one in sorted(summary["scores"], key=lambda one: [*about, "pixels"].index(one["features"])):
+        if one["features"] != before[0]:
+            lines += [about.get(one["features"], "pixels"), f"{'':38}{'synthetic':>26}{'held-out reals':>26}{'n':>6}{'all synthetic':>15}"]
+        if (one["features"], one["group"]) != before:
+            lines.append(f"{one['group']}: {one['n_train']} training reals, {one['n_held_out']} held-out, {one['n_synthetic']} synthetic")
+        before = one["features"], one["group"]
+        cells = score_cells(one)
+        values = (f"{cells[value]} [{cells[interval].replace(' to ', ', ')}]" for value, interval in (("value", "interval"), ("floor", "floor_interval")))
+        lines.append(f"  {cells['name']:36}" + "".join(f"{value:>26}" for value in values) + f"{one['n']:6d}{cells['of_all']:>15}".rstrip())
+        details = [one["detail"]] if one["detail"] else []
+        details += [f"p = {one['p']:.3f}, of held-out reals {one['floor_p']:.3f}"] if one["p"] is not None else []
+        lines += [f"      {detail}" for detail in details]
+    lines += [f"{one['group']}, {one['features']}: no {SCORE_NAMES[one['score']][0].partition(' (')[0]}, {one['reason']}" for one in summary["unscored"]]
+    return "\n".join(lines)
+
+
+def score_cells(one: dict[str, Any]) -> dict[str, str]:
+    """A score's name and numbers as text."""
+    name, form = SCORE_NAMES[one["score"]]
+    scale = 1000 if one["score"] == "kernel" else 1
+    value, low, high, floor, floor_low, floor_high = (form.format(scale * one[field]) for field in ("value", "low", "high", "floor", "floor_low", "floor_high"))
+    of_all = "" if one["of_all"] is None else form.format(scale * one["of_all"])
+    return {"name": name, "value": value, "interval": f"{low} to {high}", "floor": floor, "floor_interval": f"{floor_low} to {floor_high}", "of_all": of_all}
+
+
+def checks_table(summary: dict[str, Any]) -> str:
+    """What stands beside the scores in a few lines each: memorisation, label audit and fingerprints, then their warnings."""
+    lines, warnings = [], []
+    found = summary["memorisation"]
+    if "left_out" in found:
+        lines.append(f"memorisation: left out, {found['left_out']}")
+    else:
+        lines.append(f"memorisation: {found['n_synthetic']} synthetic images, {found['n_training']} training, {found['n_held_out']} held-out; shares and AUC in %, [95 % interval]")
+        lines.append(f"{'':20}{'too near a training image':>27}{'of reals':>10}{'nearest is training':>21}{'by lot':>8}{'p':>8}{'C_T':>8}{'membership AUC':>22}")
+        for space, one in (("pixels", found["pixels"]), (found["extractor"], found["features"])):
+            lines.append(
+                f"  {space:18}{_of_hundred(one['copied_share']):>27}{100 * one['reals_share']['value']:10.1f}{100 * one['favoured']:21.1f}{100 * one['favoured_by_lot']:8.1f}"
+                f"{one['favoured_p']:8.4f}{one['c_t']:8.1f}{_of_hundred(one['membership']):>22}"
+            )
+        asked = ", ".join(f"{label} {_of_hundred(measure)}" for label, measure in found["discriminator"].items())
+        lines.append(f"  membership AUC of the discriminator ({found['discriminator_note']}){': ' + asked if asked else ''}")
+        warnings += found["warnings"]
+    audit = summary["label_audit"]
+    if "left_out" in audit:
+        lines.append(f"label audit: left out, {audit['left_out']}")
+    else:
+        lines.append(f"label audit by {audit['classifier']} ({audit['arch']}), in %: {audit['verdict']}")
+        for label, one in audit["classes"].items():
+            agreed = f"{_of_hundred(one['agreement'])} of {one['n']} synthetic images called as asked" if one["agreement"] else "none asked for"
+            lines.append(f"  {label:18}{agreed}; test reals {_of_hundred(one['recall'])}")
+        warnings += audit["warnings"]
+    prints = summary["fingerprints"]
+    lines.append("fingerprints, AUC in %: synthetic against real by class (50: alike); a class against the others in training reals, and with the synthetic images added")
+    for name, one in prints["by_name"].items():
+        apart = ", ".join(f"{label} {100 * measure['value']:.0f}" for label, measure in one["synthetic_from_real"].items())
+        told = ", ".join(f"{label} {100 * auc:.0f} → {100 * one['class_in_mixture'][label]:.0f}" for label, auc in one["class_in_reals"].items())
+        lines.append(f"  {name:18}{apart}; {told}")
+    return "\n".join([*lines, *(f"warning: {warning}" for warning in [*warnings, *prints["warnings"]])])
 
 
 def arms_table(summary: dict[str, Any]) -> str:
@@ -94,6 +187,16 @@ def arms_table(summary: dict[str, Any]) -> str:
         lines.append(f"{arm:12}{values['train_images']:>17}" + "".join(f"{_per_cent(values[name]):>22}" for name in MEASURES))
     lines.append(f"{'difference':12}{'':17}" + "".join(f"{_per_cent(summary['difference'][name], '+'):>22}" for name in MEASURES))
     return "\n".join(lines)
+
+
+def _of_hundred(measure: dict[str, Any]) -> str:
+    low, high = measure["interval"]
+    return f"{100 * measure['value']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _of_one(measure: dict[str, Any]) -> str:
+    low, high = measure["interval"]
+    return f"{measure['value']:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _per_cent(estimate: dict[str, Any], sign: str = "") -> str:

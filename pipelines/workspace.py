@@ -1,6 +1,6 @@
 """One folder per study: where every command finds what the one before it left.
 
-    data/manifest.csv  data/images/LABEL/ID.png  data/import.json  data/arrays/
+    data/manifest.csv  data/images/LABEL/ID.png  data/import.json  data/arrays/  data/features/
     runs/0001-gan-train/  runs/0002-synthesize/  …
 """
 
@@ -21,6 +21,7 @@ MADE_BY = {
     "gan-train": "cxr gan-train",
     "synthesize": "cxr synthesize --n 2000",
     "classify-train": "cxr classify-train",
+    "audit": "cxr audit",
     "score": "cxr score",
     "compare": "cxr compare",
 }
@@ -39,6 +40,10 @@ class Workspace:
     @property
     def manifest_path(self) -> Path:
         return self.data / "manifest.csv"
+
+    @property
+    def features(self) -> Path:
+        return self.data / "features"
 
     @property
     def runs(self) -> Path:
@@ -76,7 +81,7 @@ class Workspace:
             if not usable:
                 raise FileNotFoundError(f"{self.root.resolve()} has no finished {command} yet; make one with: {MADE_BY[command]}")
             return usable[-1]
-        run = self._named(name)
+        run = self.named_run(name)
         if run.command != command:
             raise ValueError(f"{run.folder} is a {run.command}, expected a {command}")
         if not (run.folder / holding).exists():
@@ -86,7 +91,7 @@ class Workspace:
     def unfinished_run(self, command: str, name: str | None) -> Run:
         """The run that `--resume` means: the one named, or the newest unfinished one of this command."""
         if name is not None:
-            run = self._named(name)
+            run = self.named_run(name)
             if run.command != command:
                 raise ValueError(f"{run.folder} is a {run.command}, expected a {command}")
             return run
@@ -95,7 +100,8 @@ class Workspace:
             raise FileNotFoundError(f"{self.root.resolve()} has no unfinished {command} to resume; start one with: {MADE_BY[command]}")
         return unfinished[-1]
 
-    def _named(self, name: str) -> Run:
+    def named_run(self, name: str) -> Run:
+        """The run, of whatever command, with this number, folder name or path. Raises FileNotFoundError that lists what there is."""
         runs = list_runs(self.runs)
         for run in runs:
             if name == run.name or Path(name).resolve() == run.folder.resolve():

@@ -11,7 +11,7 @@ import torch
 
 from runtime.files import atomic
 
-VERSION = 1
+VERSION = 2
 
 
 def save(path: Path, kind: str, state: dict[str, Any]) -> None:

@@ -54,6 +54,13 @@ class Compute:
             distributed.broadcast_object_list(values, src=0)
         return values[0]
 
+    def gather(self, value: Value) -> list[Value]:
+        """What each process says, in the order of their ranks, in every process."""
+        values = [value] * self.ranks
+        if self.ranks > 1:
+            distributed.all_gather_object(values, value)
+        return values
+
     def any(self, flag: bool) -> bool:
         """Whether the flag is raised in any process."""
         if self.ranks == 1:

@@ -21,10 +21,14 @@ import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
+from classifier.features import BATCH
+from classifier.predict import load_classifier, predict
 from pipelines import demo
 from pipelines.data.manifest import read_manifest
+from pipelines.merge import real_splits
 from pipelines.workspace import Workspace
 from runtime import checkpoint
+from runtime.device import Compute
 from tests.conftest import ROOT, TINY_CLASSIFIER, TINY_GAN, cxr, cxr_process, ok
 
 
@@ -188,9 +192,26 @@ def test_two_processes_train_and_sample_what_one_does(phantom_study: Path, tmp_p
         assert path.read_bytes() == (second / path.relative_to(first)).read_bytes()
 
 
+def test_two_processes_train_one_classifier_and_judge_it_as_one_does(tmp_path: Path, torchrun: Callable) -> None:
+    """Of two batches of test images each process predicts one, so that what they say fits the file only if both hold the same weights."""
+    ok(cxr("data", "phantom", "--n", 400, folder=tmp_path))
+    training = ["classify-train", "--steps", 7, "--batch-size", 8, "--evaluate-every", 3, "--augment", "yes", "--device", "cpu", "--precision", "fp32"]
+    done = torchrun(tmp_path, *training)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("made: a classifier") == 1, "one process speaks"
+    (run,) = (tmp_path / "runs").iterdir()
+    classifier = load_classifier(run / "classifier.pt", torch.device("cpu"))
+    test = real_splits(Workspace(tmp_path), 64, classifier.classes)["test"]
+    assert len(test.labels) > BATCH
+    alone = predict(classifier, test.dataset().tensors[0], Compute(torch.device("cpu"), "fp32"))
+    with open(run / "predictions.csv", newline="", encoding="utf-8") as file:
+        together = [[float(row[f"probability_{name}"]) for name in classifier.classes] for row in csv.DictReader(file)]
+    assert np.allclose(alone, together, atol=2e-6)
+
+
 def test_what_processes_cannot_share_is_refused(phantom_study: Path, tmp_path: Path, torchrun: Callable) -> None:
     study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
-    for command, message in ((["gan-train", "--batch-size", 12], "a multiple of 16"), (["classify-train"], "runs in one process")):
+    for command, message in ((["gan-train", "--batch-size", 12], "a multiple of 16"), (["classify-train", "--batch-size", 9], "a multiple of 2"), (["compare"], "runs in one process")):
         done = torchrun(study, *command)
         assert done.returncode != 0 and message in done.stderr
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from classifier.config import ClassifierConfig
+from classifier.features import FeatureStore
 from classifier.pretrained import weights_hash
 from pipelines.classify import check_every_class, positive_class, pretrained_trunk, study_classes, train_and_test
 from pipelines.compare.statistics import Estimate, estimate, verdict
@@ -80,12 +81,13 @@ def compare(
         "compute": str(compute),
     }
     run = workspace.open_run("compare", record, resumed)
+    store = FeatureStore(workspace.features)
 
     rows = []
     for number in range(seeds):
         for arm in ARMS:
             one = replace(config, seed=config.seed + number)
-            rows.append(_trained(run, arm, one, arms[arm], compute, classes=classes, positive=positive, trunk=trunk))
+            rows.append(_trained(run, arm, one, arms[arm], compute, classes=classes, positive=positive, trunk=trunk, store=store))
             write_text(run.folder / "results.csv", table(COLUMNS, rows))
     summary = _summary(workspace, run, config, rows, arms, classes, positive, added.folder.name, data, compute)
     write_json(run.folder / "summary.json", summary)

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from pipelines.data.checking import FACTS, facts_of
 from pipelines.data.manifest import EXTERNAL, SPLITS
 from pipelines.data.store import load_images
-from pipelines.report.figures import CLASS_COLOURS, MUTED, WIDTH, _figure, _legend, _plain, _style, _write, image_sheet
+from pipelines.report.figures import CLASS_COLOURS, MUTED, WIDTH, image_sheet, new_figure, plain_text, style_axes, title_legend, write_figure
 from pipelines.workspace import Workspace
 from runtime.randomness import numpy_generator
 
@@ -39,22 +39,22 @@ def show_study(workspace: Workspace) -> tuple[Path, Path]:
     of_pair = {pair: np.array([(row.label, row.source) == pair for row in rows]) for pair in pairs}
     colours = {label: CLASS_COLOURS[index % len(CLASS_COLOURS)] for index, label in enumerate(labels)}
     dashes = {source: style for source, style in zip(sorted({row.source for row in rows}), ["-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2))] * 8)}
-    figure = _figure(WIDTH, 13.2)
+    figure = new_figure(WIDTH, 13.2)
     sizes, *histograms, patients = figure.subplots(5, 1, height_ratios=(3, 2.4, 2.4, 2.4, 2.4))
     for (label, source), mine in of_pair.items():
         some = np.flatnonzero(mine)[:: max(1, int(mine.sum() * len(pairs) / POINTS))]
         sizes.plot([rows[index].width for index in some], [rows[index].height for index in some], ".", color=colours[label], markersize=3.5, alpha=0.5, markeredgewidth=0)
-    _style(sizes, "Size", xlabel="width in pixels, as kept", ylabel="height")
-    _legend(sizes, [Line2D([], [], color=colours[label], marker="o", linestyle="", markersize=5, label=_plain(label)) for label in labels])
+    style_axes(sizes, "Size", xlabel="width in pixels, as kept", ylabel="height")
+    title_legend(sizes, [Line2D([], [], color=colours[label], marker="o", linestyle="", markersize=5, label=plain_text(label)) for label in labels])
     for axes, name, title, unit in zip(histograms, ("brightness", "contrast", "dark border"), ("Brightness", "Contrast", "Dark border"), ("mean gray level", "standard deviation of gray levels", "share of the frame that is black")):
         column = facts[:, FACTS.index(name)]
         edges = np.linspace(column.min(), max(column.max(), column.min() + 1e-6), 31)
         for (label, source), mine in of_pair.items():
             share = np.histogram(column[mine], edges)[0] / mine.sum()
             axes.stairs(100 * share, edges, color=colours[label], linewidth=1.6, linestyle=dashes[source])
-        _style(axes, title, xlabel=unit, ylabel="% of images")
+        style_axes(axes, title, xlabel=unit, ylabel="% of images")
     if len(dashes) > 1:
-        handles = [Line2D([], [], color=MUTED, linewidth=1.6, linestyle=style, label=_plain(source if len(source) < 30 else source[:29] + "…")) for source, style in dashes.items()]
+        handles = [Line2D([], [], color=MUTED, linewidth=1.6, linestyle=style, label=plain_text(source if len(source) < 30 else source[:29] + "…")) for source, style in dashes.items()]
         histograms[-1].legend(handles=handles[:8], loc="upper right", frameon=False, fontsize=7.5, title="source", title_fontsize=8)
     width = 0.8 / len(labels)
     for place, label in enumerate(labels):
@@ -63,6 +63,6 @@ def show_study(workspace: Workspace) -> tuple[Path, Path]:
     patients.set_xticks(range(1, 11), [*map(str, range(1, 10)), "10+"])
     patients.set_yscale("symlog", linthresh=10)
     patients.set_yticks([0, 5, 10, 100, 1000][: 3 + int(np.log10(max(len(rows), 10)))], [str(tick) for tick in [0, 5, 10, 100, 1000][: 3 + int(np.log10(max(len(rows), 10)))]])
-    _style(patients, "Images of a patient", xlabel="images", ylabel="patients")
-    _write(figure, page)
+    style_axes(patients, "Images of a patient", xlabel="images", ylabel="patients")
+    write_figure(figure, page)
     return sheet, page

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from classifier.learning_rate import RateTest
 from classifier.metrics import Metrics
-from pipelines.report.figures import CLASS_COLOURS, INK, MUTED, REAL, WIDTH, _figure, _legend, _plain, _style, _write
+from pipelines.report.figures import CLASS_COLOURS, INK, MUTED, REAL, WIDTH, new_figure, plain_text, style_axes, title_legend, write_figure
 
 SHOWN = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "f1", "roc_auc", "average_precision", "matthews")
 NAMES = {"f1": "F1", "roc_auc": "ROC AUC", "matthews": "Matthews corr."}
@@ -17,7 +18,7 @@ NAMES = {"f1": "F1", "roc_auc": "ROC AUC", "matthews": "Matthews corr."}
 
 def measures(metrics: Metrics, path: Path, title: str) -> None:
     """Every measure with its 95 % interval, and precision, recall and F1 of each class."""
-    figure = _figure(WIDTH, 3.4 + 0.3 * len(metrics.classes) * 3)
+    figure = new_figure(WIDTH, 3.4 + 0.3 * len(metrics.classes) * 3)
     upper, lower = figure.subplots(2, 1, height_ratios=(len(SHOWN), 3.2 * len(metrics.classes)))
     for row, name in enumerate(SHOWN):
         measure = metrics.measures[name]
@@ -27,7 +28,7 @@ def measures(metrics: Metrics, path: Path, title: str) -> None:
     upper.set_yticks(range(len(SHOWN)), [NAMES.get(name, name.replace("_", " ").capitalize()) for name in SHOWN])
     upper.set_ylim(len(SHOWN) - 0.4, -0.8)
     upper.set_xlim(max(min(metrics.measures[name].interval[0] for name in SHOWN) - 0.03, -1), 1.01)
-    _style(upper, f"{title}, 95 % intervals", xlabel=f"sensitivity, precision and F1 are of {_plain(metrics.positive)}")
+    style_axes(upper, f"{title}, 95 % intervals", xlabel=f"sensitivity, precision and F1 are of {plain_text(metrics.positive)}")
     upper.grid(axis="y", visible=False)
     for place, (name, values) in enumerate(metrics.classes.items()):
         for offset, measure in enumerate(("precision", "recall", "f1")):
@@ -35,14 +36,14 @@ def measures(metrics: Metrics, path: Path, title: str) -> None:
             lower.barh(row, getattr(values, measure), 0.82, color=CLASS_COLOURS[place % len(CLASS_COLOURS)])
             lower.annotate(f"{getattr(values, measure):.3f}", (getattr(values, measure), row), (-3, 0), textcoords="offset points", ha="right", va="center", fontsize=8, color="white")
     ticks = [place * 3.6 + offset for place in range(len(metrics.classes)) for offset in range(3)]
-    lower.set_yticks(ticks, [f"{_plain(name)}: {measure}" for name in metrics.classes for measure in ("precision", "recall", "F1")])
+    lower.set_yticks(ticks, [f"{plain_text(name)}: {measure}" for name in metrics.classes for measure in ("precision", "recall", "F1")])
     lower.set_ylim(ticks[-1] + 0.7, -0.7)
     lower.set_xlim(0, 1)
-    _style(lower, "By class")
+    style_axes(lower, "By class")
     lower.grid(axis="y", visible=False)
     for axes in (upper, lower):
         axes.tick_params(axis="y", length=0, labelcolor=INK)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def roc_and_precision_recall(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], metrics: Metrics, path: Path) -> None:
@@ -51,7 +52,7 @@ def roc_and_precision_recall(labels: np.ndarray, probabilities: np.ndarray, clas
     labels (N,), probabilities (N, K).
     """
     drawn = [metrics.positive] if len(classes) == 2 else list(classes)
-    figure = _figure(WIDTH, 6.6)
+    figure = new_figure(WIDTH, 6.6)
     roc, precision = figure.subplots(2, 1)
     roc.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
     for name in drawn:
@@ -59,7 +60,7 @@ def roc_and_precision_recall(labels: np.ndarray, probabilities: np.ndarray, clas
         colour = CLASS_COLOURS[index % len(CLASS_COLOURS)]
         is_it, score = labels == index, probabilities[:, index]
         false, true, _ = roc_curve(is_it, score)
-        roc.step(false, true, where="post", color=colour, linewidth=1.8, label=f"{_plain(name)} {metrics.classes[name].roc_auc:.3f}")
+        roc.step(false, true, where="post", color=colour, linewidth=1.8, label=f"{plain_text(name)} {metrics.classes[name].roc_auc:.3f}")
         at, recall, _ = precision_recall_curve(is_it, score)
         precision.step(recall, at, where="post", color=colour, linewidth=1.8)
         precision.axhline(is_it.mean(), color=colour, linewidth=0.8, linestyle=(0, (1, 2)))
@@ -68,27 +69,39 @@ def roc_and_precision_recall(labels: np.ndarray, probabilities: np.ndarray, clas
             label = f"threshold {metrics.threshold:.2f}"
             roc.plot(1 - chosen["specificity"], chosen["sensitivity"], "o", markersize=7, markerfacecolor="white", markeredgecolor=colour, markeredgewidth=1.6, label=label, zorder=4)
             precision.plot(chosen["sensitivity"], chosen["precision"], "o", markersize=7, markerfacecolor="white", markeredgecolor=colour, markeredgewidth=1.6, zorder=4)
-    _style(roc, "ROC", xlabel="1 − specificity", ylabel="sensitivity")
-    _legend(roc)
-    _style(precision, "Precision and recall (dotted: a guess)", xlabel="recall", ylabel="precision")
+    style_axes(roc, "ROC", xlabel="1 − specificity", ylabel="sensitivity")
+    title_legend(roc)
+    style_axes(precision, "Precision and recall (dotted: a guess)", xlabel="recall", ylabel="precision")
     for axes in (roc, precision):
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.03)
-    _write(figure, path)
+    write_figure(figure, path)
+
+
+def learning_rates(test: RateTest, path: Path) -> None:
+    """The averaged loss at rising learning rates, and the rate that was suggested."""
+    figure = new_figure(WIDTH, 2.7)
+    axes = figure.subplots()
+    axes.plot(test.rates, test.losses, color=REAL, linewidth=1.8)
+    axes.axvline(test.suggested, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label=f"suggested: {test.suggested:.1e}")
+    axes.set_xscale("log")
+    style_axes(axes, "Loss", xlabel="learning rate")
+    title_legend(axes)
+    write_figure(figure, path)
 
 
 def reliability(metrics: Metrics, path: Path) -> None:
     """How often the classifier is right against how sure it is; the bars count the images."""
-    figure = _figure(WIDTH, 4.6)
+    figure = new_figure(WIDTH, 4.6)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     lowest = 1 / len(metrics.classes)
     upper.plot([lowest, 1], [lowest, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label="as sure as right")
     upper.plot([one.confidence for one in metrics.reliability], [one.accuracy for one in metrics.reliability], "o-", color=REAL, linewidth=1.6, markersize=5, label="test images, in bins")
     error = metrics.measures["calibration_error"]
-    _style(upper, f"Calibration error {error.value:.3f} [{error.interval[0]:.3f}, {error.interval[1]:.3f}]", ylabel="share that is right")
+    style_axes(upper, f"Calibration error {error.value:.3f} [{error.interval[0]:.3f}, {error.interval[1]:.3f}]", ylabel="share that is right")
     upper.set_ylim(min([lowest, *(one.accuracy for one in metrics.reliability)]) - 0.05, 1.03)
     upper.legend(loc="lower right", frameon=False, fontsize=8.3, labelcolor=INK)
     lower.bar([one.confidence for one in metrics.reliability], [one.count for one in metrics.reliability], 0.03, color=REAL)
-    _style(lower, "", xlabel="confidence, probability of the answer", ylabel="images")
+    style_axes(lower, "", xlabel="confidence, probability of the answer", ylabel="images")
     lower.set_xlim(lowest - 0.03, 1.02)
-    _write(figure, path)
+    write_figure(figure, path)

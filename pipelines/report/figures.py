@@ -47,7 +47,7 @@ def gan_curves(journal: list[dict[str, Any]], classes: Sequence[str], best_step:
     scores = [event for event in journal if "distance" in event]
     if not losses:
         return False
-    figure = _figure(WIDTH, 8.2)
+    figure = new_figure(WIDTH, 8.2)
     top, middle, variety, closeness = figure.subplots(4, 1, sharex=True, height_ratios=(3, 2, 2.4, 2.4))
     steps = np.array([event["step"] for event in losses])
     for name, label, colour in (("d_loss", "discriminator", DISCRIMINATOR), ("g_loss", "generator", GENERATOR)):
@@ -56,7 +56,7 @@ def gan_curves(journal: list[dict[str, Any]], classes: Sequence[str], best_step:
     _level(middle, 0, "0: undecided")
     colours = CLASS_COLOURS[: len(classes)] if len(classes) <= len(CLASS_COLOURS) else [MUTED] * len(classes)
     for index, (label, colour) in enumerate(zip(classes, colours)):
-        for axes, name, events, shown in ((variety, "diversity", checks, _plain(label)), (closeness, "distance", scores, "_")):
+        for axes, name, events, shown in ((variety, "diversity", checks, plain_text(label)), (closeness, "distance", scores, "_")):
             values = [event[name][index] for event in events]
             axes.plot([event["step"] for event in events], values, color=colour, linewidth=1.6, marker="o", markersize=3, label=shown)
     _level(variety, 1, "_reals")
@@ -64,16 +64,16 @@ def gan_curves(journal: list[dict[str, Any]], classes: Sequence[str], best_step:
     closeness.set_ylim(bottom=0)
     if best_step is not None:
         closeness.axvline(best_step, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1, label=f"best: step {best_step}")
-    _style(top, "Loss")
-    _style(middle, "Gap, real − fake (logits)")
-    _style(variety, "Diversity (reals: 1)")
-    _style(closeness, "Distance from the reals", xlabel="training step")
+    style_axes(top, "Loss")
+    style_axes(middle, "Gap, real − fake (logits)")
+    style_axes(variety, "Diversity (reals: 1)")
+    style_axes(closeness, "Distance from the reals", xlabel="training step")
     for axes in (top, middle, variety, closeness):
-        _legend(axes)
+        title_legend(axes)
     closeness.set_xlim(0, 1.02 * steps[-1])
     closeness.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 2.5, 5, 10)))
     closeness.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", "\u2009")))
-    _write(figure, path)
+    write_figure(figure, path)
     return True
 
 
@@ -89,7 +89,7 @@ def training_curves(journal: list[dict[str, Any]], path: Path) -> None:
     best_step = next((event["best_step"] for event in journal if "best_step" in event), None)
     best = next((event for event in events if event["step"] == best_step), None)
     epochs = [event["epoch"] for event in events]
-    figure = _figure(WIDTH, 4.2)
+    figure = new_figure(WIDTH, 4.2)
     panels = figure.subplots(2, 1, sharex=True)
     for axes, name, scale, label in zip(panels, ("accuracy", "loss"), (100, 1), ("accuracy (%)", "cross-entropy")):
         marker = "o" if len(events) < 5 else None
@@ -99,7 +99,7 @@ def training_curves(journal: list[dict[str, Any]], path: Path) -> None:
         if best:
             axes.axvline(best["epoch"], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
             axes.plot(best["epoch"], scale * best[f"validation_{name}"], "o", markersize=8, markerfacecolor="white", markeredgecolor=VALIDATION, markeredgewidth=1.8, zorder=4)
-        _style(axes, name.capitalize(), ylabel=label)
+        style_axes(axes, name.capitalize(), ylabel=label)
     panels[0].set_ylim(100 * min(min(event["accuracy"], event["validation_accuracy"]) for event in events) - 3, 101)
     panels[1].set_ylim(0, 1.08 * max(max(event["loss"], event["validation_loss"]) for event in events))
     panels[1].set_xlim(0, 1.02 * epochs[-1])
@@ -107,8 +107,8 @@ def training_curves(journal: list[dict[str, Any]], path: Path) -> None:
     handles, _ = panels[0].get_legend_handles_labels()
     if best:
         handles.append(Line2D([], [], marker="o", linestyle="", markersize=7, markerfacecolor="white", markeredgecolor=VALIDATION, markeredgewidth=1.8, label=f"kept: step {best_step}"))
-    _legend(panels[0], handles)
-    _write(figure, path)
+    title_legend(panels[0], handles)
+    write_figure(figure, path)
 
 
 def confusion_matrix(confusion: list[list[int]], classes: list[str], path: Path, title: str) -> None:
@@ -116,25 +116,25 @@ def confusion_matrix(confusion: list[list[int]], classes: list[str], path: Path,
     counts = np.array(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 1.05 * len(classes)
-    figure = _figure(max(side + 1.2, 3.6), side + 1.2)
+    figure = new_figure(max(side + 1.2, 3.6), side + 1.2)
     axes = figure.subplots()
     axes.imshow(shares, cmap=LinearSegmentedColormap.from_list("share", ["#f4f6f8", REAL]), vmin=0, vmax=1)
     for row, column in np.ndindex(counts.shape):
         colour = "white" if shares[row, column] > 0.5 else INK
         axes.text(column, row - 0.08, f"{counts[row, column]}", ha="center", va="center", fontsize=15, fontweight="bold", color=colour)
         axes.text(column, row + 0.22, f"{100 * shares[row, column]:.1f} %", ha="center", va="center", fontsize=9, color=colour)
-    names = [textwrap.fill(_plain(name), 14) for name in classes]
+    names = [textwrap.fill(plain_text(name), 14) for name in classes]
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), names, rotation=90, va="center")
     axes.set_xticks(np.arange(len(names) - 1) + 0.5, minor=True)
     axes.set_yticks(np.arange(len(names) - 1) + 0.5, minor=True)
-    _style(axes, "", xlabel="predicted class", ylabel="true class")
-    figure.suptitle(textwrap.fill(_plain(title), 46), fontsize=10, fontweight="bold", color=INK)
+    style_axes(axes, "", xlabel="predicted class", ylabel="true class")
+    figure.suptitle(textwrap.fill(plain_text(title), 46), fontsize=10, fontweight="bold", color=INK)
     axes.grid(False)
     axes.grid(which="minor", color="white", linewidth=3)
     axes.tick_params(which="both", length=0, labelsize=9.5)
     axes.spines[:].set_visible(False)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def comparison(summary: dict[str, Any], path: Path) -> None:
@@ -143,15 +143,15 @@ def comparison(summary: dict[str, Any], path: Path) -> None:
     summary: what a comparison's summary.json says. A seed keeps its height within a row, so that arms pair up.
     """
     arms, test = summary["arms"], summary["test"]
-    figure = _figure(WIDTH, 1.5 + 0.5 * len(MEASURES) * len(arms))
+    figure = new_figure(WIDTH, 1.5 + 0.5 * len(MEASURES) * len(arms))
     panels = figure.subplots(len(MEASURES), 1, sharex=True)
-    titles = ("Accuracy", f"Sensitivity (of {_plain(summary['positive'])})", "Specificity")
+    titles = ("Accuracy", f"Sensitivity (of {plain_text(summary['positive'])})", "Specificity")
     for axes, measure, title in zip(panels, MEASURES, titles):
         for row, (arm, values) in enumerate(arms.items()):
             _arm(axes, row, values[measure], ARM_COLOURS.get(arm, OTHER_ARM))
-        axes.set_yticks(range(len(arms)), [_plain(arm) for arm in arms])
+        axes.set_yticks(range(len(arms)), [plain_text(arm) for arm in arms])
         axes.set_ylim(len(arms) - 0.7, -0.65)
-        _style(axes, title)
+        style_axes(axes, title)
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0, labelsize=9.5, labelcolor=INK)
         axes.spines["left"].set_visible(False)
@@ -162,8 +162,8 @@ def comparison(summary: dict[str, Any], path: Path) -> None:
         Line2D([], [], marker="o", linestyle="", markersize=5, markerfacecolor="none", markeredgecolor=MUTED, label="one seed"),
         Line2D([], [], marker="D", color=MUTED, linewidth=2.4, markersize=6, label="mean, 95 % interval"),
     ]
-    _legend(panels[0], handles)
-    _write(figure, path)
+    title_legend(panels[0], handles)
+    write_figure(figure, path)
 
 
 def image_sheet(groups: list[tuple[str, np.ndarray]], path: Path, columns: int = 8) -> None:
@@ -191,6 +191,44 @@ def image_sheet(groups: list[tuple[str, np.ndarray]], path: Path, columns: int =
         sheet.crop((0, 0, sheet.width, sheet.height - 2 * gap)).save(file, "PNG")
 
 
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of this size in inches, whose axes make room for their labels."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, hspace=0.03)
+    return figure
+
+
+def style_axes(axes: Axes, title: str, *, xlabel: str = "", ylabel: str = "") -> None:
+    """The look of every figure: a bold title at the left, a faint grid, no frame above and to the right."""
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK)
+    axes.set_xlabel(xlabel, fontsize=9.5, color=INK)
+    axes.set_ylabel(ylabel, fontsize=9.5, color=INK)
+    axes.tick_params(labelsize=8.5, color=GRID, labelcolor=MUTED)
+    axes.grid(color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GRID)
+
+
+def title_legend(axes: Axes, handles: list[Line2D] | None = None) -> None:
+    """A legend on the line of the title, at its right end."""
+    axes.legend(
+        handles=handles or axes.get_legend_handles_labels()[0], loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, frameon=False,
+        fontsize=8.3, labelcolor=INK, handlelength=1.3, handletextpad=0.4, columnspacing=0.9, borderpad=0.1, borderaxespad=0.2,
+    )  # fmt: skip
+
+
+def plain_text(text: str) -> str:
+    """A name from the data, safe from matplotlib's reading of $…$ as a formula."""
+    return text.replace("$", r"\$")
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG, whole or not at all."""
+    with atomic(path) as file:
+        figure.savefig(file, format="png", dpi=DPI)
+
+
 def _arm(axes: Axes, row: int, values: dict[str, Any], colour: str) -> None:
     """One arm's row: mean and interval on its line, one dot per seed above it."""
     low, high = (100 * min(max(bound, 0), 1) for bound in values["interval"])
@@ -216,44 +254,9 @@ def _level(axes: Axes, value: float, meaning: str) -> None:
     axes.axhline(value, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1, label=meaning)
 
 
-def _style(axes: Axes, title: str, *, xlabel: str = "", ylabel: str = "") -> None:
-    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK)
-    axes.set_xlabel(xlabel, fontsize=9.5, color=INK)
-    axes.set_ylabel(ylabel, fontsize=9.5, color=INK)
-    axes.tick_params(labelsize=8.5, color=GRID, labelcolor=MUTED)
-    axes.grid(color=GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GRID)
-
-
-def _legend(axes: Axes, handles: list[Line2D] | None = None) -> None:
-    """A legend on the line of the title, at its right end."""
-    axes.legend(
-        handles=handles or axes.get_legend_handles_labels()[0], loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, frameon=False,
-        fontsize=8.3, labelcolor=INK, handlelength=1.3, handletextpad=0.4, columnspacing=0.9, borderpad=0.1, borderaxespad=0.2,
-    )  # fmt: skip
-
-
 def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     """`text`, cut with an ellipsis where it is wider than `width` pixels."""
     kept = text
     while kept and font.getlength(kept if kept == text else kept + "…") > width:
         kept = kept[:-1]
     return kept if kept == text else kept + "…"
-
-
-def _plain(text: str) -> str:
-    """A name from the data, safe from matplotlib's reading of $…$ as a formula."""
-    return text.replace("$", r"\$")
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, hspace=0.03)
-    return figure
-
-
-def _write(figure: Figure, path: Path) -> None:
-    with atomic(path) as file:
-        figure.savefig(file, format="png", dpi=DPI)

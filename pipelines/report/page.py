@@ -22,6 +22,7 @@ from pipelines.data.manifest import EXTERNAL, SPLITS, Row, study_fingerprint
 from pipelines.data.reading import read_gray, to_square
 from pipelines.data.store import load_images
 from pipelines.report.figures import comparison, image_sheet
+from pipelines.tables import score_cells
 from pipelines.workspace import Workspace
 from runtime.files import read_json, write_text
 from runtime.run import Run, list_runs
@@ -68,11 +69,20 @@ def _results(path: Path) -> list[dict[str, Any]]:
 
 
 def _score(workspace: Workspace) -> dict[str, Any] | None:
+    """The newest score.json, and its scores in tables: one for each extractor and one of pixels, by group."""
     try:
         run = workspace.find_run("score", holding="score.json")
     except FileNotFoundError:
         return None
-    return {"unscored": {}} | read_json(run.folder / "score.json") | {"run": run.name}
+    summary = read_json(run.folder / "score.json")
+    captions = {one["name"]: f"in features of {one['name']} ({one['note']})" for one in summary["extractors"]} | {"pixels": "from pixels"}
+    tables: dict[str, dict[str, list[dict[str, Any]]]] = {caption: {} for caption in captions.values()}
+    for one in summary["scores"]:
+        tables[captions[one["features"]]].setdefault(one["group"], []).append(one | {"cells": score_cells(one)})
+    distances = [one for one in summary["scores"] if one["score"] == "frechet" and one["group"] == "overall" and one["floor"] > 0]
+    pictures = {"pairs": _picture(run.folder / "nearest_pairs.png"), "map": _picture(run.folder / "feature_map.png")}
+    unscored = sorted({f"{one['group']}, {one['features']}: {one['reason']}" for one in summary["unscored"]})
+    return summary | {"run": run.name, "tables": {caption: groups for caption, groups in tables.items() if groups}, "distances": distances, "left_out": unscored, **pictures}
 
 
 def _sheets(workspace: Workspace, rows: Sequence[Row], run: Run, summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -172,7 +182,7 @@ def _commands(workspace: Workspace, summary: dict[str, Any], generator: dict[str
     if synthesis.exists():
         config = read_json(synthesis)
         labels = [f"--label {shlex.quote(label)}" for label in config["labels"]]
-        commands.append(["cxr synthesize", f"--generator {summary['generator']}", f"--n {config['n']}", f"--seed {config['seed']}", *labels])
+        commands.append(["cxr synthesize", f"--generator {summary['generator']}", f"--n {config['n']}", f"--seed {config['seed']}", *labels, *(["--reject-copies"] if "reject_copies" in config else [])])
     synthetic = f"--synthetic {summary['synthetic']}"
     commands.append(["cxr score", synthetic])
     seeds, positive = f"--seeds {len(summary['budget']['seeds'])}", f"--positive {shlex.quote(summary['positive'])}"

@@ -1,7 +1,8 @@
-"""Fréchet distances against known answers and an independent implementation; what score says of good and bad sets."""
+"""Fréchet distances against known answers and an independent implementation; what `cxr score` says of good and bad sets."""
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ from pipelines.data.reading import write_gray
 from pipelines.data.store import load_images
 from pipelines.merge import read_synthetic
 from pipelines.scoring.frechet import frechet_distance
+from pipelines.scoring.group import SCORES
 from pipelines.workspace import Workspace
 from tests.conftest import cxr, ok
 
@@ -79,9 +81,13 @@ def replace_synthetic(study: Path, images: dict[str, np.ndarray]) -> None:
         write_gray(synthetic.folder / row.file_name, pool[number // 2 % len(pool)])
 
 
+def scored(study: Path, *options: object) -> dict:
+    ok(cxr("score", *options, folder=study))
+    return json.loads((Workspace(study).find_run("score").folder / "score.json").read_text())
+
+
 def overall(study: Path) -> dict:
-    ok(cxr("score", folder=study))
-    return json.loads((Workspace(study).find_run("score").folder / "score.json").read_text())["scores"][-1]
+    return next(one for one in scored(study, "--features", "random")["scores"] if (one["group"], one["score"]) == ("overall", "frechet"))
 
 
 def test_better_images_score_better(study: Path) -> None:
@@ -95,21 +101,59 @@ def test_better_images_score_better(study: Path) -> None:
     noisy = overall(study)
     replace_synthetic(study, {label: rng.integers(0, 256, pool.shape, dtype=np.uint8) for label, pool in reals.items()})
     random = overall(study)
-    assert good["frechet"] < noisy["frechet"] < random["frechet"]
+    assert good["value"] < noisy["value"] < random["value"] and good["of_all"] < noisy["of_all"] < random["of_all"]
+    assert good["floor"] == noisy["floor"] == random["floor"]
     assert (good["n_train"], good["n_synthetic"], good["n_held_out"]) == (len(rows), 24, 64 - len(rows))
+
+
+def test_several_extractors_in_one_table(study: Path) -> None:
+    output = ok(cxr("score", "--features", "random,cnn", "--features", "random", folder=study))
+    folder = Workspace(study).find_run("score").folder
+    summary = json.loads((folder / "score.json").read_text())
+    assert [one["name"] for one in summary["extractors"]] == ["random", "cnn"] and len({one["sha256"] for one in summary["extractors"]}) == 2
+    for one in summary["extractors"]:
+        assert one["sha256"][:12] in output and one["note"] in output
+    assert {one["features"] for one in summary["scores"]} == {"random", "cnn", "pixels"}
+    assert {one["score"] for one in summary["scores"]} | {one["score"] for one in summary["unscored"]} == set(SCORES)
+    with open(folder / "score.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["value"]) for row in rows] == [pytest.approx(one["value"]) for one in summary["scores"]]
+    assert sorted((study / "data" / "features").glob("*.npz"))
+    assert "fewer images" in summary["warnings"][0]
 
 
 def test_what_cannot_be_scored_is_said(study: Path) -> None:
     shutil.rmtree(study / "runs" / "0002-synthesize")
     ok(cxr("synthesize", "--n", 9, folder=study))
     output = ok(cxr("score", folder=study))
-    assert re.search(r"covid: not scored, \d+ training, 5 synthetic", output)
-    assert "overall" in output and "cnn" in output
+    assert re.search(r"covid, cnn: no Fréchet distance, \d+ training, 5 synthetic", output)
+    assert "overall: " in output and "features of cnn" in output
+
+
+def test_a_study_with_no_classifier_is_scored_offline(study: Path) -> None:
+    shutil.rmtree(study / "runs" / "0003-classify-train")
+    assert "features of random (" in ok(cxr("score", folder=study))
 
 
 def test_vgg16_features_of_real_weights(study: Path, shared: Path) -> None:
     weights = shared / "weights" / "vgg16_features_fp16.pth"
-    output = ok(cxr("score", "--features", "vgg16", "--weights", weights, folder=study))
-    assert "vgg16" in output
-    scores = json.loads((Workspace(study).find_run("score").folder / "score.json").read_text())
-    assert scores["extractor"]["name"] == "vgg16" and len(scores["extractor"]["sha256"]) == 64
+    folders = ["--dataset-a", study / "data" / "images" / "covid", "--dataset-b", study / "data" / "images" / "normal", "--out", study]
+    output = ok(cxr("score", "--features", "vgg16,random", "--weights", f"vgg16={weights}", *folders, folder=study))
+    summary = json.loads((study / "score.json").read_text())
+    assert summary["extractors"][0]["name"] == "vgg16" and len(summary["extractors"][0]["sha256"]) == 64
+    assert "features of vgg16 (ImageNet" in output and {one["features"] for one in summary["scores"]} == {"vgg16", "random", "pixels"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--features", "resnet"], "--features resnet: expected one or more of auto, inception"),
+        (["--features", "inception", "--weights", "absent.pth"], "no such file; expected pytorch-fid's Inception weights, https"),
+        (["--features", "random", "--weights", "some.pth"], "take none"),
+        (["--features", "vgg16,resnet50", "--weights", "some.pth"], "--weights vgg16=some.pth"),
+        (["--dataset-b", "x"], "go with --dataset-a"),
+    ],
+)
+def test_options_that_make_no_sense(study: Path, options: list[str], message: str) -> None:
+    result = cxr("score", *options, folder=study)
+    assert result.exit_code == 2 and message in result.stderr and len(result.stderr.strip().splitlines()) == 1

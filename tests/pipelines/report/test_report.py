@@ -96,8 +96,13 @@ def make_study(root: Path, classes: tuple[str, str] = ("covid", "normal"), sourc
         single.finish({})
 
     scored = workspace.create_run("score", {})
-    one = {"group": "overall", "n_train": 8, "n_synthetic": 6, "n_held_out": 8, "frechet": 12.34, "frechet_matched": 13.57, "frechet_floor": 6.21, "ratio": 2.19}
-    write_json(scored.folder / "score.json", {"extractor": {"name": "cnn", "sha256": "ab" * 32, "note": "of this study"}, "synthetic": synthetic.name, "scores": [one]})
+    one = {"group": "overall", "features": "cnn", "score": "frechet", "value": 13.57, "low": 9.87, "high": 16.4, "p": None, "floor": 6.21, "floor_low": 4.56, "floor_high": 7.89, "floor_p": None}
+    one |= {"of_all": 12.34, "n": 6, "n_train": 8, "n_synthetic": 6, "n_held_out": 8, "detail": ""}
+    told = one | {"score": "two_sample_accuracy", "value": 0.87, "p": 0.012, "floor_p": 0.345, "of_all": None}
+    alike = one | {"features": "pixels", "score": "ms_ssim_diversity", "value": 0.76, "of_all": None}
+    left_out = {"group": "covid", "features": "cnn", "score": "recall", "reason": "3 training images; it needs 12"}
+    extractor = {"name": "cnn", "sha256": "ab" * 32, "note": "of this study"}
+    write_json(scored.folder / "score.json", {"extractors": [extractor], "synthetic": synthetic.name, "warnings": ["few images"], "scores": [one, told, alike], "unscored": [left_out]})
     scored.finish({})
 
     run = workspace.create_run("compare", {})
@@ -169,7 +174,7 @@ def test_every_number_of_the_summary_is_on_the_page(tmp_path: Path, page: Page) 
     for change in summary["difference"].values():
         expected += [points(change["mean"]), f"{points(change['interval'][0])} to {points(change['interval'][1])}", "4.4"]
     expected += ["87.7\u00a0%", "76.5\u00a0%", "65.4\u00a0%", "0.543", "340", "41 s"]  # results.csv
-    expected += ["12.34", "13.57", "6.21", "2.19", "ab" * 32, study_fingerprint(workspace.rows()), "1\u202f234\u202f567", "2.99.1", "75.1\u00a0%"]
+    expected += ["12.3", "13.6", "9.87 to 16.4", "6.21", "4.56 to 7.89", "2.19", "0.87", "0.76", "p = 0.012", "p = 0.345", "it needs 12", "few images", "ab" * 32, study_fingerprint(workspace.rows()), "1\u202f234\u202f567", "2.99.1", "75.1\u00a0%"]
     assert [text for text in expected if text not in page.text] == []
 
 
@@ -217,7 +222,7 @@ def test_a_score_of_another_set_is_not_shown(tmp_path: Path) -> None:
     path = workspace.find_run("score").folder / "score.json"
     path.write_text(path.read_text().replace("0002-synthesize", "0009-synthesize"))
     page = Page(write_report(workspace, run).read_text(encoding="utf-8"))
-    assert "of another set (0009-synthesize)" in page.text and "13.57" not in page.text
+    assert "of another set (0009-synthesize)" in page.text and "16.4" not in page.text
 
 
 def test_hostile_labels_and_notes_are_escaped(tmp_path: Path) -> None:

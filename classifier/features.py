@@ -1,0 +1,95 @@
+"""What networks make of images: batch by batch, and for fixed networks only once for all epochs, seeds, arms and scores.
+
+A kept feature belongs to the bytes of an image and to the weights of a network, and is found again by the hashes of both; so none can be stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from runtime.device import Compute
+from runtime.files import atomic
+from runtime.progress import progress
+
+BATCH = 64
+WRITTEN = 4096  # values per image; a feature of more, such as a map, is kept in memory only
+
+
+@torch.no_grad()
+def apply(module: nn.Module, images: Tensor, compute: Compute, what: str | None = None, *, fill: bool = False) -> Tensor:
+    """module(images), batch by batch on the device, as float32 on the CPU. images (N, …), result (N, …).
+
+    Of several processes each takes every so-many-th batch, and all get the whole result, as one process would have it.
+    what: the name on a progress bar; without it there is none. fill: compute the last batch at full size too, since rounding may depend
+    on it: then an image gives the same bits whatever it is beside.
+    """
+    module.eval()
+    mine = {}
+    with progress(len(images), what or "", "image", shown=what is not None and compute.leads) as bar:
+        for number, batch in enumerate(images.split(BATCH)):
+            if number % compute.ranks == compute.rank:
+                whole = torch.cat([batch, batch[:1].expand(BATCH - len(batch), *batch.shape[1:])]) if fill else batch
+                with compute.autocast():
+                    mine[number] = module(whole.to(compute.device))[: len(batch)].float().cpu()
+            bar.update(len(batch))
+    results = {number: result for part in compute.gather(mine) for number, result in part.items()}
+    return torch.cat([results[number] for number in sorted(results)])
+
+
+class FeatureStore:
+    """Features by network and image, in memory and, where there is a folder, on disk: a file NETWORK-PART.npz per set of new images."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self._known: dict[str, dict[bytes, np.ndarray]] = {}
+
+    def features(self, network: nn.Module, images: Tensor, compute: Compute, what: str | None = None) -> Tensor:
+        """network(images) as float32 (N, …) on the CPU, of uint8 images (N, C, S, S); only those never seen before are computed.
+
+        network: on the device. what: the name on a progress bar, shown when anything has to be computed. Of several processes
+        the leading one keeps the store. Raises ValueError when a file of the store is damaged.
+        """
+        name = network_hash(network, compute)
+        if name not in self._known:
+            self._known[name] = self._read(name) if compute.leads else {}
+        known = self._known[name]
+        keys = [hashlib.sha256(repr(tuple(image.shape)).encode() + image.numpy().tobytes()).digest() for image in images]
+        new = compute.agree(list({key: index for index, key in enumerate(keys) if key not in known}.values()))
+        if new:
+            computed = apply(network, images[new], compute, what, fill=True).numpy()
+            if compute.leads:
+                known.update((keys[index], row) for index, row in zip(new, computed))
+                self._write(name, [keys[index] for index in new], computed)
+        return torch.from_numpy(compute.agree(np.stack([known[key] for key in keys]) if compute.leads else np.empty(0)))
+
+    def _read(self, name: str) -> dict[bytes, np.ndarray]:
+        known = {}
+        for path in sorted(self.folder.glob(f"{name}-*.npz")) if self.folder else []:
+            try:
+                with np.load(path, allow_pickle=False) as part:
+                    known |= {key.tobytes(): row for key, row in zip(part["keys"], part["features"], strict=True)}
+            except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+                raise ValueError(f"{path} is damaged ({error}); delete it, it is made anew from the images") from error
+        return known
+
+    def _write(self, name: str, keys: list[bytes], features: np.ndarray) -> None:
+        if self.folder and features[0].size <= WRITTEN:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            part = hashlib.sha256(b"".join(keys)).hexdigest()[:16]
+            with atomic(self.folder / f"{name}-{part}.npz") as file:
+                np.savez(file, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32), features=features)
+
+
+def network_hash(network: nn.Module, compute: Compute) -> str:
+    """16 hexadecimal digits of a network's form, weights and buffers, and of the device and precision that it runs in."""
+    digest = hashlib.sha256(f"{network} {compute.device.type} {compute.precision}".encode())
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
