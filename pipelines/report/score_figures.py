@@ -84,5 +84,5 @@ def feature_map(sets: dict[str, Split], features: dict[str, np.ndarray], classes
     margin = 0.05 * (high - low) + 1e-6
     panels[0][0].set_xlim(low[0] - margin[0], high[0] + margin[0])
     panels[0][0].set_ylim(low[1] - margin[1], high[1] + margin[1])
-    figure.supxlabel(f"first two principal components of the reals' {plain_text(extractor)} features ({explained[0]:.0f} % and {explained[1]:.0f} %)", fontsize=8.3, color=MUTED)
+    figure.supxlabel(f"first two principal components\nof the reals' {plain_text(extractor)} features ({explained[0]:.0f} % and {explained[1]:.0f} %)", fontsize=8.3, color=MUTED)
     write_figure(figure, path)
