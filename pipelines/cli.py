@@ -9,15 +9,15 @@ import click
 
 from classifier.config import ClassifierConfig
 from gan.config import GanConfig
-from pipelines.options import Commands, compute_options, config_options, resume_option, workspace_option
-from pipelines.tables import answers_table, arms_table, audit_table, check_table, checks_table, counts_table, metrics_table, options_table, scores_table
+from pipelines.data.commands import data
+from pipelines.options import Commands, compute_options, config_options, done, resume_option, workspace_option
+from pipelines.tables import answers_table, arms_table, audit_table, checks_table, metrics_table, options_table, scores_table
 
 if TYPE_CHECKING:
     from pipelines.workspace import Workspace
     from runtime.device import Compute
 
 HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-KIND_NAMES = ("figure1", "actualmed", "covid-chestxray-dataset", "radiography", "covidx", "nih", "csv", "folders")  # of data/published.py, which imports too much for help
 FEATURES_HELP = (
     "Networks whose features are compared, several with commas: inception (the one of FID), vgg16, resnet50, cnn (the study's own), random. "
     "auto is the first that needs no download: vgg16 or inception where their weights are at hand, cnn, random.  [default: auto]"
@@ -47,111 +47,7 @@ def main(folder: Path | None) -> None:
     """
 
 
-@main.group(cls=Commands)
-def data() -> None:
-    """Bring images into the study."""
-
-
-@data.command("import")
-@click.argument("sources", nargs=-1, required=True, metavar="PATH...")
-@click.option("--as", "kind", type=click.Choice(KIND_NAMES), help="What the sources are, where it should not be told from what is in them.")
-@click.option("--label", "labels", multiple=True, metavar="FINDING=LABEL", help="The label of a finding, folder or class of the sources; an empty one leaves it out. May be given several times.")
-@click.option("--external", multiple=True, metavar="PATH", help="A test set from another source, held apart from training. May be given several times.")
-@click.option("--split", "ratios", default="70/10/20", metavar="T/V/T", help="Shares of train/validation/test, by patient.  [default: 70/10/20]")
-@click.option("--folds", type=int, metavar="K", help="Also deal what is not in the test split into K folds, for cross-validation.")
-@click.option("--seed", default=0, help="Seed of the split.  [default: 0]")
-@click.option("--min-side", default=64, help="Leave out images with a side shorter than this many pixels.  [default: 64]")
-@click.option("--strict", is_flag=True, help="Stop, with the study as it was, when any file would be left out.")
-@workspace_option()
-def import_(workspace: Workspace, sources: tuple[str, ...], kind: str | None, labels: tuple[str, ...], external: tuple[str, ...], ratios: str, **choices: Any) -> None:
-    """Copy images into the study as 8-bit gray PNGs without any metadata, split by patient.
-
-    \b
-    PATH is one of
-      a folder with one subfolder per label
-      FOLDER=LABEL, a folder of images of one label
-      a CSV with file_name,label[,patient,view,split], or a folder with one
-      a published collection as it comes: cxr data sources lists them
-
-    A patient is told by the source's table, by DICOM, by an NIH file name (00001280_004.png), or else every file is a patient of its own.
-    Importing more later never moves an image from one split to another. What is left out stands in data/import.json with the reason,
-    and data/originals.csv links images back to files and patients: keep it to yourself, or delete it, nothing needs it.
-    """
-    from pipelines.data.importing import import_listings
-    from pipelines.data.published import read_sources
-    from pipelines.data.sources import parse_labels
-    from pipelines.data.splitting import parse_ratios
-
-    shares, wanted = parse_ratios(ratios), parse_labels(labels)
-    listings = read_sources((*sources, *external), kind=kind, labels=wanted)
-    own, others = listings[: len(sources)], listings[len(sources) :]
-    summary = import_listings(workspace, own, external=others, ratios=shares, **choices)
-    for source in summary["sources"]:
-        besides = [f"{count} {reason}" for reason, count in source["passed_over"].items() if count]
-        apart = ", external test set" if source.get("external") else ""
-        click.echo(f"{source['source']} ({source['kind']}{apart}): {source['images']} images" + (f"; passed over: {', '.join(besides)}" if besides else ""))
-    for reason, count in summary["left_out_counts"].items():
-        click.echo(f"left out: {count} {reason}")
-    if summary["left_out"]:
-        click.echo(f"which, and why: {workspace.data / 'import.json'}; the files behind its numbers: {workspace.data / 'originals.csv'}")
-    if summary["near_duplicates"]:
-        click.echo(f"{len(summary['near_duplicates'])} pairs look like one film; each pair is in one split")
-    if summary["may_show_text"]:
-        click.echo(f"{summary['may_show_text']} DICOM images may show names or dates in their pixels, which no import can take away: look at them with cxr data show")
-    click.echo(counts_table(workspace.rows()))
-    _done(f"{summary['kept']} images imported", workspace.manifest_path, "cxr data check, then cxr gan-train")
-
-
-@data.command()
-def sources() -> None:
-    """List the kinds of sources that import knows, where to get them, and their licences."""
-    from pipelines.data.published import KINDS
-
-    for kind in KINDS:
-        click.echo(f"{kind.name}\n    {kind.about}")
-        if kind.url:
-            click.echo(f"    {kind.url}\n    licence: {kind.licence}")
-
-
-@data.command()
-@workspace_option()
-def check(workspace: Workspace) -> None:
-    """Print what the study's images are, and what a reviewer would object to. Nothing is changed."""
-    from pipelines.data.checking import check_study
-
-    report = check_study(workspace)
-    click.echo(check_table(report))
-    for number, warning in enumerate(report["warnings"], start=1):
-        click.echo(f"warning {number}: {warning}")
-    _done(f"{len(report['warnings'])} warnings" if report["warnings"] else "no warning", workspace.data / "check.json", "cxr data show")
-
-
-@data.command()
-@workspace_option()
-def show(workspace: Workspace) -> None:
-    """Draw the study: a sheet of images by label and split, and a page of figures."""
-    from pipelines.report.data_figures import show_study
-
-    sheet, figures = show_study(workspace)
-    _done(f"a sheet of images, and {figures.name}", sheet, "cxr gan-train")
-
-
-@data.command()
-@click.option("--n", default=600, help="Number of images.  [default: 600]")
-@click.option("--seed", default=0, help="Seed of the drawings and of the split.  [default: 0]")
-@workspace_option()
-def phantom(workspace: Workspace, n: int, seed: int) -> None:
-    """Draw phantom chest X-rays, labelled covid and normal, as this study's data.
-
-    For trying the tool without any data; the same seed gives the same bytes. No patient was ever X-rayed for them.
-    """
-    from pipelines.data.importing import import_listings
-    from pipelines.data.sources import phantom_listing
-    from pipelines.data.splitting import parse_ratios
-
-    summary = import_listings(workspace, [phantom_listing(n, seed)], ratios=parse_ratios("70/10/20"), seed=seed)
-    click.echo(counts_table(workspace.rows()))
-    _done(f"{summary['kept']} phantom images drawn", workspace.manifest_path, "cxr gan-train")
+main.add_command(data)
 
 
 @main.command("gan-train")
@@ -184,13 +80,13 @@ def gan_train(workspace: Workspace, compute: Compute, options: dict[str, Any], d
             click.echo(f"{network}: {count:,} parameters{of}")
         return
     if preview_augment:
-        _done("a sheet of augmented training images", preview_augmentation(workspace, options), "cxr gan-train")
+        done("a sheet of augmented training images", preview_augmentation(workspace, options), "cxr gan-train")
         return
     run = train_generator(workspace, options, compute, **choices)
     result = run.result
     click.echo(f"{result['step']} steps on {result['images']} images in {_minutes(result['seconds'])} ({compute}); best snapshot: step {result['best_step']}")
     click.echo(f"look at {run.folder / 'progress.png'}, {run.folder / 'curves.png'}, {run.folder / 'interpolation.png'} and {run.folder / 'samples'}")
-    _done("a generator", run.folder / "generator.pt", "cxr synthesize --n 2000")
+    done("a generator", run.folder / "generator.pt", "cxr synthesize --n 2000")
 
 
 @main.command()
@@ -215,7 +111,7 @@ def synthesize(workspace: Workspace, compute: Compute, **choices: Any) -> None:
         click.echo(f"copies of training images that were drawn and not written: {dropped} (nearer than {run.config['reject_copies']:.3g} in pixels)")
     for label in run.config["unhealthy"]:
         click.echo(f"cxr: class {label} was not healthy at that snapshot, look at its images before you use them", err=True)
-    _done(f"{run.config['n']} synthetic images", run.folder, "cxr classify-train --with-synthetic")
+    done(f"{run.config['n']} synthetic images", run.folder, "cxr classify-train --with-synthetic")
 
 
 @main.command("classify-train")
@@ -243,17 +139,17 @@ def classify_train(workspace: Workspace, compute: Compute, options: dict[str, An
     from pipelines.classify import preview_augmentation, suggest_learning_rate, train_classifier
 
     if preview_augment:
-        _done("a sheet of augmented training images", preview_augmentation(workspace, options, choices["image_size"]), "cxr classify-train --augment yes")
+        done("a sheet of augmented training images", preview_augmentation(workspace, options, choices["image_size"]), "cxr classify-train --augment yes")
         return
     if find_learning_rate:
         rate, curve = suggest_learning_rate(workspace, options, compute, choices["image_size"], choices["weights"])
-        _done(f"a learning-rate test, which suggests {rate:.1e}", curve, f"cxr classify-train --learning-rate {rate:.1e}")
+        done(f"a learning-rate test, which suggests {rate:.1e}", curve, f"cxr classify-train --learning-rate {rate:.1e}")
         return
     run, metrics = train_classifier(workspace, options, compute, synthetic=synthetic or None, with_synthetic_images=synthetic is not None, **choices)
     for name, measured in metrics.items():
         click.echo(metrics_table(measured, "test split" if name == "test" else "external set"))
     click.echo(f"look at {', '.join(sorted(path.name for path in run.folder.glob('*.png')))} there")
-    _done("a classifier", run.folder / "classifier.pt", "cxr classify-train --with-synthetic" if synthetic is None else "cxr score, then cxr compare")
+    done("a classifier", run.folder / "classifier.pt", "cxr classify-train --with-synthetic" if synthetic is None else "cxr score, then cxr compare")
 
 
 @main.command()
@@ -279,7 +175,7 @@ def audit(workspace: Workspace, compute: Compute, **choices: Any) -> None:
     if not result["warnings"]:
         click.echo("no warning: no AUC without lungs comes close to that of the whole images")
     click.echo(result["intended_use"])
-    _done(f"the audit of {result['classifier']}", run.folder / "audit.png", "look at the picture")
+    done(f"the audit of {result['classifier']}", run.folder / "audit.png", "look at the picture")
 
 
 @main.command()
@@ -300,7 +196,7 @@ def export(workspace: Workspace, run_name: str | None, format: str) -> None:
         for one in result[way]:
             click.echo(f"{way[:-1]:7} {one['name']}: {one['dtype']} ({', '.join(map(str, one['shape']))}), {one['range']}")
     click.echo(result["intended_use"])
-    _done(f"a {result['kind']} as {result['format']}", run.folder / result["file"], f"read {run.folder / (result['kind'] + '.json')}")
+    done(f"a {result['kind']} as {result['format']}", run.folder / result["file"], f"read {run.folder / (result['kind'] + '.json')}")
 
 
 @main.command()
@@ -371,7 +267,7 @@ def score(workspace: Workspace, compute: Compute, first: Path | None, second: Pa
     if statistics:
         click.echo(f"made: statistics of {first}, in {statistics}")
     if first is None:
-        _done(f"the scores of {summary['synthetic']}", run.folder / "score.json", "cxr compare")
+        done(f"the scores of {summary['synthetic']}", run.folder / "score.json", "cxr compare")
     elif summary:
         click.echo(f"made: the scores of {second}, in {out / 'score.json'}")
 
@@ -392,7 +288,7 @@ def compare(workspace: Workspace, compute: Compute, options: dict[str, Any], **c
     run, summary = compare(workspace, options, compute, **choices)
     click.echo(arms_table(summary))
     click.echo(summary["sentence"])
-    _done("the comparison", run.folder / "report.html", "open the report page in a browser")
+    done("the comparison", run.folder / "report.html", "open the report page in a browser")
 
 
 @main.command()
@@ -406,7 +302,7 @@ def report(workspace: Workspace, run_name: str | None) -> None:
     from pipelines.report.page import write_report
 
     page = write_report(workspace, workspace.find_run("compare", run_name))
-    _done("the report page", page, "open it in a browser")
+    done("the report page", page, "open it in a browser")
 
 
 @main.command()
@@ -425,16 +321,11 @@ def demo(workspace: Workspace, compute: Compute, seed: int) -> None:
     overall = next(one for one in scores if one.group == "overall" and one.score == "frechet")
     click.echo(f"Fréchet distance of the synthetic images: {overall.value:.2f} at n = {overall.n}, where held-out reals have {overall.floor:.2f}")
     click.echo(summary["sentence"])
-    _done("a whole study on phantom images", page, "open the report page, then bring your own images: cxr data import PATH...")
+    done("a whole study on phantom images", page, "open the report page, then bring your own images: cxr data import PATH...")
 
 
 def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
-
-
-def _done(what: str, where: Path, next_step: str) -> None:
-    click.echo(f"made: {what}, in {where}\nnext: {next_step}")
-
 
 if __name__ == "__main__":
     main()

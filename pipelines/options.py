@@ -115,6 +115,11 @@ class Commands(click.Group):
             fail(f"out of memory; try a smaller --batch-size ({_one_line(error)[:200]})")
 
 
+def done(what: str, where: Path, next_step: str) -> None:
+    """The last words of a command."""
+    click.echo(f"made: {what}, in {where}\nnext: {next_step}")
+
+
 def fail(message: str) -> None:
     click.echo(f"cxr: {message}", err=True)
     sys.exit(2)
