@@ -228,7 +228,7 @@ def test_synthetic_images_are_no_source(study: Path, tmp_path: Path) -> None:
 
 
 def test_the_kinds_are_listed_with_where_to_get_them() -> None:
-    from pipelines.cli import KIND_NAMES
+    from pipelines.data.commands import KIND_NAMES
 
     output = cxr("data", "sources", folder=Path()).output
     assert set(KIND_NAMES) == {kind.name for kind in KINDS}
