@@ -43,7 +43,7 @@ def score_synthetic(
     check_leak(added.trained_on, workspace.rows(), added.folder.name)
     extractors = choose_extractors(features, weights, compute, workspace)
     sets = _sets(workspace, added)
-    store = FeatureStore(workspace.data / "features")
+    store = FeatureStore(workspace.features)
     images = {name: split.images for name, split in sets.items()}
     material = Material(study_classes(workspace), sets, {one.name: one.features(images, store, compute) for one in extractors})
 
