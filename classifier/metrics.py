@@ -83,7 +83,7 @@ def evaluate(
     weights = np.concatenate([np.ones((1, len(labels))), _resampled_weights(patients)])  # (1 + resamples, N), the first the images as they are
     with np.errstate(invalid="ignore", divide="ignore"):
         confusion = np.stack([np.stack([weights @ ((labels == i) & (predicted == j)) for j in every], axis=1) for i in every], axis=1)  # (R, K, K)
-        aucs = np.stack([_roc_auc(labels == index, probabilities[:, index], weights) for index in every])  # (K, R)
+        aucs = np.stack([roc_auc(labels == index, probabilities[:, index], weights) for index in every])  # (K, R)
         precisions = np.stack([_average_precision(labels == index, probabilities[:, index], weights) for index in every])
         two = len(classes) == 2
         values = {
@@ -159,8 +159,11 @@ def _by_score(positives: np.ndarray, scores: np.ndarray, weights: np.ndarray) ->
     return tuple(np.add.reduceat(ordered * mask[order], first, axis=1) for mask in (positives, ~positives))
 
 
-def _roc_auc(positives: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of positive-negative pairs in the right order, ties counting half (Hanley & McNeil 1982)."""
+def roc_auc(positives: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of positive-negative pairs in the right order, ties counting half (Hanley & McNeil 1982), (R,).
+
+    positives: bool (N,); scores (N,); weights (R, N). NaN where a row gives one side no weight.
+    """
     positive, negative = _by_score(positives, scores, weights)
     below = negative.sum(axis=1, keepdims=True) - negative.cumsum(axis=1) + negative / 2
     return (positive * below).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))

@@ -125,7 +125,7 @@ def load_trunk(arch: str, file: Path | None = None) -> Trunk:
         return trunk.to(memory_format=torch.channels_last)
     normalisation = MODELS[arch].normalisation
     if file is None:
-        weights = _downloaded(arch)
+        weights = downloaded(arch, MODELS[arch].weights.url)
     else:
         if not Path(file).is_file():
             raise FileNotFoundError(f"--weights {file}: no such file; expected {arch} weights as saved by torchvision, or none")
@@ -143,17 +143,25 @@ def load_trunk(arch: str, file: Path | None = None) -> Trunk:
 
 def cached_weights(arch: str) -> Path:
     """Where torchvision's download of the weights is kept; the file may be absent."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / MODELS[arch].weights.url.rsplit("/", 1)[1]
+    return cached(MODELS[arch].weights.url)
 
 
-def _downloaded(arch: str) -> Mapping[str, Tensor]:
-    url = MODELS[arch].weights.url
+def cached(url: str) -> Path:
+    """Where torch.hub keeps what it has downloaded from there; the file may be absent."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+
+
+def downloaded(name: str, url: str) -> Mapping[str, Tensor]:
+    """A state dict from torch.hub's cache or from the network, held against the hash in its file name.
+
+    name: whose weights they are. Raises ConnectionError that says which file to fetch and where to put it.
+    """
     try:
         return torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
     except (URLError, OSError) as error:
-        raise ConnectionError(
-            f"the weights of {arch} cannot be downloaded ({error}); fetch {url} elsewhere and name it with --weights FILE or put it at {cached_weights(arch)}"
-        ) from error
+        raise ConnectionError(f"the weights of {name} cannot be downloaded ({error}); fetch {url} elsewhere and name it with --weights FILE or put it at {cached(url)}") from error
+    except RuntimeError as error:  # its hash is wrong
+        raise ConnectionError(f"the download of {url} is damaged ({error}); try again, or name the file with --weights FILE") from error
 
 
 def read_state_dict(file: Path) -> Mapping[str, Tensor]:

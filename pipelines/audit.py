@@ -7,7 +7,6 @@ same configuration trained anew on images altered alike tells how much about the
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -24,7 +23,7 @@ from classifier.features import FeatureStore
 from classifier.metrics import evaluate
 from classifier.predict import TrainedClassifier, load_classifier, predict
 from classifier.pretrained import Trunk, load_trunk, weights_hash
-from pipelines.classify import positive_class, train_and_test
+from pipelines.classify import positive_class, train_once
 from pipelines.data.manifest import SPLITS, Row, study_fingerprint
 from pipelines.merge import Split, real_splits
 from pipelines.report.audit_figure import audit_figure
@@ -144,13 +143,7 @@ def _altered(split: Split, alteration: Alteration) -> Split:
 
 def _trained(run: Run, name: str, config: ClassifierConfig, splits: dict[str, Split], **study: Any) -> dict[str, Any]:
     """Test measures of a classifier trained now, or read where it is finished already."""
-    one = Run(run.folder / "classifiers" / name)
-    one.folder.mkdir(parents=True, exist_ok=True)
-    if not one.finished:
-        _, result = train_and_test(config, splits, one, **study)
-        shutil.rmtree(one.folder / "checkpoints", ignore_errors=True)  # the svm has none
-        one.finish(result)
-    return read_json(one.folder / "metrics.json")["measures"]
+    return read_json(train_once(run.folder / "classifiers" / name, config, splits, **study).folder / "metrics.json")["measures"]
 
 
 def _kept(full: dict[str, Any], measures: dict[str, Any] | None) -> float | None:
@@ -175,9 +168,8 @@ def _sources(run: Run, rows: Sequence[Row], splits: dict[str, Split], config: Cl
         parts = {}
         for name, chosen in mine.items():
             kept = [index for index in chosen if source_of[splits[name].file_names[index]] in usable]
-            names = [splits[name].file_names[index] for index in kept]
-            targets = np.array([usable.index(source_of[file_name]) for file_name in names], np.int64)
-            parts[name] = Split(splits[name].images[kept], targets, names, [splits[name].patients[index] for index in kept])
+            part = splits[name].part(kept)
+            parts[name] = replace(part, labels=np.array([usable.index(source_of[file_name]) for file_name in part.file_names], np.int64))
         measures = _trained(run, f"source-of-{label}", config, parts, classes=usable, positive=usable[0], what=f"source of {label}", **study)
         predicted.append({
             "label": label, "sources": usable, "test_images": len(parts["test"].labels), "chance": 1 / len(usable),

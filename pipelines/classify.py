@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -151,6 +152,20 @@ def train_and_test(
     if compute.leads:
         write_json(run.folder / "metrics.json", asdict(metrics["test"][0]) | result | external)
     return metrics, result | {"accuracy": metrics["test"][0].measures["accuracy"].value, "seconds": round(time.monotonic() - started, 1)}
+
+
+def train_once(folder: Path, config: ClassifierConfig, splits: dict[str, Split], compute: Compute, **study: Any) -> Run:
+    """The finished classifier in a folder, one of several of a command: trained and tested now, or kept where it is finished already.
+
+    study: the other arguments of `train_and_test`. Its checkpoints go once it is finished.
+    """
+    run = Run(folder)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    if not run.finished:
+        _, result = train_and_test(config, splits, run, compute, **study)
+        shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)  # the svm has none
+        run.finish(result)
+    return run
 
 
 def write_predictions(path: Path, test: Split, probabilities: np.ndarray, trained: TrainedClassifier) -> None:

@@ -57,6 +57,11 @@ class Split:
     file_names: list[str]
     patients: list[str]  # empty text for a synthetic image
 
+    def part(self, places: Sequence[int]) -> Split:
+        """The images at these places, in their order."""
+        places = list(places)
+        return Split(self.images[places], self.labels[places], [self.file_names[place] for place in places], [self.patients[place] for place in places])
+
     def dataset(self) -> TensorDataset:
         return TensorDataset(torch.from_numpy(self.images).unsqueeze(1), torch.from_numpy(self.labels))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import platform
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +15,7 @@ import numpy as np
 from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
 from classifier.pretrained import weights_hash
-from pipelines.classify import check_every_class, positive_class, pretrained_trunk, study_classes, train_and_test
+from pipelines.classify import check_every_class, positive_class, pretrained_trunk, study_classes, train_once
 from pipelines.compare.statistics import Estimate, estimate, verdict
 from pipelines.data.manifest import study_fingerprint, table
 from pipelines.merge import Split, read_synthetic, real_splits, with_synthetic
@@ -98,12 +97,7 @@ def compare(
 
 def _trained(run: Run, arm: str, config: ClassifierConfig, splits: dict[str, Split], compute: Compute, **study: Any) -> dict[str, Any]:
     """The result row of one classifier; trained now, or read where it is finished already."""
-    one = Run(run.folder / "classifiers" / f"{arm}-seed{config.seed}")
-    one.folder.mkdir(parents=True, exist_ok=True)
-    if not one.finished:
-        _, result = train_and_test(config, splits, one, compute, what=f"{arm}, seed {config.seed}", **study)
-        shutil.rmtree(one.folder / "checkpoints", ignore_errors=True)  # the svm has none
-        one.finish(result)
+    one = train_once(run.folder / "classifiers" / f"{arm}-seed{config.seed}", config, splits, compute, what=f"{arm}, seed {config.seed}", **study)
     metrics, result = read_json(one.folder / "metrics.json"), one.result
     return {"arm": arm, "seed": config.seed, "seconds": result["seconds"]} | {
         name: metrics["measures"][name]["value"] if name in metrics["measures"] else metrics[name] for name in COLUMNS if name in metrics or name in metrics["measures"]

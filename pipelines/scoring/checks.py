@@ -51,5 +51,4 @@ def check_set(
 def _test(workspace: Workspace, held_out: Split) -> Split:
     """The held-out images of the test split: the others chose the classifier's weights."""
     names = {row.file_name for row in workspace.rows() if row.split == "test"}
-    chosen = [index for index, name in enumerate(held_out.file_names) if name in names]
-    return Split(held_out.images[chosen], held_out.labels[chosen], [held_out.file_names[index] for index in chosen], [held_out.patients[index] for index in chosen])
+    return held_out.part([place for place, name in enumerate(held_out.file_names) if name in names])

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, max_pool2d
 from torchvision import models
 
-from classifier.pretrained import read_state_dict
+from classifier.pretrained import cached, downloaded, read_state_dict
 from runtime.files import sha256_of
 
 URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
@@ -98,21 +97,14 @@ def is_published(file: Path) -> bool:
 
 def cached_inception() -> Path:
     """Where the download of the weights is kept; the file may be absent."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / URL.rsplit("/", 1)[1]
+    return cached(URL)
 
 
 def _downloaded() -> Mapping[str, Tensor]:
-    cached = cached_inception()
-    if cached.exists() and not is_published(cached):
-        raise ValueError(f"{cached} is damaged or of another hash than {SHA256}…; delete it, or name the file with --weights FILE")
-    try:
-        return torch.hub.load_state_dict_from_url(URL, map_location="cpu", check_hash=True, weights_only=True)
-    except (URLError, OSError) as error:
-        raise ConnectionError(
-            f"the weights of inception cannot be downloaded ({error}); fetch {URL} elsewhere and name it with --weights FILE or put it at {cached}"
-        ) from error
-    except RuntimeError as error:  # its hash is wrong
-        raise ConnectionError(f"the download of {URL} is damaged ({error}); try again, or name the file with --weights FILE") from error
+    kept = cached_inception()
+    if kept.exists() and not is_published(kept):
+        raise ValueError(f"{kept} is damaged or of another hash than {SHA256}…; delete it, or name the file with --weights FILE")
+    return downloaded("inception", URL)
 
 
 class Convolution(nn.Module):

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from scipy.stats import binomtest, fisher_exact, mannwhitneyu
 
-from classifier.metrics import RESAMPLES, Measure
+from classifier.metrics import RESAMPLES, Measure, roc_auc
 from gan.config import GanConfig
 from gan.presets import build_discriminator
 from gan.sample import to_float
@@ -156,15 +156,11 @@ def auc(positives: np.ndarray, scores: np.ndarray, patients: Sequence[str]) -> M
 
     positives: bool (N,), some of each kind; scores (N,); patients (N,).
     """
-    _, rank = np.unique(scores, return_inverse=True)
     _, patient = np.unique(np.asarray(patients), return_inverse=True)
     random, count = numpy_generator(0, "bootstrap"), patient.max() + 1
-    values = []
-    for draw in range(1 + RESAMPLES):
-        weights = np.ones(len(rank)) if draw == 0 else np.bincount(random.integers(count, size=count), minlength=count)[patient]
-        positive, negative = np.bincount(rank, weights * positives), np.bincount(rank, weights * ~positives)
-        with np.errstate(invalid="ignore"):
-            values.append(positive @ (negative.cumsum() - negative / 2) / (positive.sum() * negative.sum()))
+    drawn = [np.bincount(random.integers(count, size=count), minlength=count)[patient] for _ in range(RESAMPLES)]
+    with np.errstate(invalid="ignore"):
+        values = roc_auc(positives, scores, np.stack([np.ones(len(patient)), *drawn]))
     low, high = np.nanpercentile(values[1:], (2.5, 97.5))
     return Measure(float(values[0]), (float(low), float(high)))
 

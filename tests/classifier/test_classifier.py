@@ -14,7 +14,7 @@ from sklearn import metrics as reference
 from torch.utils.data import TensorDataset
 
 from classifier.config import ClassifierConfig
-from classifier.metrics import _average_precision, _matthews, _of_decisions, _roc_auc, best_threshold, evaluate, resampled_means
+from classifier.metrics import _average_precision, _matthews, _of_decisions, best_threshold, evaluate, resampled_means, roc_auc
 from classifier.pretrained import INPUT, load_trunk, weights_hash
 from classifier.predict import TrainedClassifier, load_classifier, predict
 from classifier.train import schedule, train
@@ -169,7 +169,7 @@ def test_every_resample_is_scikit_learn_s_with_weights() -> None:
     rng = np.random.default_rng(0)
     positives, scores = rng.integers(0, 2, 40).astype(bool), rng.integers(0, 8, 40) / 8  # many ties
     weights = rng.integers(0, 4, (20, 40)).astype(float)
-    for ours, theirs in ((_roc_auc, reference.roc_auc_score), (_average_precision, reference.average_precision_score)):
+    for ours, theirs in ((roc_auc, reference.roc_auc_score), (_average_precision, reference.average_precision_score)):
         assert ours(positives, scores, weights) == pytest.approx([theirs(positives, scores, sample_weight=row) for row in weights])
     calls = _of_decisions(positives, scores > 0.5, weights)
     assert calls["f1"] == pytest.approx([reference.f1_score(positives, scores > 0.5, sample_weight=row) for row in weights])

@@ -14,8 +14,8 @@ from pytorch_fid.inception import FID_WEIGHTS_URL, InceptionV3
 from scipy.ndimage import gaussian_filter
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
-from torchvision.models import inception_v3
 
+from benchmarks.scoring import write_weights
 from pipelines.scoring.diversity import WEIGHTS, ms_ssim
 from pipelines.scoring.features import choose_extractors
 from pipelines.scoring.frechet import distance, fit, frechet_distance, read_statistics, write_statistics
@@ -28,18 +28,8 @@ from runtime.device import choose_compute
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of pytorch-fid's layout with seeded weights, where pytorch-fid looks for its download."""
-    state = inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False).state_dict()
-    generator = torch.Generator().manual_seed(0)
-    for name, tensor in state.items():
-        if name.endswith(("conv.weight", "fc.weight")):
-            tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=generator)
-        elif name.endswith(("bn.weight", "running_var")):
-            tensor.uniform_(0.7, 1.4, generator=generator)
-        elif tensor.is_floating_point():
-            tensor.normal_(0, 0.2, generator=generator)
     path = tmp_path_factory.mktemp("hub") / "checkpoints" / FID_WEIGHTS_URL.rsplit("/", 1)[1]
-    path.parent.mkdir()
-    torch.save(state, path)
+    write_weights(path)
     return path
 
 
