@@ -11,9 +11,11 @@ demo: .venv/installed
 test: .venv/installed
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto
 
-.venv/installed: pyproject.toml
+# The versions that were tested; where one of them cannot be had, whatever pyproject.toml allows.
+INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
+.venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(INSTALL) --constraint constraints.txt || { echo 'constraints.txt cannot be met here: installing the newest versions' >&2; $(INSTALL); }
 	touch $@
 
 clean:

@@ -52,8 +52,8 @@ class ClassifierConfig:
                 raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected a whole number of at least 1")
         if not 0 < self.learning_rate < float("inf"):
             raise ValueError(f"--learning-rate {self.learning_rate}: expected a positive number")
-        if not self.weight_decay >= 0:
-            raise ValueError(f"--weight-decay {self.weight_decay}: expected 0 or more")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise ValueError(f"--weight-decay {self.weight_decay}: expected a number of 0 or more")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"--label-smoothing {self.label_smoothing}: expected a number from 0 up to, not including, 1")
         if self.patience < 0:

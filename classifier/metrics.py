@@ -80,7 +80,7 @@ def evaluate(
     every, chosen = range(len(classes)), classes.index(positive)
     predicted = probabilities.argmax(axis=1)
     above = probabilities[:, chosen] >= threshold
-    weights = np.concatenate([np.ones((1, len(labels))), _resampled_weights(patients)])  # (1 + resamples, N), the first the images as they are
+    weights = np.concatenate([np.ones((1, len(labels))), resampled_weights(patients)])  # (1 + resamples, N), the first the images as they are
     with np.errstate(invalid="ignore", divide="ignore"):
         confusion = np.stack([np.stack([weights @ ((labels == i) & (predicted == j)) for j in every], axis=1) for i in every], axis=1)  # (R, K, K)
         aucs = np.stack([roc_auc(labels == index, probabilities[:, index], weights) for index in every])  # (K, R)
@@ -193,7 +193,7 @@ def _reliability(labels: np.ndarray, probabilities: np.ndarray) -> list[Bin]:
     return [Bin(float(confidence[place == number].mean()), float(right[place == number].mean()), int((place == number).sum())) for number in np.unique(place)]
 
 
-def _resampled_weights(patients: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+def resampled_weights(patients: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
     """How often each image is drawn when whole patients are drawn with replacement, (resamples, N)."""
     _, patient = np.unique(np.asarray(patients), return_inverse=True)
     count = patient.max() + 1
@@ -202,6 +202,6 @@ def _resampled_weights(patients: Sequence[str], resamples: int = RESAMPLES, seed
 
 def resampled_means(values: np.ndarray, weights: np.ndarray, patients: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
     """Σ values / Σ weights (resamples,) over whole patients drawn with replacement; NaN where no weight was drawn."""
-    drawn = _resampled_weights(patients, resamples, seed)
+    drawn = resampled_weights(patients, resamples, seed)
     with np.errstate(invalid="ignore"):
         return (drawn @ values) / (drawn @ weights)

@@ -13,9 +13,10 @@ from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore, apply
 from classifier.networks import Network, ScaledPixels, build
 from classifier.pretrained import Trunk
-from classifier.svm import Svm, svm_trunk
+from classifier.svm import empty_svm, svm_trunk
 from runtime import checkpoint
 from runtime.device import Compute
+from runtime.files import configuration
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,16 @@ def save_classifier(path: Path, classifier: TrainedClassifier) -> None:
 
 def load_classifier(path: Path, device: torch.device) -> TrainedClassifier:
     """Read a classifier file. Raises FileNotFoundError or ValueError, naming the file and what is wrong with it."""
-    state = checkpoint.load(path, "classifier")
-    config, classes, weights = ClassifierConfig(**state["config"]), tuple(state["classes"]), state["weights"]
+    state = checkpoint.load(path, "classifier", config=dict, weights=dict, classes=list, image_size=int)
+    config, classes = configuration(ClassifierConfig, state["config"], path), tuple(state["classes"])
+    if len(classes) < 2 or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"{path} does not say of which classes it is; it is damaged or not a file of cxr")
     trunk = Trunk(config.trunk) if config.trunk else None
-    if config.arch == "svm":
-        images, components = weights["head.points"].shape
-        network = Network(svm_trunk(trunk), Svm(len(weights["head.mean"]), len(classes), images, components))
-    else:
-        network = build(config.arch, len(classes), trunk, config.unfreeze)
-    network.load_state_dict(weights)
-    network = network.to(device, memory_format=torch.channels_last).eval()
+
+    def empty() -> Network:
+        return Network(svm_trunk(trunk), empty_svm(state["weights"], len(classes), path)) if config.arch == "svm" else build(config.arch, len(classes), trunk, config.unfreeze)
+
+    network = checkpoint.filled(empty, state["weights"], path).to(device, memory_format=torch.channels_last).eval()
     return TrainedClassifier(network, config, state["image_size"], classes)
 
 

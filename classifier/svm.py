@@ -6,6 +6,9 @@ takes a fraction of a second, gives the same machine, and needs no pickle. Proba
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 import torch
 from sklearn.calibration import CalibratedClassifierCV
@@ -71,6 +74,14 @@ class Svm(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         found = self.probabilities(features.double().cpu().numpy())
         return torch.from_numpy(np.log(np.clip(found, 1e-12, 1))).to(features.device)
+
+
+def empty_svm(weights: Mapping[str, Tensor], classes: int, path: Path) -> Svm:
+    """A machine of the size that the weights of a file have, to be filled with them. Raises ValueError that names the file when they are no machine's."""
+    mean, directions, labels = (weights.get(f"head.{name}", torch.zeros(0)) for name in ("mean", "directions", "labels"))
+    if not len(mean.shape) == len(labels.shape) == 1 or len(directions.shape) != 2 or not set(labels.tolist()) <= set(range(classes)):
+        raise ValueError(f"{path} holds no svm of {classes} classes; it is damaged or not a file of cxr")
+    return Svm(len(mean), classes, len(labels), len(directions))
 
 
 def svm_trunk(trunk: Trunk | None) -> nn.Module:

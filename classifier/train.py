@@ -42,13 +42,14 @@ def train(
     *,
     classes: Sequence[str],
     trunk: nn.Module | None = None,
+    start: TrainedClassifier | None = None,
     store: FeatureStore | None = None,
     what: str = "classify-train",
 ) -> TrainedClassifier:
     """Train a classifier and leave it in the run's folder as `classifier.pt`.
 
     training, validation: (uint8 1×S×S image, label index) pairs. classes: the name of each label index.
-    trunk: the pretrained trunk of an architecture that has one. store: where features are looked up and kept. what: the name on the progress bar.
+    trunk: the pretrained trunk of an architecture that has one. start: a classifier of the same kind whose weights to begin with, for fine-tuning. store: where features are looked up and kept. what: the name on the progress bar.
     A checkpoint in the run's folder is continued. Per evaluation the journal gets the step, the epoch,
     and loss and accuracy in training (mean over the steps since the last one) and validation.
 
@@ -66,6 +67,8 @@ def train(
         return _fit_svm(config, (images, labels), (validation_images, validation_labels), run, compute, classes, trunk, store)
     task = prepare(config, images, labels, compute, classes, trunk, store)
     network, head, optimizer = task.network, task.network.head, task.optimizer()
+    if start:
+        head.load_state_dict(start.network.head.state_dict())
     fixed = not isinstance(network.trunk, ScaledPixels)
     validation_inputs = store.features(network.trunk, validation_images, compute, "features") if fixed else validation_images
     validation_labels = validation_labels.to(device)
@@ -75,10 +78,9 @@ def train(
 
     path = run.folder / "checkpoints" / "last.pt"
     if path.exists():
-        state = checkpoint.load(path, "classifier checkpoint")
-        head.load_state_dict(state["head"])
-        optimizer.load_state_dict(state["optimizer"])
-        totals.copy_(state["totals"])
+        state = checkpoint.load(path, "classifier checkpoint", best=dict, best_loss=float, best_step=int, step=int, seconds=float, journal_size=int)
+        checkpoint.restore({"best": head}, state)
+        checkpoint.restore({"head": head, "optimizer": optimizer, "totals": totals}, state)
         best, best_loss, best_step = state["best"], state["best_loss"], state["best_step"]
         step, seconds_before = state["step"], state["seconds"]
         tired = bool(config.patience) and step - best_step >= config.patience * config.evaluate_every

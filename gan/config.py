@@ -71,8 +71,8 @@ class GanConfig:
         for name in ("learning_rate", "latent_scale"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected a positive number")
-        if not self.penalty >= 0:
-            raise ValueError(f"--penalty {self.penalty}: expected 0 or more")
+        if not 0 <= self.penalty < float("inf"):
+            raise ValueError(f"--penalty {self.penalty}: expected a number of 0 or more")
         if self.penalty and self.preset != "small-data":
             raise ValueError(f"--penalty {self.penalty}: the loss of {self.preset} has no penalty; leave it out")
         if self.ema_decay and self.preset != "small-data":

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from gan.config import GanConfig
 from gan.presets import build_generator
 from runtime import checkpoint
-from runtime.files import atomic
+from runtime.files import atomic, configuration
 from runtime.randomness import torch_generator
 
 BLOCK = 50  # samples computed together
+MAX_CLASSES = 1000  # in a file that is read
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,14 @@ def save_generator(path: Path, network: nn.Module, config: GanConfig, **about: o
 
 def load_generator(path: Path, device: torch.device) -> TrainedGenerator:
     """Read a generator file. Raises FileNotFoundError or ValueError, naming the file and what is wrong with it."""
-    state = checkpoint.load(path, "generator")
-    config, classes = GanConfig(**state["config"]), tuple(state["classes"])
-    network = build_generator(config, len(classes))
-    network.load_state_dict(state["weights"])
+    state = checkpoint.load(path, "generator", config=dict, weights=dict, classes=list, step=int, diversity=list, trained_on=list)
+    config, classes = configuration(GanConfig, state["config"], path), tuple(state["classes"])
+    texts, numbers = [*classes, *state["trained_on"]], state["diversity"]
+    if not 1 <= len(classes) <= MAX_CLASSES or len(numbers) != len(classes) or not all(isinstance(one, str) for one in texts) or not all(isinstance(one, float) for one in numbers):
+        raise ValueError(f"{path} does not say of which classes or images it is; it is damaged or not a file of cxr")
+    network = checkpoint.filled(lambda: build_generator(config, len(classes)), state["weights"], path)
     network = network.to(device, memory_format=torch.channels_last).eval()
-    return TrainedGenerator(network, config, classes, state["step"], tuple(state["diversity"]), tuple(state["trained_on"]))
+    return TrainedGenerator(network, config, classes, state["step"], tuple(numbers), tuple(state["trained_on"]))
 
 
 @torch.no_grad()

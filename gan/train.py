@@ -102,15 +102,14 @@ def train(
 
     path = run.folder / "checkpoints" / "last.pt"
     if path.exists():
-        state = checkpoint.load(path, "gan checkpoint")
+        state = checkpoint.load(path, "gan checkpoint", config=dict, trained_on=list, step=int, seconds=float, journal_size=int)
         changed = [name for name, value in asdict(config).items() if name != "steps" and state["config"].get(name) != value]
         if changed:
             raise ValueError(f"{path} was made with another {', '.join(changed)}; start a new run without --resume")
         if state["trained_on"] != list(trained_on):
             raise ValueError(f"{path}: the training images have changed since; start a new run without --resume")
-        for name, part in stateful.items():
-            part.load_state_dict(state[name])
-        totals.copy_(state["totals"])
+        checkpoint.restore(stateful | {"totals": totals}, state)
+        run.journal(state["journal_size"])  # which raises where it is damaged, before anything is changed
         step, seconds_before = state["step"], state["seconds"]
     if compute.leads:
         for folder in ("checkpoints", "samples", "snapshots"):

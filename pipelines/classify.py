@@ -23,6 +23,7 @@ from classifier.predict import TrainedClassifier, predict
 from classifier.train import train
 from pipelines.data.manifest import EXTERNAL, SPLITS, study_fingerprint, table
 from pipelines.merge import Split, SyntheticSet, read_synthetic, real_splits, with_synthetic
+from pipelines.model_card import write_classifier_card
 from pipelines.report.evaluation_figures import learning_rates, measures, reliability, roc_and_precision_recall
 from pipelines.report.figures import confusion_matrix, image_sheet, training_curves
 from pipelines.workspace import Workspace, resume
@@ -85,6 +86,7 @@ def train_classifier(
     metrics, result = train_and_test(config, splits, run, compute, classes=classes, positive=positive, trunk=trunk, store=FeatureStore(workspace.features))
     if compute.leads:
         _draw(run, config, metrics, splits, classes)
+        write_classifier_card(workspace, run, workspace.rows(), {name: measured for name, (measured, _) in metrics.items()})
         run.finish(result)
     compute.agree(None)
     return run, {name: measured for name, (measured, _) in metrics.items()}
@@ -127,6 +129,7 @@ def train_and_test(
     classes: Sequence[str],
     positive: str,
     trunk: nn.Module | None,
+    start: TrainedClassifier | None = None,
     store: FeatureStore | None = None,
     what: str = "classify-train",
 ) -> tuple[dict[str, tuple[Metrics, np.ndarray]], dict[str, Any]]:
@@ -136,7 +139,7 @@ def train_and_test(
     the result to finish the run with, once all else that belongs to it is written. The threshold comes from the validation images.
     """
     started = time.monotonic()
-    trained = train(config, splits["train"].dataset(), splits["validation"].dataset(), run, compute, classes=classes, trunk=trunk, store=store, what=what)
+    trained = train(config, splits["train"].dataset(), splits["validation"].dataset(), run, compute, classes=classes, trunk=trunk, start=start, store=store, what=what)
     chosen, validation = list(classes).index(positive), splits["validation"]
     threshold = best_threshold(validation.labels == chosen, predict(trained, validation.dataset().tensors[0], compute, store)[:, chosen])
     metrics = {}

@@ -18,7 +18,7 @@ from classifier.predict import TrainedClassifier, load_classifier, predict
 from pipelines.data.cleaning import fault
 from pipelines.data.manifest import table
 from pipelines.data.reading import Picture, pixel_hash, read_picture, to_square
-from pipelines.data.sources import image_files
+from pipelines.data.sources import image_files, readable
 from pipelines.report.figures import INK, MUTED
 from pipelines.use import INTENDED_USE
 from pipelines.workspace import Workspace
@@ -62,17 +62,17 @@ def classify_images(
         for file in files:
             picture, problem = _read(file)
             if problem:
-                answers[file] = Answer(str(file), fault=problem)
+                answers[file] = Answer(readable(str(file)), fault=problem)
             else:
                 split = study.get(pixel_hash(picture.gray))
-                answers[file] = Answer(str(file), note=f"in the study's {split} split" if split else "")
+                answers[file] = Answer(readable(str(file)), note=f"in the study's {split} split" if split else "")
                 squares[file] = to_square(picture.gray, trained.image_size)
             bar.update()
     if not squares:
         raise ValueError(f"none of the {len(files)} images can be classified; the first: {answers[files[0]].fault}")
     inputs = torch.from_numpy(np.stack(list(squares.values()))).unsqueeze(1)  # (N, 1, S, S)
     for file, row in zip(squares, predict(trained, inputs, compute)):
-        answers[file] = Answer(str(file), trained.classes[int(row.argmax())], tuple(float(value) for value in row), answers[file].note)
+        answers[file] = Answer(readable(str(file)), trained.classes[int(row.argmax())], tuple(float(value) for value in row), answers[file].note)
     ordered = [answers[file] for file in files]
     if csv:
         write_text(csv, _table(ordered, trained.classes))

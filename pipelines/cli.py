@@ -9,8 +9,9 @@ import click
 
 from classifier.config import ClassifierConfig
 from gan.config import GanConfig
+from pipelines.compare.commands import compare, reader_study, report, reproduce
 from pipelines.data.commands import data
-from pipelines.options import Commands, compute_options, config_options, done, resume_option, workspace_option
+from pipelines.options import WEIGHTS_HELP, Commands, compute_options, config_options, done, resume_option, workspace_option
 from pipelines.tables import answers_table, arms_table, audit_table, checks_table, metrics_table, options_table, scores_table
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ FEATURES_HELP = (
     "Networks whose features are compared, several with commas: inception (the one of FID), vgg16, resnet50, cnn (the study's own), random. "
     "auto is the first that needs no download: vgg16 or inception where their weights are at hand, cnn, random.  [default: auto]"
 )
-WEIGHTS_HELP = "ImageNet weights as torchvision saves them, whole or only the trunk; without it they are downloaded once; none: fresh ones."
 
 
 @click.group(cls=Commands, context_settings=HELP_SETTINGS)
@@ -48,10 +48,13 @@ def main(folder: Path | None) -> None:
 
 
 main.add_command(data)
+for command in (compare, report, reader_study, reproduce):
+    main.add_command(command)
 
 
 @main.command("gan-train")
 @config_options(GanConfig)
+@click.option("--real-fraction", type=float, metavar="SHARE", help="Train on this share of the training images, whole patients at a time.  [default: 1]")
 @click.option("--max-minutes", type=float, help="Finish after this many minutes of training, whatever --steps says.")
 @click.option("--keep-going", is_flag=True, help="Do not stop a run that has collapsed, only say so.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved options and the parameter counts, and do nothing.")
@@ -270,39 +273,6 @@ def score(workspace: Workspace, compute: Compute, first: Path | None, second: Pa
         done(f"the scores of {summary['synthetic']}", run.folder / "score.json", "cxr compare")
     elif summary:
         click.echo(f"made: the scores of {second}, in {out / 'score.json'}")
-
-
-@main.command()
-@click.option("--seeds", type=int, help="Classifiers per arm, with consecutive seeds.  [default: 3]")
-@click.option("--synthetic", metavar="RUN", help="The synthetic set to add.  [default: the newest]")
-@config_options(ClassifierConfig)
-@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE|none", help=WEIGHTS_HELP)
-@click.option("--positive", metavar="LABEL", help="The class that sensitivity is about.  [default: covid, where there is one]")
-@resume_option
-@compute_options()
-@workspace_option()
-def compare(workspace: Workspace, compute: Compute, options: dict[str, Any], **choices: Any) -> None:
-    """Train classifiers with and without synthetic images, with equal optimizer steps, and say whether they help."""
-    from pipelines.compare.study import compare
-
-    run, summary = compare(workspace, options, compute, **choices)
-    click.echo(arms_table(summary))
-    click.echo(summary["sentence"])
-    done("the comparison", run.folder / "report.html", "open the report page in a browser")
-
-
-@main.command()
-@click.argument("run_name", required=False, metavar="[RUN]")
-@workspace_option()
-def report(workspace: Workspace, run_name: str | None) -> None:
-    """Write the report page of the newest comparison, or of the one named, anew.
-
-    For when something it shows has come after it, such as a score.
-    """
-    from pipelines.report.page import write_report
-
-    page = write_report(workspace, workspace.find_run("compare", run_name))
-    done("the report page", page, "open it in a browser")
 
 
 @main.command()

@@ -22,6 +22,7 @@ PHANTOMS = 600
 SYNTHETIC = 600
 GAN = {"steps": 900, "width": 16, "batch_size": 32, "sample_every": 150}
 CLASSIFIER = {"steps": 300}
+DESIGN = {"seeds": 3}
 
 
 def demo(workspace: Workspace, compute: Compute, seed: int, say: Callable[[str], None]) -> tuple[dict[str, Any], list[Score], Path]:
@@ -50,6 +51,6 @@ def demo(workspace: Workspace, compute: Compute, seed: int, say: Callable[[str],
     begin("cxr score")
     _, scores, _ = score_synthetic(workspace, compute, synthetic=None, features=["cnn"])
     begin("cxr compare")
-    run, summary = compare(workspace, classifier, compute, seeds=None, synthetic=None, **alone)
+    run, summary = compare(workspace, classifier, compute, design=DESIGN)
     begin("done")
     return summary, scores, run.folder / "report.html"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -22,8 +22,10 @@ from gan.sample import BLOCK, TrainedGenerator, load_generator, sample_block, to
 from gan.train import best_snapshot, train
 from pipelines.data.manifest import Row, fingerprint
 from pipelines.data.reading import read_gray, write_gray
+from pipelines.data.splitting import training_part
 from pipelines.data.store import load_images
 from pipelines.merge import SyntheticRow, check_leak, write_synthetic_manifest
+from pipelines.model_card import write_generator_card
 from pipelines.report.figures import gan_curves, image_sheet
 from pipelines.report.progress import interpolations, progress_animation, progress_strip
 from pipelines.scoring.nearest import CopyGuard, copy_guard
@@ -34,6 +36,7 @@ from runtime.randomness import torch_generator
 from runtime.run import Interrupted, Run, stop_on_signal
 
 MIN_PER_CLASS = 8
+MOST = 1_000_000  # images of one set
 SHEET_PER_CLASS = 24
 TRIES = 10  # samples drawn in all for each image asked for, before so many copies are given up on
 PREVIEWED = 16  # reals per class on the sheet of augmentations
@@ -51,6 +54,7 @@ def train_generator(
     options: dict[str, Any],
     compute: Compute,
     *,
+    real_fraction: float | None = None,
     max_minutes: float | None = None,
     keep_going: bool = False,
     resume_name: str | None = None,
@@ -58,23 +62,28 @@ def train_generator(
 ) -> Run:
     """Train a generator on the study's training split; returns the finished run.
 
-    options: the fields of GanConfig that were asked for. resuming: continue the run `resume_name`, or the newest
-    unfinished one. keep_going: whatever the doctor says.
+    options: the fields of GanConfig that were asked for. real_fraction: the share of the training images to train on, all of them when None.
+    resuming: continue the run `resume_name`, or the newest unfinished one. keep_going: whatever the doctor says.
     """
     if max_minutes is not None and not max_minutes > 0:
         raise ValueError(f"--max-minutes {max_minutes}: expected a positive number of minutes")
     rows = workspace.rows()
-    counts = _counted(rows)
     if resuming:
         run = workspace.unfinished_run("gan-train", resume_name)
         config = resume(run, GanConfig, options, may_grow=("steps",))
         max_minutes = run.config["max_minutes"] if max_minutes is None else max_minutes
+        if real_fraction not in (None, run.config["real_fraction"]):
+            raise ValueError(f"{run.name} cannot go on with other options (--real-fraction {run.config['real_fraction']} → {real_fraction})")
+        real_fraction = run.config["real_fraction"]
     else:
         config = GanConfig.of(**options)
-    images, labels, hashes = _images(workspace, rows, "train", config.image_size, list(counts))
-    validation = _images(workspace, rows, "validation", config.image_size, list(counts))
+    real_fraction = 1.0 if real_fraction is None else real_fraction
+    training = training_part(rows, real_fraction)
+    counts = _counted(training, {row.label for row in rows})
+    images, labels, hashes = _images(workspace, training, config.image_size, list(counts))
+    validation = _images(workspace, [row for row in rows if row.split == "validation"], config.image_size, list(counts))
     if not resuming:
-        record = asdict(config) | {"classes": list(counts), "class_counts": counts, "max_minutes": max_minutes, "compute": str(compute)}
+        record = asdict(config) | {"classes": list(counts), "class_counts": counts, "real_fraction": real_fraction, "max_minutes": max_minutes, "compute": str(compute)}
         run = Run(Path(compute.agree(str(workspace.create_run("gan-train", record).folder) if compute.leads else "")))
     before = run.journal_size()
     about = {"classes": list(counts), "trained_on": hashes, "validation": TensorDataset(*validation[:2])}
@@ -84,7 +93,10 @@ def train_generator(
         if compute.leads and run.journal_size() != before:
             _draw(run, list(counts))
     if compute.leads:
-        run.finish(result | {"best_step": best_snapshot(run)["step"], "data": fingerprint(hashes)})
+        best = best_snapshot(run)
+        result |= {"best_step": best["step"], "data": fingerprint(hashes)}
+        write_generator_card(run, workspace, rows, training, result, best)
+        run.finish(result)
     compute.agree(None)
     return run
 
@@ -93,8 +105,9 @@ def preview_augmentation(workspace: Workspace, options: dict[str, Any]) -> Path:
     """A sheet of training reals, each beside what the discriminator would see of it; returns its path."""
     config = GanConfig.of(**options)
     rows = workspace.rows()
-    counts = _counted(rows)
-    images, labels, _ = _images(workspace, rows, "train", config.image_size, list(counts))
+    training = training_part(rows, 1.0)
+    counts = _counted(training, {row.label for row in rows})
+    images, labels, _ = _images(workspace, training, config.image_size, list(counts))
     groups = []
     for index, label in enumerate(counts):
         reals = images[labels == index][:PREVIEWED]
@@ -130,7 +143,7 @@ def synthesize(
     if resuming:
         run = workspace.unfinished_run("synthesize", resume_name)
         saved = run.config
-        asked = {"n": n, "seed": seed, "labels": list(labels) or None, "generator": generator and workspace.find_run("gan-train", generator).name, "snapshot": snapshot}
+        asked = {"n": n, "seed": seed, "labels": list(labels) or None, "generator": generator and workspace.name_of(workspace.find_run("gan-train", generator)), "snapshot": snapshot}
         changed = [f"--{name} {saved[name]} → {value}" for name, value in asked.items() if value is not None and value != saved[name]]
         if changed:
             raise ValueError(f"{run.name} cannot go on with other options ({', '.join(changed)}); start a new one without --resume")
@@ -139,8 +152,8 @@ def synthesize(
         n, seed, labels, generator, snapshot = (saved[name] for name in asked)
         reject_copies = "reject_copies" in saved
     n, seed, snapshot = 2000 if n is None else n, seed or 0, snapshot or "best"
-    if n < 1:
-        raise ValueError(f"--n {n}: expected at least 1 image")
+    if not 1 <= n <= MOST:
+        raise ValueError(f"--n {n}: expected at least 1 image, and at most {MOST:,}")
     source = workspace.find_run("gan-train", generator, holding="generator.pt")
     path = _snapshot_path(source, snapshot)
     trained = load_generator(path, compute.device)
@@ -149,7 +162,11 @@ def synthesize(
         raise ValueError(f"--label {unknown[0]}: {source.name} knows {', '.join(trained.classes)}")
     if not trained.trained_on:
         raise ValueError(f"{path} does not say which images it was trained on; train one on this study: cxr gan-train")
-    check_leak(trained.trained_on, workspace.rows(), source.name)
+    rows = workspace.rows()
+    strange = set(trained.classes) - {row.label for row in rows}
+    if strange:  # a class names a folder, and only the manifest's labels are known to be fit for that
+        raise ValueError(f"{path} draws {', '.join(sorted(strange))!r}, unknown to this study; train one on it: cxr gan-train")
+    check_leak(trained.trained_on, rows, source.name)
     chosen = [trained.classes.index(label) for label in labels or trained.classes]
     guard = copy_guard(workspace, trained.config.image_size) if reject_copies else None
     config = {
@@ -157,7 +174,7 @@ def synthesize(
         "seed": seed,
         "labels": [trained.classes[index] for index in chosen],
         "image_size": trained.config.image_size,
-        "generator": source.name,
+        "generator": workspace.name_of(source),
         "snapshot": snapshot,
         "generator_step": trained.step,
         "unhealthy": [name for name, value in zip(trained.classes, trained.diversity) if not healthy([value])],
@@ -273,26 +290,25 @@ def _snapshot_path(run: Run, snapshot: str) -> Path:
     there = sorted(int(path.stem.removeprefix("step-")) for path in (run.folder / "snapshots").glob("step-*.pt"))
     if snapshot == "best":
         return run.folder / "generator.pt"
-    step = there[-1] if snapshot == "last" and there else int(snapshot) if snapshot.isdigit() else None
+    step = there[-1] if snapshot == "last" and there else int(snapshot) if snapshot.isdecimal() else None
     if step not in there:
         raise ValueError(f"--snapshot {snapshot}: {run.name} has best, last, {', '.join(map(str, there))}")
     return run.folder / "snapshots" / f"step-{step:06d}.pt"
 
 
-def _counted(rows: Sequence[Row]) -> dict[str, int]:
-    """Training images of each class, in the order of class indices. Raises ValueError when a class has too few."""
-    counts = Counter(row.label for row in rows if row.split == "train")
-    for label in sorted({row.label for row in rows}):
+def _counted(training: Sequence[Row], labels: Collection[str]) -> dict[str, int]:
+    """Training images of each label, in the order of class indices. Raises ValueError when a class has too few."""
+    counts = Counter(row.label for row in training)
+    for label in sorted(labels):
         if counts[label] < MIN_PER_CLASS:
             raise ValueError(f"class {label} has {counts[label]} training image(s), a generator needs at least {MIN_PER_CLASS}; import more")
     return {label: counts[label] for label in sorted(counts)}
 
 
-def _images(workspace: Workspace, rows: Sequence[Row], split: str, size: int, classes: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
-    """Images (N, 1, S, S) uint8 of a split, their label indices (N,) and their hashes."""
-    chosen = [row for row in rows if row.split == split]
-    images = torch.from_numpy(load_images(workspace, chosen, size)).unsqueeze(1)
-    return images, torch.tensor([classes.index(row.label) for row in chosen], dtype=torch.long), [row.sha256 for row in chosen]
+def _images(workspace: Workspace, rows: Sequence[Row], size: int, classes: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+    """Images (N, 1, S, S) uint8, their label indices (N,) and their hashes."""
+    images = torch.from_numpy(load_images(workspace, rows, size)).unsqueeze(1)
+    return images, torch.tensor([classes.index(row.label) for row in rows], dtype=torch.long), [row.sha256 for row in rows]
 
 
 def _draw(run: Run, classes: Sequence[str]) -> None:

@@ -62,6 +62,12 @@ class Split:
         places = list(places)
         return Split(self.images[places], self.labels[places], [self.file_names[place] for place in places], [self.patients[place] for place in places])
 
+    def joined(self, other: Split) -> Split:
+        """These images, then the other ones."""
+        return Split(
+            np.concatenate([self.images, other.images]), np.concatenate([self.labels, other.labels]), self.file_names + other.file_names, self.patients + other.patients
+        )
+
     def dataset(self) -> TensorDataset:
         return TensorDataset(torch.from_numpy(self.images).unsqueeze(1), torch.from_numpy(self.labels))
 
@@ -79,13 +85,17 @@ def read_synthetic(folder: Path) -> SyntheticSet:
     values = read_table(path, [field.name for field in fields(SyntheticRow)])
     if not values:
         raise ValueError(f"{path} lists no image; make some with: cxr synthesize --n 2000")
+    rows = []
     for number, row in enumerate(values, start=2):
         check_inside(path, number, row["file_name"])
-    rows = [SyntheticRow(**{**row, "index": int(row["index"]), "seed": int(row["seed"])}) for row in values]
-    config = read_json(folder / "config.json")
+        try:
+            rows.append(SyntheticRow(**{**row, "index": int(row["index"]), "seed": int(row["seed"])}))
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}; expected whole numbers for index and seed") from error
+    config = read_json(folder / "config.json").expect(image_size=int)
     hashes = config.get("trained_on") or []
     stated = {row.trained_on for row in rows}
-    if not hashes or stated != {fingerprint(hashes)}:
+    if not isinstance(hashes, list) or not all(isinstance(one, str) for one in hashes) or not hashes or stated != {fingerprint(hashes)}:
         raise ValueError(f"{folder} cannot prove which images its generator was trained on; make a new set with: cxr synthesize")
     return SyntheticSet(folder, rows, config["image_size"], frozenset(hashes))
 
@@ -119,7 +129,12 @@ def real_splits(workspace: Workspace, size: int, classes: Sequence[str]) -> dict
 
 
 def with_synthetic(workspace: Workspace, splits: dict[str, Split], synthetic: SyntheticSet, classes: Sequence[str]) -> dict[str, Split]:
-    """The same splits with the synthetic images added to training; validation and test are the very same objects.
+    """The same splits with the synthetic images added to training; validation and test are the very same objects. Raises as `synthetic_split` does."""
+    return {**splits, "train": splits["train"].joined(synthetic_split(workspace, splits, synthetic, classes))}
+
+
+def synthetic_split(workspace: Workspace, splits: dict[str, Split], synthetic: SyntheticSet, classes: Sequence[str]) -> Split:
+    """A synthetic set as images to train on beside the reals of these splits.
 
     Raises ValueError on a leak, on labels that the study has not, on another image size, and when a
     synthetic image is, pixel for pixel, a held-out one.
@@ -128,18 +143,13 @@ def with_synthetic(workspace: Workspace, splits: dict[str, Split], synthetic: Sy
     unknown = {row.label for row in synthetic.rows} - set(classes)
     if unknown:
         raise ValueError(f"{synthetic.folder}: label(s) {', '.join(sorted(unknown))} unknown to this study; expected {', '.join(classes)}")
-    train = splits["train"]
-    if train.images.shape[1] != synthetic.image_size:
-        raise ValueError(f"{synthetic.folder} has images of {synthetic.image_size} px, the study's are read at {train.images.shape[1]} px; expected one size")
+    size = splits["train"].images.shape[1]
+    if size != synthetic.image_size:
+        raise ValueError(f"{synthetic.folder} has images of {synthetic.image_size} px, the study's are read at {size} px; expected one size")
     images = synthetic.images()
     held_out = {pixel_hash(image) for name, split in splits.items() if name != "train" for image in split.images}
     copies = [row.file_name for row, image in zip(synthetic.rows, images) if pixel_hash(image) in held_out]
     if copies:
         raise ValueError(f"leak: {synthetic.folder / copies[0]} is a held-out image of this study, pixel for pixel")
-    merged = Split(
-        np.concatenate([train.images, images]),
-        np.concatenate([train.labels, np.array([classes.index(row.label) for row in synthetic.rows], np.int64)]),
-        train.file_names + [f"{synthetic.folder.name}/{row.file_name}" for row in synthetic.rows],
-        train.patients + [""] * len(synthetic.rows),
-    )
-    return {**splits, "train": merged}
+    labels = np.array([classes.index(row.label) for row in synthetic.rows], np.int64)
+    return Split(images, labels, [f"{synthetic.folder.name}/{row.file_name}" for row in synthetic.rows], [""] * len(synthetic.rows))

@@ -9,14 +9,21 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import click
 
+from pipelines.tables import one_line
+
 Command = Callable[..., Any]
+
+WEIGHTS_HELP = "ImageNet weights as torchvision saves them, whole or only the trunk; without it they are downloaded once; none: fresh ones."
+
+OURS = ("runtime", "gan", "classifier", "pipelines")
 
 
 def config_options(kind: type) -> Callable[[Command], Command]:
@@ -53,7 +60,9 @@ def workspace_option(default: Path = Path()) -> Callable[[Command], Command]:
             from pipelines.workspace import Workspace
 
             outer = click.get_current_context().find_root().params.get("folder")
-            return command(workspace=Workspace(folder or outer or default), **arguments)
+            workspace = Workspace(folder or outer or default)
+            workspace.check_links()
+            return command(workspace=workspace, **arguments)
 
         shown = default if default.name else "the current folder"
         text = f"The study's folder.  [default: {shown}]"
@@ -96,23 +105,42 @@ def resume_option(command: Command) -> Command:
 class Commands(click.Group):
     """A group whose commands answer a mistake with one line on standard error and exit code 2, and a signal with 130."""
 
-    def invoke(self, context: click.Context) -> Any:
-        from runtime.run import Interrupted
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _mistakes():
+            return super().make_context(*arguments, **options)
 
-        logging.basicConfig(format="cxr: %(message)s")  # warnings of the trainers, on standard error
-        try:
+    def invoke(self, context: click.Context) -> Any:
+        ours = logging.StreamHandler()  # warnings of the trainers, on standard error; not what libraries think of a damaged file
+        ours.addFilter(lambda record: record.name.split(".")[0] in OURS)
+        logging.basicConfig(format="cxr: %(message)s", handlers=[ours])
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        with _mistakes():
             return super().invoke(context)
-        except (ValueError, FileNotFoundError, FloatingPointError, ConnectionError) as error:
-            fail(_one_line(error))
-        except OSError as error:
-            fail(_disk_line(error))
-        except Interrupted as error:
-            click.echo(f"cxr: {error}", err=True)
-            sys.exit(130)
-        except RuntimeError as error:
-            if "out of memory" not in str(error).lower() and "can't allocate memory" not in str(error).lower():
-                raise
-            fail(f"out of memory; try a smaller --batch-size ({_one_line(error)[:200]})")
+
+
+@contextlib.contextmanager
+def _mistakes() -> Iterator[None]:
+    from runtime.run import Interrupted
+
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise  # the help
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "cxr"
+        fail(f"{one_line(error.format_message()).rstrip('.')}; see: {command} --help")
+    except (ValueError, FileNotFoundError, FloatingPointError, ConnectionError) as error:
+        fail(one_line(f"{error.filename} does not exist" if isinstance(error, FileNotFoundError) and error.errno is not None else error))
+    except OSError as error:
+        fail(one_line(_disk_line(error)))
+    except Interrupted as error:
+        click.echo(f"cxr: {error}", err=True)
+        sys.exit(130)
+    except RuntimeError as error:
+        if "out of memory" not in str(error).lower() and "can't allocate memory" not in str(error).lower():
+            raise
+        fail(f"out of memory; try a smaller --batch-size ({one_line(error)[:200]})")
 
 
 def done(what: str, where: Path, next_step: str) -> None:
@@ -125,16 +153,10 @@ def fail(message: str) -> None:
     sys.exit(2)
 
 
-def _one_line(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError) and error.errno is not None:
-        return f"{error.filename} does not exist"
-    return " ".join(str(error).split())
-
-
 def _disk_line(error: OSError) -> str:
     where = f" ({error.filename})" if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"the disk is full{where}; free some space and run the command again, with --resume where it has one"
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"no permission to write or read here{where}; choose another folder with -C DIR"
+        return f"no permission to write or read here{where}; change that, or choose another folder (the study's with -C DIR)"
     return f"{error.strerror or error}{where}"

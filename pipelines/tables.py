@@ -31,6 +31,11 @@ SCORE_NAMES = {  # how each is called and written; what is better
 PERCENT = (*MEASURES, "balanced_accuracy", "precision", "f1")
 
 
+def one_line(message: object) -> str:
+    """A text without line breaks, and with what a terminal would obey written out: names of files are other people's."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in " ".join(str(message).split()))
+
+
 def counts_table(rows: Sequence[Row]) -> str:
     """Images, and patients in brackets, per label and split."""
     splits = ("train", "validation", "test", *(["external"] if any(row.split == "external" for row in rows) else []), "all")
@@ -103,11 +108,12 @@ def audit_table(audit: dict[str, Any]) -> str:
 
 def answers_table(answers: Sequence[Answer]) -> str:
     """A line per classified image: the most probable label, its probability, and what there is to say besides."""
-    width = max(len(answer.file) for answer in answers)
+    files = [one_line(answer.file) for answer in answers]
+    width = max(map(len, files))
     lines = [f"{'image':{width}}  {'label':16}  probability"]
-    for answer in answers:
+    for file, answer in zip(files, answers):
         said = f"{answer.label:16.16}  {max(answer.probabilities):11.3f}  {answer.note}" if answer.label else f"not classified: {answer.fault}"
-        lines.append(f"{answer.file:{width}}  {said}".rstrip())
+        lines.append(f"{file:{width}}  {said}".rstrip())
     return "\n".join(lines)
 
 
@@ -175,18 +181,68 @@ def checks_table(summary: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"warning: {warning}" for warning in [*warnings, *prints["warnings"]])])
 
 
-def arms_table(summary: dict[str, Any]) -> str:
-    """Mean and interval of every measure per arm, and the paired difference, in per cent."""
-    budget, test = summary["budget"], summary["test"]
-    lines = [
-        f"{budget['arch']}, {budget['steps']} steps each, {len(budget['seeds'])} seeds; test: {test['images']} images of {test['patients']} patients; "
-        "mean [95 % interval] in %",
-        f"{'':12}{'training images':>17}" + "".join(f"{name:>22}" for name in MEASURES),
-    ]
-    for arm, values in summary["arms"].items():
-        lines.append(f"{arm:12}{values['train_images']:>17}" + "".join(f"{_per_cent(values[name]):>22}" for name in MEASURES))
-    lines.append(f"{'difference':12}{'':17}" + "".join(f"{_per_cent(summary['difference'][name], '+'):>22}" for name in MEASURES))
+def readings_table(scores: Sequence[dict[str, Any]], agreements: Sequence[dict[str, Any]]) -> str:
+    """What each reader made of the images of a reader study, the files misjudged, and how far readers agree."""
+    lines = []
+    for one in scores:
+        lines.append(f"{one['reader'] or 'a reader'} ({one['answers']}): {one['n']} images of {one['run']}, half of them of {one['synthetic']}; in %, [95 % interval, exact]")
+        p = "p < 0.001" if one["p"] < 0.001 else f"p = {one['p']:.3f}"
+        for name, of in (("accuracy", f"images; {p} against guessing"), ("sensitivity", "synthetic images, called synthetic"), ("specificity", "real images, called real")):
+            lines.append(f"  {name:12}{_of_hundred(one[name]):>22}  of {one[name]['n']} {of}")
+        lines.append(f"  median time per image: {one['median_seconds']:.1f} s")
+        for what, names in (("synthetic images called real, which fooled the reader", one["fooled_by"]), ("reals called synthetic", one["called_synthetic"])):
+            lines += [f"  {what}: {len(names) or 'none'}", *(f"    {name}" for name in names)]
+        lines.append(one["limit"])
+    for one in agreements:
+        kappa = f"Cohen's kappa {one['kappa']:.2f}" if one["kappa"] is not None else "no kappa, both gave one answer throughout"
+        lines.append(f"{one['readers'][0]} and {one['readers'][1]} agree on {100 * one['agreement']:.1f} % of {one['n']} images; {kappa}")
     return "\n".join(lines)
+
+
+def arms_table(summary: dict[str, Any]) -> str:
+    """Mean and interval of every measure per arm, the paired difference from `real`, and what it says, in per cent."""
+    budget, test = summary["budget"], summary["test"]
+    each = f"{budget['steps']} steps each" if budget["kind"] == "steps" else f"{budget['steps']} steps on the reals and more on longer training sets"
+    nested = "".join(f", {budget[name]} {name}" for name in ("generators", "draws") if budget[name] > 1)
+    lines = [f"{budget['arch']}, {each}, {len(budget['seeds'])} seeds{nested}; test: {test['images']} images of {test['patients']} patients; mean [95 % interval] in %"]
+    for fraction in summary["fractions"]:
+        mine = [one for one in summary["results"] if one["fraction"] == fraction]
+        reals = f"{mine[0]['real_images']} real images"
+        lines.append(f"{reals:24}{'training images':>17}" + "".join(f"{name:>21}" for name in MEASURES) + f"{'difference':>22}{'p (Holm)':>11}  verdict")
+        for one in mine:
+            name = condition(one)
+            line = f"{name:24}{one['train_images']:>17}" + "".join(f"{_per_cent(one[measure]):>21}" for measure in MEASURES)
+            against = one["against_real"]
+            lines.append(line + (f"{_per_cent(against['difference']['accuracy'], '+'):>22}{against['p_holm']:>11.3f}  {against['verdict']}" if against else ""))
+    varied = [one for one in summary["results"] if sum(value is not None for value in one["spread"].values()) > 1]
+    for one in varied:
+        levels = ", ".join(f"{name} {100 * value:.1f}" for name, value in one["spread"].items() if value is not None)
+        lines.append(f"standard deviation of accuracy in points, {condition(one)} at {one['real_images']} real images: {levels}")
+    return "\n".join([*lines, *(one["sentence"] for one in summary["worth"] or [])])
+
+
+def reproduction_table(result: dict[str, Any]) -> str:
+    """A paper's figures, those of its protocol here, and those of the fair one, in per cent."""
+
+    def cells(measures: dict[str, Any]) -> str:
+        shown = []
+        for one in measures.values():
+            low, high = one["interval"] or (None, None)
+            shown.append(f"{100 * one['value']:.1f}" + (f" [{100 * low:.0f}, {100 * high:.0f}]" if low is not None else ""))
+        return "".join(f"{text:>18}" for text in shown)
+
+    columns = "".join(f"{name:>18}" for name in MEASURES)
+    lines = [f"{'in %, [95 % interval]':42}{'test images':>12}  {'images':10}{columns}"]
+    for row in result["rows"]:
+        for arm in ("real", "real+gan"):
+            first = arm == "real"
+            lines.append(f"{row['protocol'] if first else '  ' + row['budget']:42}{row['test_images'] if first else '':>12}  {arm:10}{cells(row[arm])}")
+    return "\n".join(lines)
+
+
+def condition(result: dict[str, Any]) -> str:
+    """An arm, and how many images stand beside each real one where a ratio says so."""
+    return result["arm"] + (f" ×{result['ratio']:g}" if result["ratio"] else "")
 
 
 def _of_hundred(measure: dict[str, Any]) -> str:

@@ -2,20 +2,25 @@
 
     data/manifest.csv  data/images/LABEL/ID.png  data/import.json  data/arrays/  data/features/
     runs/0001-gan-train/  runs/0002-synthesize/  …
+    replicates/           the same, of the further generators and synthetic sets that comparisons make for themselves
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pipelines.data.manifest import Row, read_manifest
+from runtime.files import Record, configuration, read_json
 from runtime.run import Run, create_run, list_runs
 
 Config = TypeVar("Config")
+
+SHELVES = ("runs/", "replicates/")
 
 MADE_BY = {
     "gan-train": "cxr gan-train",
@@ -29,9 +34,10 @@ MADE_BY = {
 
 @dataclass(frozen=True)
 class Workspace:
-    """A study's folder and the names of what is in it."""
+    """A study's folder and the names of what is in it; `shelf` is the folder of its runs."""
 
     root: Path
+    shelf: str = "runs"
 
     @property
     def data(self) -> Path:
@@ -47,13 +53,50 @@ class Workspace:
 
     @property
     def runs(self) -> Path:
-        return self.root / "runs"
+        return self.root / self.shelf
+
+    @property
+    def replicates(self) -> Workspace:
+        """The same study with another shelf, so that what a comparison makes is not the newest of its kind for other commands."""
+        return replace(self, shelf="replicates")
+
+    def name_of(self, run: Run) -> str:
+        """How a run is called in this study: its folder's name, or on another shelf the shelf's before it."""
+        return run.name if run.folder.parent == self.runs else f"{run.folder.parent.name}/{run.name}"
+
+    def folder_of(self, name: str) -> Path:
+        """The folder of a run by what `name_of` says, whether it is there or not."""
+        return self.root / name if "/" in name else self.runs / name
+
+    def check_links(self) -> None:
+        """Raise ValueError when a place that commands write into is a link that leads out of the study: then nothing outside of it is ever written."""
+        shelves = [self.root / shelf.rstrip("/") for shelf in SHELVES]
+        places = [self.data, *shelves, self.data / ".incoming" / "journal.jsonl"]
+        for folder in (self.data, self.data / "images", *shelves):
+            places += folder.iterdir() if folder.is_dir() else []
+        self._refuse_links(places)
+
+    def _refuse_links(self, places: Iterable[Path]) -> None:
+        root = Path(os.path.realpath(self.root))
+        for place in places:
+            if place.is_symlink() and not Path(os.path.realpath(place)).is_relative_to(root):
+                raise ValueError(f"{place} is a link that leads out of the study, to {os.path.realpath(place)}; copy what is there into its place, or put the whole study there with -C DIR")
 
     def rows(self) -> list[Row]:
         """The study's images. Raises FileNotFoundError that says how to get some."""
         if not self.manifest_path.exists():
             raise FileNotFoundError(f"{self.root.resolve()} holds no data yet; import some with: cxr data import PATH... (or draw some: cxr data phantom)")
         return read_manifest(self.manifest_path)
+
+    def imports(self) -> list[Record]:
+        """What import.json says of each import, none where it is not there. Raises ValueError when it is damaged."""
+        path = self.data / "import.json"
+        if not path.exists():
+            return []
+        imports = read_json(path).expect(imports=list)["imports"]
+        if not imports or not all(isinstance(one, Record) for one in imports):
+            raise ValueError(f"{path} does not list what was imported; it is damaged")
+        return imports
 
     def create_run(self, command: str, config: dict) -> Run:
         return create_run(self.runs, command, config)
@@ -94,15 +137,19 @@ class Workspace:
             run = self.named_run(name)
             if run.command != command:
                 raise ValueError(f"{run.folder} is a {run.command}, expected a {command}")
-            return run
-        unfinished = [run for run in list_runs(self.runs) if run.command == command and not run.finished]
-        if not unfinished:
-            raise FileNotFoundError(f"{self.root.resolve()} has no unfinished {command} to resume; start one with: {MADE_BY[command]}")
-        return unfinished[-1]
+        else:
+            unfinished = [run for run in list_runs(self.runs) if run.command == command and not run.finished]
+            if not unfinished:
+                raise FileNotFoundError(f"{self.root.resolve()} has no unfinished {command} to resume; start one with: {MADE_BY[command]}")
+            run = unfinished[-1]
+        self._refuse_links(run.folder.rglob("*"))
+        return run
 
     def named_run(self, name: str) -> Run:
         """The run, of whatever command, with this number, folder name or path. Raises FileNotFoundError that lists what there is."""
         runs = list_runs(self.runs)
+        if name.startswith(SHELVES) and (self.root / name / "config.json").exists():
+            return Run(self.root / name)
         for run in runs:
             if name == run.name or Path(name).resolve() == run.folder.resolve():
                 return run
@@ -120,8 +167,8 @@ def resume(run: Run, kind: type[Config], given: dict[str, Any], *, may_grow: Col
     """
     absent = [field.name for field in fields(kind) if field.name not in run.config]
     if absent:
-        raise ValueError(f"{run.name} cannot go on: another version of cxr began it, which knew no {', '.join(absent)}; start a new run without --resume")
-    saved = kind(**{field.name: run.config[field.name] for field in fields(kind)})
+        raise ValueError(f"{run.folder} cannot go on: another version of cxr began it, which knew no {', '.join(absent)}; start a new run without --resume")
+    saved = configuration(kind, {field.name: run.config[field.name] for field in fields(kind)}, run.folder / "config.json")
     wanted = replace(saved, **given)
     changed = {name: (value, asdict(wanted)[name]) for name, value in asdict(saved).items() if asdict(wanted)[name] != value}
     refused = [f"--{name.replace('_', '-')} {old} → {new}" for name, (old, new) in changed.items() if name not in may_grow or new < old]

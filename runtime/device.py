@@ -13,7 +13,8 @@ import importlib
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +22,8 @@ import torch
 from torch import Tensor, distributed
 
 Value = TypeVar("Value")
+
+PATIENCE = timedelta(days=2)  # of a process that waits for others, each at work of its own
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,10 @@ class Compute:
     def leads(self) -> bool:
         """Whether this is the one process that writes."""
         return self.rank == 0
+
+    def alone(self) -> Compute:
+        """The same device for work that this process does by itself."""
+        return replace(self, rank=0, ranks=1)
 
     @torch.no_grad()
     def average(self, tensors: Sequence[Tensor]) -> None:
@@ -99,7 +106,7 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
         # Imported once the group exists (Adam does so), this module's default arguments hold it for ever: its threads
         # outlive the interpreter, ask it for its lock and abort the process.
         importlib.import_module("torch.distributed.nn")
-        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
         atexit.register(distributed.destroy_process_group)
     return Compute(chosen, "bf16" if precision != "fp32" and fast else "fp32", distributed.get_rank() if ranks > 1 else 0, ranks)
 
@@ -110,7 +117,7 @@ def _choose_device(name: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and (kind != "cuda" or not index.isdigit())):
+    if kind not in ("cpu", "cuda", "mps") or (index and (kind != "cuda" or not index.isdecimal())):
         raise ValueError(f"--device {name}: expected auto, cpu, cuda, cuda:N or mps")
     count = {
         "cpu": 1,

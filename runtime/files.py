@@ -1,14 +1,45 @@
-"""Files that are either whole or absent: written beside the target, synced, then renamed over it."""
+"""Files that are either whole or absent: written beside the target, synced, then renamed over it. And what files say, held to what was expected."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar, get_type_hints
+
+Config = TypeVar("Config")
+
+MAX_JSON = 64_000_000  # bytes; a longer file is a mistake or an attack; one of this size takes a process up to 2 GB
+
+
+class Absent(ValueError, LookupError):
+    """A file does not say what it should."""
+
+
+class Record(dict):
+    """What a file says, by name. A name that is not there is a fault of that file, and is reported as one."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise Absent(f"{self.path} lacks {name!r}; it is damaged, or another version of cxr wrote it")
+
+    def expect(self, **kinds: type) -> Record:
+        """Itself, when it has a value of such a kind under each of these names; a float may be a whole number. Raises ValueError that names the file."""
+        for name, kind in kinds.items():
+            value = self[name]
+            if not isinstance(value, (int, float) if kind is float else kind) or (isinstance(value, bool) and kind is not bool):
+                raise ValueError(f"{self.path}: {name} is {value!r:.80}, expected {kind.__name__}; it is damaged, or another version of cxr wrote it")
+        return self
 
 
 @contextmanager
@@ -22,7 +53,8 @@ def atomic(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with open(temporary, "wb") as file:
+        temporary.unlink(missing_ok=True)  # of a process with this number that was killed
+        with open(temporary, "xb") as file:  # never through a link
             yield file
             if sync:
                 file.flush()
@@ -44,12 +76,43 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """The value in a JSON file; a ValueError that names the file when it is not JSON."""
+def read_json(path: Path) -> Record:
+    """The object in a JSON file. Raises FileNotFoundError when it is absent, and ValueError that names the file when it holds something else."""
+    check_file(path, MAX_JSON)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        value = json.loads(Path(path).read_text(encoding="utf-8"), object_hook=lambda values: Record(path, values), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON ({error}); it was damaged or is not ours") from error
+    if not isinstance(value, Record):
+        raise ValueError(f"{path} holds {value!r:.80}, expected names and values in braces; it was damaged or is not ours")
+    return value
+
+
+def configuration(kind: type[Config], values: Mapping[str, Any], path: Path) -> Config:
+    """The configuration that a file holds. Raises ValueError that names the file when a field is absent, unknown, or of another type or range."""
+    hints = get_type_hints(kind)
+    known = {field.name: hints[field.name] for field in fields(kind)}
+    unknown = [str(name) for name in values if name not in known]
+    if unknown:
+        raise ValueError(f"{path} has the unknown option {unknown[0]:.40}; it is damaged, or another version of cxr wrote it")
+    Record(path, values).expect(**known)
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def check_file(path: Path, most: int) -> None:
+    """Raise FileNotFoundError when there is no such file, and ValueError when it is no plain file or has more than `most` bytes."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path} is a {'folder' if stat.S_ISDIR(status.st_mode) else 'device or pipe'}, expected a file")
+    if status.st_size > most:
+        raise ValueError(f"{path} has {status.st_size:,} bytes, more than the {most:,} that are read of such a file")
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 def sha256_of(path: Path) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runtime.files import read_json, write_json
+from runtime.files import Record, read_json, write_json
 
 _NUMBERED = re.compile(r"(\d{4,})(?:-(.+))?")
 
@@ -38,7 +38,7 @@ class Run:
         return _NUMBERED.fullmatch(self.name).group(2)
 
     @property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Record:
         return read_json(self.folder / "config.json")
 
     @property
@@ -46,7 +46,7 @@ class Run:
         return (self.folder / "result.json").exists()
 
     @property
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Record:
         return read_json(self.folder / "result.json")
 
     def finish(self, result: dict[str, Any]) -> None:
@@ -68,11 +68,17 @@ class Run:
         with open(self.journal_path, "a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 
-    def journal(self) -> list[dict[str, Any]]:
-        """Every event so far, oldest first."""
+    def journal(self, size: int | None = None) -> list[Record]:
+        """Every event so far, oldest first, or those in the first `size` bytes."""
         if not self.journal_path.exists():
             return []
-        return [json.loads(line) for line in self.journal_path.read_text(encoding="utf-8").splitlines()]
+        events = []
+        try:
+            for line in self.journal_path.read_bytes()[:size].decode().splitlines():
+                events.append(Record(self.journal_path, json.loads(line)))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"{self.journal_path}, line {len(events) + 1} is no event ({error}); it is damaged, start a new run") from error
+        return events
 
     def journal_size(self) -> int:
         """Bytes in the journal: a checkpoint keeps it, and resuming cuts the journal back to it."""

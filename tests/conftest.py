@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,12 +17,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipelines.cli import main
+from tests.chromium import Chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY_GAN = ["--image-size", "32", "--width", "4", "--batch-size", "8", "--sample-every", "4"]
 TINY_CLASSIFIER = ["--steps", "6", "--batch-size", "8", "--evaluate-every", "3"]
-
-
 
 
 def cxr(*arguments: object, folder: Path) -> Result:
@@ -96,3 +96,29 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no real X-rays at {folder}: set CXR_SHARED to the folder that holds data/ and weights/")
     return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """A headless browser for tests of pages."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("neither chromium nor google-chrome is on the PATH: install one to test pages as a browser shows them")
+    browser = Chromium(program, tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def torchrun() -> Callable[..., subprocess.CompletedProcess]:
+    """Run a command in two processes on this machine."""
+
+    def run(folder: Path, *arguments: object) -> subprocess.CompletedProcess:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}", "-m", "pipelines.cli", "-C", str(folder)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.run([*command, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, env=environment, timeout=180)
+
+    return run

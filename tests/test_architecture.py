@@ -62,7 +62,7 @@ def test_no_drawers() -> None:
     assert not [path for path in MODULES if path.stem in ("utils", "util", "misc", "common", "helpers", "helper")]
 
 
-COMMANDS = [[], ["data"], ["data", "import"], ["data", "check"], ["data", "show"], ["data", "sources"], ["data", "phantom"], ["gan-train"], ["synthesize"], ["classify-train"], ["audit"], ["export"], ["classify"], ["score"], ["compare"], ["report"], ["demo"]]
+COMMANDS = [[], ["data"], ["data", "import"], ["data", "check"], ["data", "show"], ["data", "sources"], ["data", "phantom"], ["gan-train"], ["synthesize"], ["classify-train"], ["audit"], ["export"], ["classify"], ["score"], ["compare"], ["report"], ["reproduce"], ["reader-study"], ["demo"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command) or "cxr")

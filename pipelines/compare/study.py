@@ -1,39 +1,35 @@
-"""The comparison: classifiers with and without synthetic images, equal optimizer steps, several seeds, one verdict."""
+"""The comparison: classifiers of several arms, each of them several times, with equal optimizer steps."""
 
 from __future__ import annotations
 
-import csv
-import platform
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 
 from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
 from classifier.pretrained import weights_hash
-from pipelines.classify import check_every_class, positive_class, pretrained_trunk, study_classes, train_once
-from pipelines.compare.statistics import Estimate, estimate, verdict
+from classifier.train import train
+from pipelines.classify import check_every_class, positive_class, pretrained_trunk, study_classes, study_size, train_and_test
+from pipelines.compare.arms import ARMS
+from pipelines.compare.design import Design, Trial
+from pipelines.compare.material import Material, gather, phantom_seeds
+from pipelines.compare.replicates import find_generator, make_generators, synthetic_run, wanted_generators
+from pipelines.compare.summary import Outcome, summarise
 from pipelines.data.manifest import study_fingerprint, table
-from pipelines.merge import Split, read_synthetic, real_splits, with_synthetic
+from pipelines.merge import Split, read_synthetic, synthetic_split
 from pipelines.report.page import write_report
-from pipelines.tables import MEASURES
 from pipelines.workspace import Workspace, resume
 from runtime.device import Compute
 from runtime.files import read_json, write_json, write_text
+from runtime.randomness import numpy_generator
 from runtime.run import Run
 
-ARMS = ("real", "real+gan")
-SEEDS = 3
-COLUMNS = ("arm", "seed", "steps", "train_images", "synthetic_images", "accuracy", "sensitivity", "specificity", "roc_auc", "best_step", "seconds")
-LIMITS = (
-    "One generator and one draw of synthetic images: how much another generator or draw would change the result is not in the intervals.",
-    "The test images come from the same sources as the training images; nothing is said about other hospitals.",
-    "Where a label comes from one source only, part of what tells the classes apart may be the source and not the disease.",
-)
+MEASURED = ("steps", "train_images", "synthetic_images", "accuracy", "sensitivity", "specificity", "roc_auc", "best_step", "seconds")
+COLUMNS = ("arm", "fraction", "ratio", "generator", "draw", "seed", *MEASURED)
 
 
 def compare(
@@ -41,152 +37,135 @@ def compare(
     options: dict[str, Any],
     compute: Compute,
     *,
-    seeds: int | None,
-    synthetic: str | None,
-    weights: Path | None,
-    positive: str | None,
-    resume_name: str | None,
-    resuming: bool,
-) -> tuple[Run, dict[str, Any]]:
-    """Train every arm with every seed and write results.csv, summary.json, a figure and report.html.
+    design: dict[str, Any],
+    synthetic: str | None = None,
+    weights: Path | None = None,
+    positive: str | None = None,
+    plan: bool = False,
+    resume_name: str | None = None,
+    resuming: bool = False,
+) -> tuple[Run | None, dict[str, Any]]:
+    """Train every arm with every replicate and write results.csv, summary.json, figures and report.html.
 
-    options: the fields of ClassifierConfig that were asked for; `seed` is the first of `seeds` consecutive ones (default 3).
-    A resumed comparison keeps the classifiers that are finished. Returns the finished run and its summary.
+    options: the fields of ClassifierConfig that were asked for; `seed` is the first of consecutive classifier seeds. design: the arguments of `Design.of`.
+    synthetic: the set of generator 0's draw 0, the newest when None; generators and sets that the design wants besides are made. plan: train nothing, and
+    return no run, and what the study would be. Of several processes each trains its share of the classifiers, with the same results. A resumed comparison
+    keeps the classifiers that are finished. Returns the finished run and its summary.
     """
-    classes = study_classes(workspace)
+    classes, rows = study_classes(workspace), workspace.rows()
     resumed = workspace.unfinished_run("compare", resume_name) if resuming else None
     if resumed:
         saved = resumed.config
-        config = resume(resumed, ClassifierConfig, options)
-        seeds, synthetic, positive = saved["seeds"] if seeds is None else seeds, synthetic or saved["synthetic"], positive or saved["positive"]
+        config, chosen = resume(resumed, ClassifierConfig, options), Design.saved(saved["design"])
+        changed = chosen.differing(design)
+        if changed:
+            raise ValueError(f"{resumed.name} cannot go on with another design ({', '.join(changed)}); start a new comparison without --resume")
+        synthetic, positive = synthetic or saved["synthetic"], positive or saved["positive"]
     else:
-        config = ClassifierConfig(**options)
-    seeds = SEEDS if seeds is None else seeds
-    if seeds < 2:
-        raise ValueError(f"--seeds {seeds}: expected at least 2, one run says nothing about its own luck")
-    positive = positive_class(classes, positive)
-    added = read_synthetic(workspace.find_run("synthesize", synthetic).folder)
-    splits = real_splits(workspace, added.image_size, classes)
-    check_every_class(splits, classes)
-    arms = {"real": splits, "real+gan": with_synthetic(workspace, splits, added, classes)}
+        config, chosen = ClassifierConfig(**options), Design.of(**design)
+    arms, positive = chosen.chosen(), positive_class(classes, positive)
+    if config.arch == "svm" and any(arm.classical or arm.reals == "after" for arm in arms):
+        raise ValueError("--arch svm: is fitted once to the images as they are; choose --arms without classical augmentation and without gan-pretrain")
+    if any(arm.beside == "oracle" for arm in arms) and not phantom_seeds(rows):
+        raise ValueError("--arms real+oracle: only phantoms have an oracle, which draws fresh true images; leave it out, or try it on a study of: cxr data phantom")
+    like = workspace.find_run("synthesize", synthetic) if synthetic or any(arm.synthetic for arm in arms) else None
+    first = like and workspace.find_run("gan-train", like.config["generator"], holding="generator.pt")
+    size = like.config["image_size"] if like else study_size(workspace, None, None)
+    material = gather(workspace, chosen, classes, size, like.config["labels"] if like else classes, like and like.config["n"])
+    check_every_class(material.splits, classes)
+    if any(arm.synthetic for arm in arms):
+        synthetic_split(workspace, material.splits, read_synthetic(like.folder), classes)  # raises on a leak, before anything is made
+    wanted = wanted_generators(first, chosen.fractions, chosen.generators) if any(arm.synthetic for arm in arms) else []
+    missing = [one for one in wanted if find_generator(workspace, first, one) is None]
+    trials, test = chosen.trials(config.seed), material.splits["test"]
+    planned = chosen.plan(len(set(test.patients))) | {"classifiers": len(trials), "generators_to_train": len(missing), "test_images": len(test.labels)}
+    if plan:
+        return None, planned
     trunk = pretrained_trunk(config, weights)
-    data = study_fingerprint(workspace.rows())
     record = asdict(config) | {
-        "seeds": seeds,
-        "synthetic": added.folder.name,
+        "design": chosen.record(),
+        "synthetic": like.name if like else None,
         "positive": positive,
         "trunk_sha256": weights_hash(trunk) if trunk else None,
-        "data": data,
+        "data": study_fingerprint(rows),
         "compute": str(compute),
     }
-    run = workspace.open_run("compare", record, resumed)
-    store = FeatureStore(workspace.features)
+    run = Run(Path(compute.agree(str(workspace.open_run("compare", record, resumed).folder) if compute.leads else "")))
 
+    make_generators(workspace, first, missing, compute)
+    generators = {(one.fraction, one.number): find_generator(workspace, first, one) for one in wanted}
+    for (fraction, number), generator in generators.items():
+        needed = max(material.count(fraction, ratio) for ratio in chosen.ratios)
+        for draw in range(chosen.draws):
+            made = synthetic_run(workspace, like, generator, draw, needed, compute.alone()).folder if compute.leads else None
+            material.sets[fraction, number, draw] = compute.agree(made)
+
+    study = {"classes": classes, "positive": positive, "trunk": trunk, "store": FeatureStore(workspace.features)}
+    order = numpy_generator(0, "order").permutation(len(trials)) if compute.ranks > 1 else range(len(trials))  # each process gets some of every arm
+    for number in order[compute.rank :: compute.ranks]:
+        trial = trials[number]
+        if not _folder(run, trial).finished:
+            training = material.training(trial)
+            configs = configs_of(trial, config, chosen, training, len(material.reals[trial.fraction].labels))
+            _train(_folder(run, trial), configs, training, material, compute.alone(), f"{number + 1}/{len(trials)} {trial.name}", study)
+        if compute.leads:
+            _write_results(run, trials)
+    compute.agree(None)
+    if compute.leads:
+        rows_of = _write_results(run, trials)
+        outcomes = [Outcome(trial, row, _folder(run, trial).folder / "predictions.csv") for trial, row in zip(trials, rows_of)]
+        names = {key: workspace.name_of(one) for key, one in generators.items()}, {key: workspace.name_of(Run(folder)) for key, folder in material.sets.items()}
+        summary = summarise(chosen, config, outcomes, material, positive, generators=names[0], sets=names[1], plan=planned, device=str(compute))
+        write_json(run.folder / "summary.json", summary)
+        write_report(workspace, run)
+        run.finish({"verdict": summary["verdict"], "headline": summary["headline"]})
+    compute.agree(None)
+    return run, read_json(run.folder / "summary.json")
+
+
+def configs_of(trial: Trial, config: ClassifierConfig, design: Design, training: Sequence[Split], reals: int) -> list[ClassifierConfig]:
+    """The classifier's options for each of a trial's training sets, one after the other.
+
+    All trials have the same steps, which several training sets share alike; by epochs, as in the literature, a set gets more of them as it is longer than the reals.
+    """
+    one = replace(config, seed=trial.replicate.seed, augment=config.augment or ARMS[trial.arm].classical)
+    if design.budget == "steps":
+        first = one.steps // len(training)
+        return [replace(one, steps=max(1, steps)) for steps in ([one.steps - first, first] if len(training) > 1 else [one.steps])]
+    longer = [len(split.labels) / reals for split in training]
+    return [replace(one, steps=max(1, round(times * one.steps)), evaluate_every=max(1, round(times * one.evaluate_every))) for times in longer]
+
+
+def _train(run: Run, configs: Sequence[ClassifierConfig], training: Sequence[Split], material: Material, compute: Compute, what: str, study: dict[str, Any]) -> None:
+    """One classifier: on each training set in turn, and tested after the last."""
+    start, held_out = None, material.splits["validation"].dataset()
+    for config, split in zip(configs[:-1], training[:-1]):
+        before = Run(run.folder / "pretraining")
+        before.folder.mkdir(parents=True, exist_ok=True)
+        known = {name: study[name] for name in ("classes", "trunk", "store")}
+        start = train(config, split.dataset(), held_out, before, compute, what=f"{what}, pretraining", **known)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    _, result = train_and_test(configs[-1], material.splits | {"train": training[-1]}, run, compute, start=start, what=what, **study)
+    for folder in ("pretraining", "checkpoints"):
+        shutil.rmtree(run.folder / folder, ignore_errors=True)
+    (run.folder / "classifier.pt").unlink()  # of hundreds nobody needs the weights; predictions.csv stays
+    patients = [patient for split in training for patient in split.patients]
+    totals = {"steps": sum(config.steps for config in configs), "train_images": len(patients), "synthetic_images": patients.count("")}
+    run.finish(result | (totals if len(training) > 1 else {}))
+
+
+def _folder(run: Run, trial: Trial) -> Run:
+    return Run(run.folder / "classifiers" / trial.name)
+
+
+def _write_results(run: Run, trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """results.csv, one row per finished classifier; returns the rows."""
     rows = []
-    for number in range(seeds):
-        for arm in ARMS:
-            one = replace(config, seed=config.seed + number)
-            rows.append(_trained(run, arm, one, arms[arm], compute, classes=classes, positive=positive, trunk=trunk, store=store))
-            write_text(run.folder / "results.csv", table(COLUMNS, rows))
-    summary = _summary(workspace, run, config, rows, arms, classes, positive, added.folder.name, data, compute)
-    write_json(run.folder / "summary.json", summary)
-    write_report(workspace, run)
-    run.finish({"verdict": summary["verdict"], "difference": summary["difference"]["accuracy"]["mean"]})
-    return run, summary
-
-
-def _trained(run: Run, arm: str, config: ClassifierConfig, splits: dict[str, Split], compute: Compute, **study: Any) -> dict[str, Any]:
-    """The result row of one classifier; trained now, or read where it is finished already."""
-    one = train_once(run.folder / "classifiers" / f"{arm}-seed{config.seed}", config, splits, compute, what=f"{arm}, seed {config.seed}", **study)
-    metrics, result = read_json(one.folder / "metrics.json"), one.result
-    return {"arm": arm, "seed": config.seed, "seconds": result["seconds"]} | {
-        name: metrics["measures"][name]["value"] if name in metrics["measures"] else metrics[name] for name in COLUMNS if name in metrics or name in metrics["measures"]
-    }
-
-
-def _summary(
-    workspace: Workspace,
-    run: Run,
-    config: ClassifierConfig,
-    rows: Sequence[dict[str, Any]],
-    arms: dict[str, dict[str, Split]],
-    classes: Sequence[str],
-    positive: str,
-    synthetic: str,
-    data: str,
-    compute: Compute,
-) -> dict[str, Any]:
-    """What summary.json says; all shares lie in 0..1."""
-    test = arms["real"]["test"]
-    seeds = sorted({row["seed"] for row in rows})
-    correct = {arm: np.stack([_correct(run.folder / "classifiers" / f"{arm}-seed{seed}" / "predictions.csv", positive) for seed in seeds]) for arm in ARMS}
-    is_positive = test.labels == classes.index(positive)
-    counted = {"accuracy": np.ones(len(test.labels), bool), "sensitivity": is_positive, "specificity": ~is_positive}
-    kind = {"accuracy": 0, "sensitivity": 1, "specificity": 1}  # which notion of correct, see _correct
-
-    def measured(measure: str, values: np.ndarray, lowest: float) -> Estimate:
-        return estimate(values[:, kind[measure]], counted[measure], test.patients, lowest)
-
-    difference = {measure: measured(measure, correct["real+gan"] - correct["real"], -1.0) for measure in MEASURES}
-    of_arms = {}
-    for arm in ARMS:
-        mine = [row for row in rows if row["arm"] == arm]
-        of_arms[arm] = {name: mine[0][name] for name in ("train_images", "synthetic_images")}
-        of_arms[arm] |= {measure: asdict(measured(measure, correct[arm], 0.0)) for measure in MEASURES}
-        of_arms[arm]["roc_auc"] = {"mean": float(np.mean([row["roc_auc"] for row in mine])), "per_seed": [row["roc_auc"] for row in mine]}
-    answer = verdict(difference["accuracy"])
-    size = {"images": len(test.labels), "patients": len(set(test.patients))}
-    return {
-        "verdict": answer,
-        "sentence": _sentence(answer, of_arms, difference["accuracy"], size, len(seeds)),
-        "positive": positive,
-        "classes": list(classes),
-        "arms": of_arms,
-        "difference": {measure: asdict(value) for measure, value in difference.items()},
-        "budget": {"arch": config.arch, "steps": config.steps, "batch_size": config.batch_size, "seeds": seeds},
-        "test": size,
-        "image_size": int(test.images.shape[1]),
-        "generator": Run(workspace.runs / synthetic).config["generator"],
-        "synthetic": synthetic,
-        "data_fingerprint": data,
-        "config": asdict(config),
-        "limits": list(LIMITS),
-        "versions": _versions(),
-        "device": str(compute),
-    }
-
-
-def _correct(path: Path, positive: str) -> np.ndarray:
-    """(2, N) from predictions.csv: 1 where the label is right; 1 where it is right about being positive or not."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    label_right = [row["predicted"] == row["label"] for row in rows]
-    side_right = [(row["predicted"] == positive) == (row["label"] == positive) for row in rows]
-    return np.array([label_right, side_right], float)
-
-
-def _sentence(answer: str, arms: dict[str, Any], difference: Estimate, test: dict[str, int], seeds: int) -> str:
-    added = arms["real+gan"]["synthetic_images"]
-    lead = {
-        "helps": f"Adding {added} synthetic images helps",
-        "hurts": f"Adding {added} synthetic images hurts",
-        "cannot tell": f"Whether {added} synthetic images help cannot be told from this study",
-    }[answer]
-    before, after = (100 * arms[arm]["accuracy"]["mean"] for arm in ARMS)
-    low, high = (100 * value for value in difference.interval)
-    sentence = (
-        f"{lead}: test accuracy {before:.1f} % without and {after:.1f} % with them, a difference of {100 * difference.mean:+.1f} points "
-        f"(95 % interval {low:+.1f} to {high:+.1f}; {test['images']} test images of {test['patients']} patients, {seeds} seeds; "
-        f"the smallest difference such a study finds is {100 * difference.detectable:.1f} points)."
-    )
-    return sentence.replace(" -", " −")
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in ("cxr", "torch", "torchvision", "numpy", "scikit-learn", "scipy", "pillow"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed (run from a checkout)"
-    return versions
+    for trial in trials:
+        one = _folder(run, trial)
+        if one.finished:
+            measures, replicate, result = read_json(one.folder / "metrics.json")["measures"], trial.replicate, one.result
+            row = {"arm": trial.arm, "fraction": trial.fraction, "ratio": trial.ratio, "generator": replicate.generator, "draw": replicate.draw, "seed": replicate.seed}
+            rows.append(row | {name: measures[name]["value"] if name in measures else result[name] for name in MEASURED})
+    write_text(run.folder / "results.csv", table(COLUMNS, rows))
+    return rows

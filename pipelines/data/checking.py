@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from pipelines.data.manifest import EXTERNAL, SPLITS, Row
 from pipelines.data.store import mapped_images
 from pipelines.workspace import Workspace
-from runtime.files import read_json, write_json
+from runtime.files import write_json
 
 SIZE = 64  # pixels at which brightness and borders are measured
 DARK = 16  # gray levels; a border pixel below it is film that no body covers
@@ -65,7 +65,7 @@ def check_study(workspace: Workspace) -> dict[str, Any]:
             apart[label] = {name: round(max(score, 1 - score), 4) for name, score in zip(FACTS, scores)}
         predictable = _predictable(own, facts_own, labels)
     report = {"images": len(rows), "groups": groups, "apart": apart, "predictable": predictable}
-    report["warnings"] = _warnings(rows, own, classes, apart, predictable, _last_imports(workspace))
+    report["warnings"] = _warnings(rows, own, classes, apart, predictable, workspace.imports())
     write_json(workspace.data / "check.json", report)
     return report
 
@@ -90,11 +90,6 @@ def _predictable(rows: Sequence[Row], facts: np.ndarray, labels: np.ndarray) -> 
         "by_facts": max(by_facts, commonest),
         "commonest": commonest,
     }
-
-
-def _last_imports(workspace: Workspace) -> list[dict]:
-    path = workspace.data / "import.json"
-    return read_json(path)["imports"] if path.exists() else []
 
 
 def _warnings(rows, own, classes, apart, predictable, imports) -> list[str]:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from pipelines.data.cleaning import fault, perceptual_hash
 from pipelines.data.dicom import LATERAL
-from pipelines.data.reading import pixel_hash, write_gray
+from pipelines.data.reading import MAX_BYTES, pixel_hash, write_gray
 from pipelines.data.sources import Record
+from runtime.files import check_file
 from runtime.progress import progress
 from runtime.run import Interrupted, stop_on_signal
 
@@ -45,7 +46,7 @@ def decode_all(records: Sequence[Record], staging: Path, min_side: int) -> list[
     done = _read_journal(journal, staging)
     keys = [_stamp(record, min_side) for record in records]
     todo = [index for index, key in enumerate(keys) if key not in done]
-    tasks = [(records[index], staging / f"{hashlib.sha256(keys[index].encode(errors='surrogateescape')).hexdigest()[:24]}.png", min_side) for index in todo]
+    tasks = [(records[index], staging / _staged(keys[index]), min_side) for index in todo]
     results = {index: done[key] for index, key in enumerate(keys) if key in done}
     workers = min(os.cpu_count() or 1, 16)
     with (
@@ -118,14 +119,20 @@ def _stamp(record: Record, min_side: int) -> str:
     return f"{record.origin} {when} {min_side}"
 
 
+def _staged(key: str) -> str:
+    """The name of a decoded record's file in the staging folder."""
+    return f"{hashlib.sha256(key.encode(errors='surrogateescape')).hexdigest()[:24]}.png"
+
+
 def _read_journal(journal: Path, staging: Path) -> dict[str, Decoded]:
     """What an interrupted import has decoded; a line that was cut short is not there."""
     done = {}
     if journal.exists():
+        check_file(journal, MAX_BYTES)
         for line in journal.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-            with contextlib.suppress(ValueError, TypeError):
+            with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError, RecursionError):  # whatever else stands there
                 values = json.loads(line)
                 key, result = values.pop("key"), Decoded(**values)
-                if not result.file or (staging / result.file).exists():
+                if not result.file or (result.file == _staged(key) and (staging / result.file).exists()):
                     done[key] = result
     return done

@@ -51,10 +51,13 @@ def read_dicom(path: Path, max_pixels: int) -> tuple[np.ndarray, Header]:
     """
     try:
         import pydicom
-        from pydicom.pixels import apply_modality_lut, apply_voi_lut
     except ImportError as error:
         raise ValueError(f"{path} is a DICOM file; to read such files install pydicom: pip install 'cxr[dicom]'") from error
+    syntax = None
     try:
+        syntax = _syntax(path)
+        if syntax == pydicom.uid.DeflatedExplicitVRLittleEndian:  # pydicom would unpack it to any size
+            raise ValueError(f"{path} is compressed as {syntax.name}, which is not read; convert it to another transfer syntax")
         file = pydicom.dcmread(path, force=True)
         if "Rows" not in file or "PixelData" not in file:
             raise ValueError(f"{path} is a DICOM file without a picture, or none at all")
@@ -64,35 +67,55 @@ def read_dicom(path: Path, max_pixels: int) -> tuple[np.ndarray, Header]:
             raise ValueError(f"{path} is not a radiograph: modality {file.Modality}")
         if int(file.Rows) * int(file.Columns) > max_pixels:
             raise ValueError(f"{path} has more pixels than the {max_pixels:,} that are read: {file.Columns}×{file.Rows}")
+        if int(file.get("BitsAllocated", 8)) not in (8, 16):
+            raise ValueError(f"{path} is not a radiograph: {file.BitsAllocated} bits a pixel, expected 8 or 16")
         if not getattr(file.file_meta, "TransferSyntaxUID", None):
             file.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian  # the default of PS3.5, section 10
-        pixels = _stored(file)
-    except (ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise ValueError(str(error) if str(path) in str(error) else f"{path} is damaged or truncated ({error})") from error
+        return _shown(file), _header(file)
+    except OSError as error:
+        if error.errno is not None:
+            raise  # the disk, not the file
+        raise ValueError(f"{path} is damaged or truncated ({error})") from error
     except Exception as error:  # pydicom raises of every kind on damaged files, and RuntimeError where it lacks a decoder
-        syntax = getattr(getattr(locals().get("file"), "file_meta", None), "TransferSyntaxUID", None)
-        package = DECODERS.get(str(syntax))
+        if isinstance(error, ValueError) and str(path) in str(error):
+            raise
+        package = DECODERS.get(str(syntax)) if isinstance(error, RuntimeError) else None
         if package:
             raise ValueError(f"{path} is compressed as {syntax.name}; to read it: pip install {package}") from error
         raise ValueError(f"{path} is damaged or truncated ({error})") from error
 
-    bits = int(file.get("BitsStored", 8))
-    if pixels.ndim == 3:
-        return (pixels @ np.array([0.299, 0.587, 0.114])).round().astype(np.uint8), _header(file)
+
+def _syntax(path: Path) -> str | None:
+    """The transfer syntax that a file states, told as `dcmread` tells it, before anything is unpacked."""
+    from pydicom.filereader import _read_file_meta_info, read_preamble
+
+    with open(path, "rb") as file:
+        read_preamble(file, True)
+        return _read_file_meta_info(file).get("TransferSyntaxUID")
+
+
+def _shown(file) -> np.ndarray:
+    """The pixels (H, W) as a viewer would show them: uint8, or float32 that is still to be windowed."""
+    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+
+    pixels = _stored(file)
+    if pixels.ndim == 3:  # in colour; few rows at a time, for their memory
+        parts = np.array_split(pixels, -(-len(pixels) // 256))
+        return np.concatenate([(part @ np.array([0.299, 0.587, 0.114])).round().astype(np.uint8) for part in parts])
     values = apply_modality_lut(pixels, file)
     shown = "VOILUTSequence" in file or ("WindowCenter" in file and "WindowWidth" in file)
     if shown:
         values = apply_voi_lut(values, file, prefer_lut=True).astype(np.float32)
         low, high = (values.min(), values.max()) if "VOILUTSequence" not in file else (0, 2 ** int(file.VOILUTSequence[0].LUTDescriptor[2]) - 1)
         values = (values - low) / max(high - low, 1e-6) * 255
-    elif bits <= 8 and values.min() >= 0 and values.max() <= 255:
+    elif int(file.get("BitsStored", 8)) <= 8 and values.min() >= 0 and values.max() <= 255:
         shown = True
     values = values.astype(np.float32)
     if str(file.get("PhotometricInterpretation", "")).strip() == "MONOCHROME1":
         values = 255 - values if shown else -values
-    return values.clip(0, 255).round().astype(np.uint8) if shown else values, _header(file)
+    if not np.isfinite(values).all():
+        raise ValueError("some of its pixels are no numbers")
+    return values.clip(0, 255).round().astype(np.uint8) if shown else values
 
 
 def _stored(file) -> np.ndarray:

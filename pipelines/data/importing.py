@@ -21,7 +21,7 @@ from pipelines.data.manifest import EXTERNAL, SPLITS, Row, read_manifest, read_t
 from pipelines.data.sources import Listing, Record, readable
 from pipelines.data.splitting import Groups, distribute
 from pipelines.workspace import Workspace
-from runtime.files import read_json, write_json, write_text
+from runtime.files import write_json, write_text
 from runtime.run import Interrupted
 
 MIN_SIDE = 64  # pixels, of the shorter side
@@ -48,6 +48,8 @@ def import_listings(
     Raises ValueError when nothing new is left, with `strict` when anything else than what the study has already would be left out, on another
     number of folds than the study has, and Interrupted after a signal, when the same call goes on.
     """
+    if min_side < 1:
+        raise ValueError(f"--min-side {min_side}: expected a number of pixels, at least 1")
     records = [record for listing in listings for record in listing.records]
     held_apart = len(records)
     records += [record for listing in external for record in listing.records]
@@ -242,8 +244,8 @@ def _folds(asked: int | None, workspace: Workspace, existing: Sequence[Row]) -> 
         raise ValueError(f"--folds {asked}: expected at least 2")
     if not existing:
         return asked
-    path = workspace.data / "import.json"
-    had = read_json(path)["imports"][0]["folds"] if path.exists() else max((row.fold or 0 for row in existing), default=0) or None
+    imports = workspace.imports()
+    had = imports[0]["folds"] if imports else max((row.fold or 0 for row in existing), default=0) or None
     if asked not in (None, had):
         raise ValueError(f"--folds {asked}: the study was made with {had or 'no folds'}; begin a new study in another folder")
     return had
@@ -269,8 +271,7 @@ def _commit(workspace: Workspace, staging: Path, files: Sequence[str], existing:
     earlier = read_table(originals_csv, ORIGINALS) if originals_csv.exists() else []
     write_text(originals_csv, table(ORIGINALS, earlier + originals))
     originals_csv.chmod(0o600)
-    imports = read_json(import_json)["imports"] if import_json.exists() else []
-    write_json(import_json, {"imports": [*imports, summary]})
+    write_json(import_json, {"imports": [*workspace.imports(), summary]})
     write_manifest(workspace.manifest_path, [*existing, *fresh])
     undo.pop_all()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def _metadata(folder: Path, source: str, chosen: dict[str, str], kind: str, file
         for level in {level.strip() for finding in findings for level in finding.split("/")}:
             listing.findings[level] += 1
         found, view = labels.of(findings), row["view"].upper()
-        if not file.is_file():
+        if not os.path.isfile(file):
             listing.absent.append(str(file))
         elif row["modality"].lower() not in ("x-ray", "") or not (view in FRONTAL or (not view and not view_needed)):
             listing.passed_over["not a frontal X-ray"] += 1
@@ -125,7 +126,7 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def _covid_chestxray(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
-    return _metadata(folder, source, chosen, "covid-chestxray-dataset", lambda row: _inside(folder, row["filename"]), view_needed=True)
+    return _metadata(folder, source, chosen, "covid-chestxray-dataset", lambda row: _inside(folder, row.get("filename", "")), view_needed=True)
 
 
 def _figure1(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
@@ -136,7 +137,7 @@ def _figure1(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
 
 
 def _actualmed(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
-    return _metadata(folder, source, chosen, "Actualmed-COVID-chestxray-dataset", lambda row: _inside(folder, row["imagename"]))
+    return _metadata(folder, source, chosen, "Actualmed-COVID-chestxray-dataset", lambda row: _inside(folder, row.get("imagename", "")))
 
 
 # --- collections that put the label into folders, lists or a table of their own ---
@@ -169,7 +170,7 @@ def _covidx(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
                 raise ValueError(f"{path}, line {number}: {line!r}, expected patient, file, class and source, separated by spaces")
             patient, name, finding, origin = parts[0], " ".join(parts[1:-2]), parts[-2], parts[-1]
             places = [folder / split / Path(name).name, folder / "images" / Path(name).name, folder / Path(name).name]
-            file = next((place for place in places if place.is_file()), None)
+            file = next((place for place in places if os.path.isfile(place)), None)
             listing.findings[finding] += 1
             found = labels.of([finding])
             if file is None:
@@ -209,7 +210,7 @@ def _table_in(path: Path) -> Path | None:
     """The CSV with file_name and label that `path` is or holds."""
     if path.is_file():
         return path if path.suffix.lower() == ".csv" else None
-    tables = [table for table in sorted(path.glob("*.csv")) if {"file_name", "label"} <= header_of(table)]
+    tables = [table for table in sorted(path.glob("*.csv")) if table.is_file() and {"file_name", "label"} <= header_of(table)]
     if len(tables) > 1:
         raise ValueError(f"{path} holds several tables of images: {', '.join(table.name for table in tables)}; name one of them in place of the folder")
     return tables[0] if tables else None

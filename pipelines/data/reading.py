@@ -7,7 +7,11 @@ classifier would learn them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +19,18 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from pipelines.data import dicom
-from runtime.files import atomic
+from runtime.files import atomic, check_file
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", *dicom.SUFFIXES}
 MAX_SIDE = 512  # of the images kept in a workspace: twice the largest a generator makes here
-MAX_PIXELS = 100_000_000  # a larger file is a mistake or an attack
+MAX_PIXELS = 100_000_000  # a larger picture is a mistake or an attack; one of this size takes a process up to 3 GB, a DICOM file its own bytes more
+MAX_BYTES = 500_000_000  # of a file
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")  # whatever the suffix says; of the others Pillow hands some to programs, EPS to Ghostscript
 PERCENTILES = (0.5, 99.5)  # the window that brings deeper images to 8 bits
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow weighs the colours
 
-Image.MAX_IMAGE_PIXELS = None  # the limit is checked below, with a message of our own
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow refuses twice as many; what lies between is refused below
+_HUSHED = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -50,22 +57,25 @@ def read_picture(path: Path) -> Picture:
     between its 0.5th and 99.5th percentile, unless it is DICOM and states a window of its own. Raises ValueError that names the file
     and what is wrong with it, FileNotFoundError when it is absent.
     """
+    check_file(path, MAX_BYTES)
     if dicom.is_dicom(path):
         values, header = dicom.read_dicom(path, MAX_PIXELS)
-        gray = values if values.dtype == np.uint8 else windowed(values)
+        gray = values if values.dtype == np.uint8 else windowed(values, path)
         return Picture(_reduced(Image.fromarray(gray)), *gray.shape, header=header)
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image, _libtiff_hushed(image.format):
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ValueError(f"{path} has more pixels than the {MAX_PIXELS:,} that are read: {width}×{height}")
+            if width * height == 0:
+                raise ValueError(f"{path} is damaged: it has no pixels, {width}×{height}")
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
                 raise ValueError(f"{path} holds more than one picture: {image.n_frames}")
             comment = str(image.info.get("Comment", "")) if image.format == "PNG" else ""
             image = ImageOps.exif_transpose(image)
             colour = 0.0
             if image.mode.startswith(("I", "F")):
-                image = Image.fromarray(windowed(np.asarray(image, np.float32)))
+                image = Image.fromarray(windowed(np.asarray(image, np.float32), path))
             elif image.mode not in ("L", "1", "LA"):
                 if image.has_transparency_data:
                     image = image.convert("RGBA")
@@ -75,11 +85,11 @@ def read_picture(path: Path) -> Picture:
             elif image.mode == "LA":
                 image = Image.composite(image.getchannel("L"), Image.new("L", image.size), image.getchannel("A"))
             image = image.convert("L")
-    except FileNotFoundError:
-        raise
     except UnidentifiedImageError as error:
         raise ValueError(f"{path} is not an image that can be read") from error
-    except (OSError, SyntaxError, EOFError, ValueError, MemoryError) as error:
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path} has more pixels than the {MAX_PIXELS:,} that are read") from error
+    except Exception as error:  # Pillow raises of every kind on damaged files
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk, not the image
         reason = str(error) if str(path) in str(error) else f"{path} is damaged or truncated ({error})"
@@ -87,14 +97,32 @@ def read_picture(path: Path) -> Picture:
     return Picture(_reduced(image), height, width, colour, comment)
 
 
+@contextlib.contextmanager
+def _libtiff_hushed(kind: str | None) -> Iterator[None]:
+    """Keep from standard error what libtiff writes there by itself; what is wrong is raised all the same."""
+    if kind != "TIFF":
+        yield
+        return
+    with _HUSHED, open(os.devnull, "wb") as nowhere:
+        kept = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
 def _reduced(image: Image.Image) -> np.ndarray:
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
     return np.asarray(image)
 
 
-def windowed(values: np.ndarray) -> np.ndarray:
-    """Deep gray values (H, W) to uint8, from the 0.5th to the 99.5th percentile."""
+def windowed(values: np.ndarray, path: Path) -> np.ndarray:
+    """Deep gray values (H, W) to uint8, from the 0.5th to the 99.5th percentile. Raises ValueError that names their file when some are no numbers."""
     low, high = np.percentile(values, PERCENTILES)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{path} is damaged: some of its pixels are no numbers")
     return ((values - low) / max(high - low, 1e-6) * 255).clip(0, 255).round().astype(np.uint8)
 
 

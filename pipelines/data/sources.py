@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from pipelines.data import dicom
-from pipelines.data.manifest import SPLITS, check_inside
+from pipelines.data.manifest import LABEL, MAX_TABLE, SPLITS, check_inside, rows_of
 from pipelines.data.phantom import cases, draw
 from pipelines.data.reading import SUFFIXES, Picture, read_picture
+from runtime.files import check_file
 
 NIH_NAME = re.compile(r"(\d{8})_\d{3}")  # patient number, follow-up number
-LABEL = re.compile(r"[a-z0-9][a-z0-9_-]*")
 MASKS = ("masks", "mask", "segmentations", "lung masks")
 SPLIT_NAMES = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test", "testing": "test"}
 
@@ -89,7 +89,7 @@ def parse_labels(texts: tuple[str, ...]) -> dict[str, str]:
 
 def slug(text: str) -> str:
     """A label from a folder's or a finding's name."""
-    return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-_")
+    return re.sub(r"[^a-z0-9_-]+", "-", text.lower())[:64].strip("-_")
 
 
 def readable(name: str) -> str:
@@ -100,7 +100,7 @@ def readable(name: str) -> str:
 def image_files(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
     """The image files under a folder in sorted order, links followed but never in a circle; counts what it leaves aside."""
     seen: set[tuple[int, int]] = set()
-    for name, children, files in os.walk(folder, followlinks=True):
+    for name, children, files in os.walk(folder, followlinks=True, onerror=_raise):
         here = os.stat(name)
         if (here.st_dev, here.st_ino) in seen:
             children.clear()
@@ -122,6 +122,11 @@ def image_files(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
                 yield path
             else:
                 passed_over["not an image by its name"] += 1
+
+
+def _raise(error: OSError) -> None:
+    """A folder that cannot be read is no empty one."""
+    raise error
 
 
 def _files_under(folder: Path) -> int:
@@ -167,27 +172,26 @@ def folder_per_label(folder: Path, source: str, chosen: dict[str, str]) -> Listi
 
 
 def read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """The rows of somebody's CSV file, in UTF-8 or else Latin-1; missing values are empty.
+    """The rows of somebody's CSV file, in UTF-8 or else Latin-1: these columns, empty where a value is missing, and what else is not empty.
 
     Raises ValueError when the header lacks one of these columns.
     """
+    check_file(path, MAX_TABLE)
     content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     try:
-        reader = csv.DictReader(io.StringIO(text, newline=""))
-        missing = [name for name in columns if name not in (reader.fieldnames or [])]
-        if missing:
-            raise ValueError(f"{path} lacks the column(s) {', '.join(missing)}; expected {', '.join(columns)}")
-        return [{name: (value or "").strip() for name, value in row.items() if isinstance(name, str) and isinstance(value, str | None)} for row in reader]
+        rows = rows_of(path, io.StringIO(text, newline=""), columns)
+        return [{name: (value or "").strip() for name, value in row.items() if name in columns or (isinstance(name, str) and value)} for row in rows]
     except csv.Error as error:
         raise ValueError(f"{path} is not a CSV file: {error}") from error
 
 
 def header_of(path: Path) -> set[str]:
     """The column names of a CSV file, or an empty set."""
+    check_file(path, MAX_TABLE)
     with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
         try:
             return set(next(csv.reader(file), []))
@@ -215,7 +219,7 @@ def csv_table(path: Path, source: str, chosen: dict[str, str]) -> Listing:
             raise ValueError(f"{path}, line {number}: no label can be made from {row['label']!r}; rename it with --label")
         if not found:
             listing.passed_over[f"{row['label']}: not wanted"] += 1
-        elif not file.is_file():
+        elif not os.path.isfile(file):  # which takes a name that no file can have for one that is absent
             listing.absent.append(str(file))
         else:
             about = {key: row[key] for key in ("patient", "view") if row.get(key)}

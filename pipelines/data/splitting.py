@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
+from pipelines.data.manifest import Row
 from runtime.randomness import numpy_generator
 
 
 def parse_ratios(text: str) -> tuple[float, float, float]:
     """ "70/10/20" to (0.7, 0.1, 0.2). Raises ValueError unless there are three positive shares that sum to 100."""
     parts = text.split("/")
-    if len(parts) != 3 or not all(part.strip().isdigit() for part in parts) or sum(map(int, parts)) != 100 or "0" in parts:
+    if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts) or sum(map(int, parts)) != 100 or "0" in parts:
         raise ValueError(f"--split {text}: expected three shares of train/validation/test that sum to 100, as 70/10/20")
     train, validation, test = (int(part) / 100 for part in parts)
     return train, validation, test
@@ -85,3 +86,27 @@ def distribute(labels: Sequence[str], groups: Sequence[int], allowed: Sequence[C
             parts = [part for part in shares if part in allowed[members[group][0]]]
             put(group, min(parts, key=lambda part: counts[label, part] / shares[part]))
     return [chosen[group] for group in groups]
+
+
+def training_part(rows: Sequence[Row], fraction: float) -> list[Row]:
+    """The training rows of a share of the study's training images, whole patients at a time, in the order of `rows`.
+
+    Of each label as many patients, in one fixed random order, as it takes to have that share of its images: so a smaller fraction
+    lies within a larger one, and every command that asks for a fraction gets the same images. Raises ValueError unless 0 < fraction ≤ 1.
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction {fraction:g} of the real images: expected more than 0, and at most 1 for all of them")
+    training = [row for row in rows if row.split == "train"]
+    images: dict[str, list[Row]] = defaultdict(list)
+    for row in training:
+        images[row.patient].append(row)
+    chosen: set[str] = set()
+    for label in sorted({row.label for row in training}):
+        patients = sorted({patient for patient, mine in images.items() if mine[0].label == label})
+        wanted, found = fraction * sum(len(images[patient]) for patient in patients), 0
+        for index in numpy_generator(0, "fraction", label).permutation(len(patients)):
+            if found >= wanted - 1e-9:
+                break
+            chosen.add(patients[index])
+            found += len(images[patients[index]])
+    return [row for row in training if row.patient in chosen]

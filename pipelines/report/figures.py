@@ -1,7 +1,6 @@
 """The figures of a study, each one PNG, drawn without pyplot and its global state.
 
 All are 4.4 inches wide or less, but for matrices of many classes, so that their letters stay readable in a journal's column and on a phone.
-An arm of the comparison has its own colour, told apart by colour-blind readers and in grey print.
 """
 
 from __future__ import annotations
@@ -21,17 +20,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 
-from pipelines.tables import MEASURES
 from runtime.files import atomic
 
 DPI = 200
 WIDTH = 4.4  # inches
 INK, MUTED, GRID = "#22272e", "#5c6670", "#e3e6ea"
-REAL, REAL_GAN, OTHER_ARM = "#34495e", "#e07b00", "#117a65"
+REAL, REAL_GAN = "#34495e", "#e07b00"
 DISCRIMINATOR, GENERATOR, GAP = "#00735c", "#a23b90", "#3d5a9e"
 TRAINING, VALIDATION = "#7d8791", "#1f6fb2"
 CLASS_COLOURS = ["#c1440e", "#1f6fb2", "#5a7d2a", "#7a4fa3", "#b8860b"]
-ARM_COLOURS = {"real": REAL, "real+gan": REAL_GAN}
 TILE = 128  # pixels, at least, of one image on a sheet
 MANY = 40  # points of a curve from which on the raw line is drawn faint behind a smoothed one
 
@@ -137,35 +134,6 @@ def confusion_matrix(confusion: list[list[int]], classes: list[str], path: Path,
     write_figure(figure, path)
 
 
-def comparison(summary: dict[str, Any], path: Path) -> None:
-    """Accuracy, sensitivity and specificity of each arm: every seed, the mean and its 95 % interval.
-
-    summary: what a comparison's summary.json says. A seed keeps its height within a row, so that arms pair up.
-    """
-    arms, test = summary["arms"], summary["test"]
-    figure = new_figure(WIDTH, 1.5 + 0.5 * len(MEASURES) * len(arms))
-    panels = figure.subplots(len(MEASURES), 1, sharex=True)
-    titles = ("Accuracy", f"Sensitivity (of {plain_text(summary['positive'])})", "Specificity")
-    for axes, measure, title in zip(panels, MEASURES, titles):
-        for row, (arm, values) in enumerate(arms.items()):
-            _arm(axes, row, values[measure], ARM_COLOURS.get(arm, OTHER_ARM))
-        axes.set_yticks(range(len(arms)), [plain_text(arm) for arm in arms])
-        axes.set_ylim(len(arms) - 0.7, -0.65)
-        style_axes(axes, title)
-        axes.grid(axis="y", visible=False)
-        axes.tick_params(axis="y", length=0, labelsize=9.5, labelcolor=INK)
-        axes.spines["left"].set_visible(False)
-    left, right = panels[0].get_xlim()
-    panels[0].set_xlim(left, min(right, 100.6))
-    panels[-1].set_xlabel(f"%   (test split: {test['images']} images of {test['patients']} patients)", fontsize=9.5, color=INK)
-    handles = [
-        Line2D([], [], marker="o", linestyle="", markersize=5, markerfacecolor="none", markeredgecolor=MUTED, label="one seed"),
-        Line2D([], [], marker="D", color=MUTED, linewidth=2.4, markersize=6, label="mean, 95 % interval"),
-    ]
-    title_legend(panels[0], handles)
-    write_figure(figure, path)
-
-
 def image_sheet(groups: list[tuple[str, np.ndarray]], path: Path, columns: int = 8) -> None:
     """Images side by side, each group under its heading, whole pixels repeated so that none is blurred.
 
@@ -227,16 +195,6 @@ def write_figure(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG, whole or not at all."""
     with atomic(path) as file:
         figure.savefig(file, format="png", dpi=DPI)
-
-
-def _arm(axes: Axes, row: int, values: dict[str, Any], colour: str) -> None:
-    """One arm's row: mean and interval on its line, one dot per seed above it."""
-    low, high = (100 * min(max(bound, 0), 1) for bound in values["interval"])
-    seeds = [100 * value for value in values["per_seed"]]
-    heights = row - np.linspace(0.2, 0.42, len(seeds))
-    axes.plot(seeds, heights, "o", markersize=5, markerfacecolor="white", markeredgecolor=colour, markeredgewidth=1.3, zorder=3)
-    axes.plot([low, high], [row, row], color=colour, linewidth=2.6, solid_capstyle="round", zorder=2)
-    axes.plot(100 * values["mean"], row, "D", markersize=7, markerfacecolor=colour, markeredgecolor="white", markeredgewidth=1, zorder=4)
 
 
 def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, label: str, colour: str) -> None:

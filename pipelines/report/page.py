@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import re
-import shlex
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
 
-from classifier.config import ClassifierConfig
-from gan.config import GanConfig
-from pipelines.data.manifest import EXTERNAL, SPLITS, Row, study_fingerprint
-from pipelines.data.reading import read_gray, to_square
-from pipelines.data.store import load_images
-from pipelines.report.figures import comparison, image_sheet
-from pipelines.tables import score_cells
+from pipelines.report.checklist import MARKS, checklist
+from pipelines.report.commands import commands
+from pipelines.report.comparison_figures import comparison, learning_curve, ratio_curve, sensitivity_specificity
+from pipelines.report.formats import FILTERS, part
+from pipelines.report.pictures import picture
+from pipelines.report.references import REFERENCES
+from pipelines.report.results import headline_result, headline_results, headline_worth, kind_of, results_at, settings
+from pipelines.report.sections import audit_section, configurations, data_section, generators, hashes, score_section, sheets, single_classifiers
+from pipelines.report.study import Study, read_study
 from pipelines.workspace import Workspace
-from runtime.files import read_json, write_text
-from runtime.run import Run, list_runs
+from runtime.files import write_text
+from runtime.run import Run
 
 TEMPLATES = Path(__file__).parent / "templates"
-SHEET_IMAGES, SHEET_COLUMNS = 8, 4  # of each kind and class
-LINE = 76
+CONTENTS = {
+    "comparison": "Accuracy of every arm",
+    "learning": "More or fewer images",
+    "score": "How close the synthetic images are to real ones",
+    "images": "Real beside synthetic",
+    "checks": "Copies, labels and fingerprints",
+    "audit": "What is left without the lungs",
+    "classifiers": "Single classifiers, closer up",
+    "generator": "The generator",
+    "data": "The data",
+    "checklist": "Checklist of pitfalls",
+    "limits": "What it cannot say",
+    "again": "How to make it again",
+}
 
 
 def write_report(workspace: Workspace, run: Run) -> Path:
@@ -38,220 +44,77 @@ def write_report(workspace: Workspace, run: Run) -> Path:
     Needs the comparison's summary.json and results.csv and the study's images; what else is absent is said to be.
     Raises FileNotFoundError or ValueError that names the file when one of those it needs is missing or damaged.
     """
-    summary = read_json(run.folder / "summary.json")
-    rows = workspace.rows()
-    generator = _generator(workspace, summary["generator"])
-    comparison(summary, run.folder / "comparison.png")
+    study = read_study(workspace, run)
+    summary, found = study.summary, checklist(study)
+    tally = Counter(item.answer.mark for item in found)
+    used = {item.source for item in found}
     page = _environment().get_template("report.html").render(
         run=run.name,
         summary=summary,
-        phantom=sum(row.source == "phantom" for row in rows),
-        changed=study_fingerprint(rows) != summary["data_fingerprint"],
-        comparison=_picture(run.folder / "comparison.png"),
-        results=_results(run.folder / "results.csv"),
-        score=_score(workspace),
-        sheets=_sheets(workspace, rows, run, summary),
-        classifiers=_classifiers(workspace),
-        generator=generator,
-        data=_data(workspace, rows, summary["classes"]),
-        commands=_commands(workspace, summary, generator),
+        answer=_answer(summary),
+        headline=headline_result(summary),
+        results=headline_results(summary),
+        setting=_setting(summary, summary["headline"]["fraction"], summary["headline"]["ratio"]),
+        blocks=_blocks(summary),
+        classifiers=study.classifiers,
+        pictures=_figures(study),
+        worth_drawn=bool(headline_worth(summary)),
+        contents=CONTENTS,
+        phantom=sum(row.source == "phantom" for row in study.rows),
+        images=len(study.own),
+        changed=study.fingerprint != summary["data_fingerprint"],
+        sets=study.sets,
+        score=score_section(study.score),
+        other_score=study.other_score,
+        sheets=sheets(study),
+        audit=audit_section(study),
+        singles=single_classifiers(study),
+        generators=generators(study),
+        data=data_section(study),
+        checklist=found,
+        tally={mark: tally[mark] for mark in MARKS},
+        marks=MARKS,
+        references={name: title for name, title in REFERENCES.items() if name in used},
+        commands=commands(study),
+        hashes=hashes(study),
+        configurations=configurations(study),
     )
     path = run.folder / "report.html"
     write_text(path, page)
     return path
 
 
-def _results(path: Path) -> list[dict[str, Any]]:
-    """One row per trained classifier, shares and seconds as numbers."""
-    measured = ("accuracy", "sensitivity", "specificity", "roc_auc", "seconds")
-    with open(path, newline="", encoding="utf-8") as file:
-        return [row | {name: float(row[name]) for name in measured} for row in csv.DictReader(file)]
+def _answer(summary: dict[str, Any]) -> str:
+    """The answer in a sentence, without the warnings that stand below it."""
+    text = summary["sentence"]
+    for warning in summary["warnings"]:
+        text = text.replace(f" Beware: {warning}.", "")
+    return text
 
 
-def _score(workspace: Workspace) -> dict[str, Any] | None:
-    """The newest score.json, and its scores in tables: one for each extractor and one of pixels, by group."""
-    try:
-        run = workspace.find_run("score", holding="score.json")
-    except FileNotFoundError:
-        return None
-    summary = read_json(run.folder / "score.json")
-    captions = {one["name"]: f"in features of {one['name']} ({one['note']})" for one in summary["extractors"]} | {"pixels": "from pixels"}
-    tables: dict[str, dict[str, list[dict[str, Any]]]] = {caption: {} for caption in captions.values()}
-    for one in summary["scores"]:
-        tables[captions[one["features"]]].setdefault(one["group"], []).append(one | {"cells": score_cells(one)})
-    distances = [one for one in summary["scores"] if one["score"] == "frechet" and one["group"] == "overall" and one["floor"] > 0]
-    pictures = {"pairs": _picture(run.folder / "nearest_pairs.png"), "map": _picture(run.folder / "feature_map.png")}
-    unscored = sorted({f"{one['group']}, {one['features']}: {one['reason']}" for one in summary["unscored"]})
-    return summary | {"run": run.name, "tables": {caption: groups for caption, groups in tables.items() if groups}, "distances": distances, "left_out": unscored, **pictures}
+def _figures(study: Study) -> dict[str, Any]:
+    """The comparison's figures, drawn now; None for one that there is nothing to draw of."""
+    drawn = {comparison: True, sensitivity_specificity: True, learning_curve: len(study.summary["fractions"]) > 1, ratio_curve: len(study.summary["ratios"]) > 1}
+    for draw, wanted in drawn.items():
+        if wanted:
+            draw(study.summary, study.run.folder / f"{draw.__name__}.png")
+    return {draw.__name__: picture(study.run.folder / f"{draw.__name__}.png") if wanted else None for draw, wanted in drawn.items()}
 
 
-def _sheets(workspace: Workspace, rows: Sequence[Row], run: Run, summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """For each class a picture of a few training reals above a few synthetic images."""
-    size, sheets = summary["image_size"], []
-    for label in summary["classes"]:
-        of_patients = {row.patient: row for row in rows if row.split == "train" and row.label == label}
-        reals = _spread(list(of_patients.values()))
-        paths = _spread(sorted((workspace.runs / summary["synthetic"] / "images" / label).glob("*.png")))
-        groups = []
-        if reals:
-            groups.append((f"{label}, real", load_images(workspace, reals, size)))
-        if paths:
-            groups.append((f"{label}, synthetic", np.stack([to_square(read_gray(path), size) for path in paths])))
-        if groups:
-            path = run.folder / f"images-{re.sub(r'[^A-Za-z0-9_-]+', '-', label)}.png"
-            image_sheet(groups, path, SHEET_COLUMNS)
-            sheets.append({"label": label, "reals": len(reals), "synthetic": len(paths), "picture": _picture(path)})
-    return sheets
+def _blocks(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """The results of every fraction and ratio, each block under its title."""
+    return [{"title": _setting(summary, fraction, ratio), "results": results_at(summary, fraction, ratio)} for fraction, ratio in settings(summary)]
 
 
-def _spread(items: Sequence[Any]) -> list[Any]:
-    """At most SHEET_IMAGES of the items, evenly spaced, so that nobody picked them."""
-    chosen = np.linspace(0, len(items) - 1, min(len(items), SHEET_IMAGES)).round().astype(int)
-    return [items[index] for index in chosen]
-
-
-def _classifiers(workspace: Workspace) -> list[dict[str, Any]]:
-    """The newest single classifier without and the newest with synthetic images, as far as there are any."""
-    newest: dict[bool, Run] = {}
-    for run in list_runs(workspace.runs):
-        if run.command == "classify-train" and run.finished:
-            newest[run.config["synthetic"] is not None] = run
-    return [
-        {
-            "run": run.name,
-            "synthetic": run.config["synthetic"],
-            "metrics": read_json(run.folder / "metrics.json"),
-            "curves": _picture(run.folder / "training_curves.png"),
-            "confusion": _picture(run.folder / "confusion_matrix.png"),
-        }
-        for _, run in sorted(newest.items())
-    ]
-
-
-def _generator(workspace: Workspace, name: str) -> dict[str, Any] | None:
-    """The run that trained the generator; None when its folder is gone."""
-    run = Run(workspace.runs / name)
-    if not (run.folder / "config.json").exists():
-        return None
-    grids = sorted((run.folder / "samples").glob("step-*.png"))
-    return {
-        "run": name,
-        "config": run.config,
-        "result": run.result if run.finished else None,
-        "losses": _picture(run.folder / "curves.png"),
-        "grid": _picture(grids[-1]) if grids else None,
-        "grid_step": int(grids[-1].stem.removeprefix("step-")) if grids else None,
-    }
-
-
-def _data(workspace: Workspace, rows: Sequence[Row], classes: Sequence[str]) -> dict[str, Any]:
-    """Images and patients by label and split, images by source and label, and what the last import left out."""
-
-    def counts(chosen: Sequence[Row]) -> list[dict[str, int]]:
-        parts = [[row for row in chosen if row.split == split] for split in SPLITS] + [list(chosen)]
-        return [{"images": len(part), "patients": len({row.patient for row in part})} for part in parts]
-
-    rows = [row for row in rows if row.split != EXTERNAL]
-    sources = sorted({row.source for row in rows})
-    by_source = Counter((row.source, row.label) for row in rows)
-    feeding = {label: {source for source in sources if by_source[source, label]} for label in classes}
-    labels = {label: counts([row for row in rows if row.label == label]) for label in classes}
-    path = workspace.data / "import.json"
-    return {
-        "labels": labels | {"all": counts(rows)},
-        "sources": {source: [by_source[source, label] for label in classes] for source in sources},
-        "confounded": len(sources) > 1 and all(len(found) == 1 for found in feeding.values()) and len(set.union(*feeding.values())) == len(classes),
-        "last_import": read_json(path)["imports"][-1] if path.exists() else None,
-    }
-
-
-def _commands(workspace: Workspace, summary: dict[str, Any], generator: dict[str, Any] | None) -> list[str]:
-    """The commands that make this study again, as far as what is left of it tells them."""
-    commands = []
-    path = workspace.data / "import.json"
-    for imported in read_json(path)["imports"] if path.exists() else []:
-        seed = f"--seed {imported['split_seed']}"
-        if [source["source"] for source in imported["sources"]] == ["phantom"]:
-            commands.append(["cxr data phantom", f"--n {imported['sources'][0]['images']}", seed])
-        else:
-            commands.append(["cxr data import", *(shlex.quote(f"PATH/{source['source']}") for source in imported["sources"]), seed])
-    if generator:
-        steps = {"steps": generator["result"]["step"]} if generator["result"] else {}
-        commands.append(["cxr gan-train", *_options(GanConfig, generator["config"] | steps)])
-    synthesis = workspace.runs / summary["synthetic"] / "config.json"
-    if synthesis.exists():
-        config = read_json(synthesis)
-        labels = [f"--label {shlex.quote(label)}" for label in config["labels"]]
-        commands.append(["cxr synthesize", f"--generator {summary['generator']}", f"--n {config['n']}", f"--seed {config['seed']}", *labels, *(["--reject-copies"] if "reject_copies" in config else [])])
-    synthetic = f"--synthetic {summary['synthetic']}"
-    commands.append(["cxr score", synthetic])
-    seeds, positive = f"--seeds {len(summary['budget']['seeds'])}", f"--positive {shlex.quote(summary['positive'])}"
-    commands.append(["cxr compare", synthetic, seeds, positive, *_options(ClassifierConfig, summary["config"])])
-    return [_folded(words) for words in commands]
-
-
-def _options(kind: type, config: dict[str, Any]) -> list[str]:
-    return [f"--{field.name.replace('_', '-')} {shlex.quote(str(config[field.name]))}" for field in fields(kind) if field.name in config]
-
-
-def _folded(words: Sequence[str]) -> str:
-    """A shell command in lines of at most LINE characters, as far as its words allow."""
-    lines = [words[0]]
-    for word in words[1:]:
-        if len(lines[-1]) + len(word) + 3 > LINE:
-            lines.append("   ")
-        lines[-1] += f" {word}"
-    return " \\\n".join(lines)
-
-
-def _picture(path: Path) -> dict[str, Any] | None:
-    """A PNG as a data: URI with its size in pixels; None when the file is absent."""
-    if not path.exists():
-        return None
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-    except OSError as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it, or make it anew") from error
-    return {"uri": "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii"), "width": width, "height": height}
+def _setting(summary: dict[str, Any], fraction: float, ratio: float | None) -> str:
+    real = results_at(summary, fraction, ratio)[0]
+    share = "All real images" if fraction == 1 else f"{part(fraction)} of the real images"
+    text = f"{share}, {real['real_images']} of {real['real_patients']} patients"
+    added = max(one["synthetic_images"] for one in results_at(summary, fraction, ratio))
+    return text + (f"; {added} synthetic ones{'' if ratio is None else f', {ratio:g} per real one'}" if added else "")
 
 
 def _environment() -> Environment:
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {form.__name__: form for form in (percent, percent_range, points, points_range, count, plain)}
+    environment.filters |= {form.__name__: form for form in (*FILTERS, kind_of)}
     return environment
-
-
-def percent(share: float) -> str:
-    """A share in 0..1 as per cent: 94.0 %."""
-    return f"{100 * share:.1f}\u00a0%"
-
-
-def percent_range(bounds: Sequence[float]) -> str:
-    """An interval of a share in per cent, cut to what a share can be: 91.0–97.0."""
-    low, high = (min(max(bound, 0.0), 1.0) for bound in bounds)
-    return f"{100 * low:.1f}–{100 * high:.1f}"
-
-
-def points(difference: float) -> str:
-    """A difference of shares in percentage points, with its sign: +1.0 or −1.0."""
-    value = round(100 * difference, 1)
-    return f"{value:+.1f}".replace("-", "−") if value else "0.0"
-
-
-def points_range(bounds: Sequence[float]) -> str:
-    return f"{points(bounds[0])} to {points(bounds[1])}"
-
-
-def count(number: int) -> str:
-    """A whole number; groups of three from 10 000 on."""
-    return f"{number:,}".replace(",", "\u202f") if number >= 10_000 else str(number)
-
-
-def plain(value: Any) -> str:
-    """A configuration's value for people: lists and tables without brackets, a dash for none."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {plain(one)}" for name, one in value.items()) or "–"
-    if isinstance(value, list):
-        return ", ".join(map(plain, value)) or "–"
-    return "–" if value is None else str(value)

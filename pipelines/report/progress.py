@@ -31,7 +31,7 @@ def progress_strip(run: Run) -> None:
 
 def progress_animation(run: Run) -> None:
     """`progress.gif`: the sample grids of all snapshots, one after the other."""
-    frames = [Image.open(path).convert("L") for path in sorted((run.folder / "samples").glob("step-*.png"))]
+    frames = [Image.open(path, formats=("PNG",)).convert("L") for path in sorted((run.folder / "samples").glob("step-*.png"))]
     if frames:
         durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
         with atomic(run.folder / "progress.gif") as file:

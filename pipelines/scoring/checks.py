@@ -33,7 +33,7 @@ def check_set(
     sets = sets | {name: replace(sets[name], patients=[person[file_name] for file_name in sets[name].file_names]) for name in ("train", "held_out")}
     sections = {}
     try:
-        found, neighbours = memorisation(sets, features, extractor, classes, Run(workspace.runs / generator), compute)
+        found, neighbours = memorisation(sets, features, extractor, classes, Run(workspace.folder_of(generator)), compute)
         sections["memorisation"] = asdict(found)
         nearest_pairs(sets, neighbours, found, folder / "nearest_pairs.png")
         write_neighbours(folder / "nearest.csv", sets, neighbours)

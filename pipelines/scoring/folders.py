@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from classifier.features import FeatureStore
-from pipelines.data.reading import SUFFIXES, read_gray
+from pipelines.data.reading import FORMATS, SUFFIXES, read_gray
 from pipelines.merge import Split
 from pipelines.scoring.features import Extractor, choose_extractors
 from pipelines.scoring.frechet import Gaussian, distance, fit, read_statistics, write_statistics
@@ -97,9 +97,9 @@ def read_folder(path: Path) -> Folder:
 
 def _mode(file: Path) -> str:
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             return image.mode
-    except (UnidentifiedImageError, OSError):
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError):
         return "other"  # DICOM; what is damaged is named when it is read
 
 

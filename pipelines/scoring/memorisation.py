@@ -32,7 +32,7 @@ from pipelines.merge import Split
 from pipelines.scoring.nearest import QUANTILE, Nearest, copy_threshold, nearest, strangers, thumbnails
 from runtime import checkpoint
 from runtime.device import Compute
-from runtime.files import write_text
+from runtime.files import configuration, write_text
 from runtime.randomness import numpy_generator
 from runtime.run import Run
 
@@ -174,13 +174,11 @@ def discriminator_logits(run: Run, sets: dict[str, Split], classes: Sequence[str
     path = run.folder / "checkpoints" / "last.pt"
     if not path.exists():
         raise FileNotFoundError(f"{path} is gone")
-    state, known = checkpoint.load(path, "gan checkpoint"), run.config["classes"]
-    config = GanConfig(**state["config"])
+    state, known = checkpoint.load(path, "gan checkpoint", config=dict, discriminator=dict, step=int), run.config["classes"]
+    config = configuration(GanConfig, state["config"], path)
     if list(classes) != known or sets["train"].images.shape[1] != config.image_size:
         raise ValueError(f"{path} is of {', '.join(known)} at {config.image_size} px, not of this study's classes and size")
-    network = build_discriminator(config, len(classes))
-    network.load_state_dict(state["discriminator"])
-    network = network.to(compute.device).eval()
+    network = checkpoint.filled(lambda: build_discriminator(config, len(classes)), state["discriminator"], path).to(compute.device).eval()
     logits = {}
     for name in ("train", "held_out"):
         batches = zip(*(part.split(_BATCH) for part in sets[name].dataset().tensors))

@@ -1,31 +1,33 @@
-"""The report page and its figures, from a tiny study written by hand."""
+"""The report page and its figures, from studies written by hand."""
 
 from __future__ import annotations
 
 import base64
-import csv
 import io
-import math
 import shlex
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.data.manifest import Row, study_fingerprint, write_manifest
-from pipelines.data.reading import pixel_hash, write_gray
-from pipelines.report import figures
-from pipelines.report.page import count, percent, percent_range, points, write_report
+from pipelines.data.manifest import fingerprint, study_fingerprint, write_manifest
+from pipelines.report.checklist import MARKS, checklist
+from pipelines.report.commands import commands
+from pipelines.report.formats import count, p_value, percent, percent_range, plain, points, points_range, sentence, signed
+from pipelines.report.page import CONTENTS, write_report
+from pipelines.report.results import headline_results
+from pipelines.report.study import read_study
+from pipelines.tables import MEASURES
 from pipelines.workspace import Workspace
-from runtime.files import write_json
+from runtime.files import read_json, write_json
 from runtime.run import Run
+from tests.pipelines.report.studies import ARMS, change, poor_study
 
-SIZE = 32
 HOSTILE = '<img src=x onerror="alert(1)">&$a$'
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "wbr"}
 
 
 class Page(HTMLParser):
@@ -55,107 +57,26 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def estimate(mean: float) -> dict:
-    return {"mean": mean, "interval": [mean - 0.0312, mean + 0.0301], "per_seed": [mean - 0.0113, mean + 0.0113], "detectable": 0.0444}
-
-
-def make_study(root: Path, classes: tuple[str, str] = ("covid", "normal"), source: str = "clinic") -> tuple[Workspace, Run]:
-    """Images, a generator, a synthetic set, two classifiers, a score and a comparison."""
-    workspace, rng, rows = Workspace(root), np.random.default_rng(0), []
-    for number in range(16):
-        label, split = classes[number % 2], ("train", "train", "validation", "test")[number // 4]
-        gray = rng.integers(0, 256, (40, SIZE), np.uint8)
-        name = f"images/{number % 2}/{number}.png"
-        (workspace.data / name).parent.mkdir(parents=True, exist_ok=True)
-        write_gray(workspace.data / name, gray)
-        row = Row(file_name=name, label=label, patient=f"p{number // 2 * 2 + number % 2}", split=split, source=source, view="PA", sha256=pixel_hash(gray), fold=None, near_hash="", width=SIZE, height=40)
-        rows.append(row)
-    write_manifest(workspace.manifest_path, rows)
-    sources = [{"source": "my clinic", "kind": "folder per label", "images": 21, "passed_over": {"not frontal": 3}}]
-    write_json(workspace.data / "import.json", {"imports": [{"sources": sources, "kept": 16, "left_out_counts": {"unreadable": 5}, "images_in_study": 16, "split_seed": 7}]})
-
-    generator = workspace.create_run("gan-train", {"image_size": SIZE, "steps": 9000, "classes": list(classes), "max_minutes": None})
-    (generator.folder / "samples").mkdir()
-    write_gray(generator.folder / "samples" / "step-000250.png", np.zeros((SIZE, SIZE), np.uint8))
-    write_gray(generator.folder / "curves.png", np.zeros((SIZE, SIZE), np.uint8))
-    generator.finish({"step": 250, "seconds": 90.0, "images": 8, "parameters": {"generator": 1234567, "discriminator": 7654}})
-
-    config = {"n": 6, "seed": 3, "labels": list(classes), "generator": generator.name}
-    synthetic = workspace.create_run("synthesize", config)
-    for number in range(6):
-        path = synthetic.folder / "images" / classes[number % 2] / f"synthetic-{number:06d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_gray(path, rng.integers(0, 256, (SIZE, SIZE), np.uint8))
-    synthetic.finish({})
-
-    for name in (None, synthetic.name):
-        single = workspace.create_run("classify-train", {"synthetic": name})
-        for figure in ("training_curves.png", "confusion_matrix.png"):
-            write_gray(single.folder / figure, np.zeros((SIZE, 40), np.uint8))
-        write_json(single.folder / "metrics.json", {"n": 4, "patients": 4, "measures": {"accuracy": {"value": 0.751, "interval": [0.3, 0.98]}}})
-        single.finish({})
-
-    scored = workspace.create_run("score", {})
-    one = {"group": "overall", "features": "cnn", "score": "frechet", "value": 13.57, "low": 9.87, "high": 16.4, "p": None, "floor": 6.21, "floor_low": 4.56, "floor_high": 7.89, "floor_p": None}
-    one |= {"of_all": 12.34, "n": 6, "n_train": 8, "n_synthetic": 6, "n_held_out": 8, "detail": ""}
-    told = one | {"score": "two_sample_accuracy", "value": 0.87, "p": 0.012, "floor_p": 0.345, "of_all": None}
-    alike = one | {"features": "pixels", "score": "ms_ssim_diversity", "value": 0.76, "of_all": None}
-    left_out = {"group": "covid", "features": "cnn", "score": "recall", "reason": "3 training images; it needs 12"}
-    extractor = {"name": "cnn", "sha256": "ab" * 32, "note": "of this study"}
-    write_json(scored.folder / "score.json", {"extractors": [extractor], "synthetic": synthetic.name, "warnings": ["few images"], "scores": [one, told, alike], "unscored": [left_out]})
-    scored.finish({})
-
-    run = workspace.create_run("compare", {})
-    write_json(run.folder / "summary.json", make_summary(classes, generator.name, synthetic.name, study_fingerprint(rows)))
-    write_results(run)
-    return workspace, run
-
-
-def make_summary(classes: tuple[str, str], generator: str, synthetic: str, data: str = "cd" * 32) -> dict:
-    def arm(train: int, added: int, mean: float) -> dict:
-        measures = {name: estimate(mean - place / 50) for place, name in enumerate(figures.MEASURES)}
-        return {"train_images": train, "synthetic_images": added, "roc_auc": {"mean": mean + 0.0123, "per_seed": [mean, mean]}} | measures
-
-    return {
-        "verdict": "cannot tell",
-        "sentence": "Whether 6 synthetic images help cannot be told.",
-        "positive": classes[0],
-        "classes": list(classes),
-        "arms": {"real": arm(8, 0, 0.9111), "real+gan": arm(14, 6, 0.9027)},
-        "difference": {name: estimate(-0.0084 - place / 100) for place, name in enumerate(figures.MEASURES)},
-        "budget": {"arch": "cnn", "steps": 12800, "batch_size": 32, "seeds": [4, 5]},
-        "test": {"images": 4, "patients": 4},
-        "image_size": SIZE,
-        "generator": generator,
-        "synthetic": synthetic,
-        "data_fingerprint": data,
-        "config": {"arch": "cnn", "steps": 12800, "seed": 4},
-        "limits": ["A limit of this study."],
-        "versions": {"cxr": "0.1.0", "torch": "2.99.1"},
-        "device": "cpu, fp32",
-    }
-
-
-def write_results(run: Run) -> None:
-    with open(run.folder / "results.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow("arm,seed,steps,train_images,synthetic_images,accuracy,sensitivity,specificity,roc_auc,best_step,seconds".split(","))
-        writer.writerows([arm, seed, 12800, 8, 0, 0.8766, 0.7654, 0.6543, 0.5432, 340, 41.4] for arm in ("real", "real+gan") for seed in (4, 5))
+def page_of(workspace: Workspace, run: Run) -> Page:
+    return Page(write_report(workspace, run).read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Run]:
-    return make_study(tmp_path_factory.mktemp("study"))
-
-
-@pytest.fixture(scope="module")
-def page(study: tuple[Workspace, Run]) -> Page:
-    path = write_report(*study)
-    assert path == study[1].folder / "report.html"
+def page(full: tuple[Workspace, Run]) -> Page:
+    path = write_report(*full)
+    assert path == full[1].folder / "report.html"
     return Page(path.read_text(encoding="utf-8"))
 
 
-def test_the_page_asks_for_nothing_outside_itself(page: Page) -> None:
+@pytest.fixture(scope="module")
+def poor(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The page of a study with next to nothing."""
+    return page_of(*poor_study(tmp_path_factory.mktemp("poor")))
+
+
+@pytest.mark.parametrize("which", ["page", "poor"])
+def test_the_page_asks_for_nothing_outside_itself(which: str, request: pytest.FixtureRequest) -> None:
+    page = request.getfixturevalue(which)
     for _, attributes in page.tags:
         for name in ("src", "href", "srcset", "action"):
             assert attributes.get(name, "data:").startswith(("data:", "#"))
@@ -163,24 +84,48 @@ def test_the_page_asks_for_nothing_outside_itself(page: Page) -> None:
     assert page.all("html") == [{"lang": "en"}]
 
 
-def test_every_number_of_the_summary_is_on_the_page(tmp_path: Path, page: Page) -> None:
-    workspace, _ = make_study(tmp_path)
-    summary = make_summary(("covid", "normal"), "0001-gan-train", "0002-synthesize")
-    expected = [summary["sentence"], "Cannot tell.", "12\u202f800", "4 images", "14 training images", "6 synthetic", "A limit of this study."]
-    for arm in summary["arms"].values():
-        for measure in figures.MEASURES:
-            expected += [percent(arm[measure]["mean"]), percent_range(arm[measure]["interval"])]
-        expected.append(f"{arm['roc_auc']['mean']:.3f}")
-    for change in summary["difference"].values():
-        expected += [points(change["mean"]), f"{points(change['interval'][0])} to {points(change['interval'][1])}", "4.4"]
-    expected += ["87.7\u00a0%", "76.5\u00a0%", "65.4\u00a0%", "0.543", "340", "41 s"]  # results.csv
-    expected += ["12.3", "13.6", "9.87 to 16.4", "6.21", "4.56 to 7.89", "2.19", "0.87", "0.76", "p = 0.012", "p = 0.345", "it needs 12", "few images", "ab" * 32, study_fingerprint(workspace.rows()), "1\u202f234\u202f567", "2.99.1", "75.1\u00a0%"]
+def test_every_number_of_the_summary_is_on_the_page(full: tuple[Workspace, Run], page: Page) -> None:
+    summary = read_json(full[1].folder / "summary.json")
+    expected = ["Whether synthetic images help cannot be told.", "Cannot tell.", "12\u202f800 steps", "4 images", "A limit of this study.", "What was stated in the plan.", "Few test patients: 2 covid.", "4.4 points"]
+    for one in summary["results"]:
+        expected += [percent(one["accuracy"]["mean"]), percent_range(one["accuracy"]["interval"]), f"{one['real_images']} of {one['real_patients']} patients; {one['synthetic_images']}" * bool(one["synthetic_images"])]
+        if one["against_real"]:
+            difference = one["against_real"]["difference"]["accuracy"]
+            expected += [points(difference["mean"]), points_range(difference["interval"])]
+    for one in headline_results(summary):
+        expected += [one["arm"], one["about"], f"{one['roc_auc']['mean']:.3f}"]
+        for measure in MEASURES:
+            expected += [percent(one[measure]["mean"]), percent_range(one[measure]["interval"])]
+            if one["against_real"]:
+                expected += [points(one["against_real"]["difference"][measure]["mean"])]
+    for one in summary["worth"]:
+        expected += [one["sentence"], signed(one["extra"]), signed(one["interval"][0]), str(one["real_images"])]
+    assert page.text.count("ew test patients: 2 covid") == 1  # as a warning, and not in the sentence again
+    expected += ["0.032", "0.128", "13 : 17", "p 0.585", "0.41", "0.83", "1.27", "hurts", "≤ −29", "≥ +113"]
     assert [text for text in expected if text not in page.text] == []
+
+
+def test_every_number_of_the_other_files_is_on_the_page(full: tuple[Workspace, Run], page: Page) -> None:
+    rows = full[0].rows()
+    expected = ["87.7\u00a0%", "76.5\u00a0%", "65.4\u00a0%", "0.543", "340", "41 s"]  # results.csv
+    expected += ["12.3", "13.6", "9.87 to 16.4", "6.21", "4.56 to 7.89", "2.19 times the floor", "0.87", "0.76", "p = 0.012", "p = 0.345", "it needs 12", "few images."]  # score.json
+    expected += ["A warning of the audit.", "0.824", "0.754–0.874", "78\u00a0% kept", "0.913", "A sentence about sources."]  # audit.json
+    expected += ["A warning of the data check.", "61.7\u00a0%", "55.3\u00a0%", "127", "74", "6\u00a0%"]  # check.json
+    expected += ["my clinic (folder per label): 21 images; passed over: 3 not frontal", "2 exact duplicate", "Kept: 16"]  # import.json
+    expected += ["1\u202f234\u202f567", "1.5 minutes", "replicates/0001-gan-train", "75.1\u00a0%", "On the external test set 61.7\u00a0%", "9 images of 8 patients"]
+    expected += ["2.99.1", "of the comparison", "ab" * 32, "ef" * 32, study_fingerprint(rows), fingerprint(row.sha256 for row in rows if row.split == "train")]
+    assert [text for text in expected if text not in page.text] == []
+
+
+def test_sections_come_in_their_order_and_are_all_linked(page: Page, poor: Page) -> None:
+    for one in (page, poor):
+        links, headings = [attributes["href"] for attributes in one.all("a")], [attributes.get("id") for attributes in one.all("h2")]
+        assert headings == ["answer", *CONTENTS] and [link for link in links if link != "#checklist"] == [f"#{name}" for name in CONTENTS if name != "checklist"]
 
 
 def test_every_image_has_an_alt_text_and_decodes(page: Page) -> None:
     images = page.all("img")
-    assert len(images) == 1 + 2 + 4 + 2  # comparison, sheets, classifiers, generator
+    assert len(images) == 4 + 2 + 1 + 4 + 2  # comparison, sheets, audit, classifiers, generator
     for image in images:
         assert len(image["alt"]) > 20
         with Image.open(io.BytesIO(base64.b64decode(image["src"].removeprefix("data:image/png;base64,")))) as decoded:
@@ -194,90 +139,98 @@ def test_tables_have_captions_and_headings_do_not_skip(page: Page) -> None:
     assert levels[0] == 1 and levels.count(1) == 1 and all(after - before <= 1 for before, after in zip(levels, levels[1:]))
 
 
-def test_commands_can_be_pasted_into_a_shell(page: Page) -> None:
-    text = page.text.partition("Commands")[2].partition("Fingerprints")[0]
-    words = shlex.split(text.replace("\\ ", " "))
-    assert "PATH/my clinic" in words
-    assert words[words.index("gan-train") :][3:5] == ["--steps", "250"]  # as many as were trained, not as were asked for
+def test_commands_can_be_pasted_into_a_shell(page: Page, poor: Page) -> None:
+    words = shlex.split(page.text.partition("Commands")[2].partition("Fingerprints")[0].replace("\\ ", " "))
+    assert "PATH/my clinic" in words and words[words.index("PATH/theirs") - 1] == "--external"
+    train = words[words.index("gan-train") :]
+    assert train[train.index("--steps") + 1] == "250"  # as many as were trained, not as were asked for
+    assert words.count("gan-train") == 1  # the other generator the comparison trains itself
+    for option, value in {"--arms": ",".join(ARMS), "--generators": "2", "--draws": "2", "--seeds": "3", "--real-fractions": "0.1,0.25,1", "--synthetic-ratio": "0.5,2", "--budget": "steps"}.items():
+        assert words[words.index(option) + 1] == value
     assert words[-2:] == ["--seed", "4"]
+    words = shlex.split(poor.text.partition("Commands")[2].partition("Fingerprints")[0].replace("\\ ", " "))
+    assert words[:4] == ["cxr", "compare", "--arms", "real,real+classical"] and not {"--synthetic", "--generators", "--real-fractions"} & set(words)
 
 
-def test_the_same_study_gives_the_same_page(page: Page, study: tuple[Workspace, Run]) -> None:
-    assert write_report(*study).read_text(encoding="utf-8") == page.html
+def test_a_generator_of_a_fraction_says_so_in_its_command(own_study: tuple[Workspace, Run]) -> None:
+    change(own_study[0].runs / "0001-gan-train" / "config.json", real_fraction=0.25)
+    assert any("--real-fraction 0.25" in command for command in commands(read_study(*own_study)))
 
 
-def test_absent_parts_are_said_to_be_absent(tmp_path: Path) -> None:
-    workspace, run = make_study(tmp_path)
+def test_the_same_study_gives_the_same_page(small: tuple[Workspace, Run]) -> None:
+    assert page_of(*small).html == page_of(*small).html
+
+
+def test_absent_parts_are_said_to_be_absent_with_the_command_that_makes_them(poor: Page, small: tuple[Workspace, Run]) -> None:
+    for text in ("cxr gan-train", "cxr audit", "cxr classify-train", "cxr data check", "cxr compare --real-fractions 0.1,0.25,1", "has no generator", "No arm of this comparison has synthetic images"):
+        assert text in poor.text
+    assert "Does “real+classical” help the classifier?" in poor.text and len(poor.all("img")) == 4
+    workspace, run = small
     (workspace.data / "import.json").unlink()
-    for folder in workspace.runs.iterdir():
+    for folder in [*workspace.runs.iterdir(), workspace.root / "replicates"]:
         if folder != run.folder:
             shutil.rmtree(folder)
-    page = Page(write_report(workspace, run).read_text(encoding="utf-8"))
-    for text in ("have not been scored", "No single classifier was trained", "0001-gan-train is not on disk", "none of this class are on disk"):
-        assert text in page.text
+    text = page_of(workspace, run).text
+    for absent in ("have not been scored", "No single classifier was trained", "0001-gan-train is not on disk", "none of this class are on disk", "not on record any more", "cxr score"):
+        assert absent in text
 
 
-def test_a_score_of_another_set_is_not_shown(tmp_path: Path) -> None:
-    workspace, run = make_study(tmp_path)
-    path = workspace.find_run("score").folder / "score.json"
+def test_a_score_of_another_set_is_not_shown(small: tuple[Workspace, Run]) -> None:
+    path = small[0].find_run("score").folder / "score.json"
     path.write_text(path.read_text().replace("0002-synthesize", "0009-synthesize"))
-    page = Page(write_report(workspace, run).read_text(encoding="utf-8"))
-    assert "of another set (0009-synthesize)" in page.text and "16.4" not in page.text
+    text = page_of(*small).text
+    assert "of another set (0009-synthesize)" in text and "16.4" not in text
 
 
-def test_hostile_labels_and_notes_are_escaped(tmp_path: Path) -> None:
-    page = Page(write_report(*make_study(tmp_path, classes=(HOSTILE, "normal"))).read_text(encoding="utf-8"))
-    assert HOSTILE in page.text and HOSTILE not in page.html
+def test_hostile_names_and_notes_are_escaped(small: tuple[Workspace, Run]) -> None:
+    workspace, run = small
+    rows = [replace(row, source=HOSTILE, view=HOSTILE) for row in workspace.rows()]
+    write_manifest(workspace.manifest_path, rows)
+    change(run.folder / "summary.json", data_fingerprint=study_fingerprint(rows), sentence=HOSTILE, limits=[HOSTILE], warnings=[HOSTILE], plan={"sentence": HOSTILE}, device=HOSTILE)
+    change(workspace.find_run("score").folder / "score.json", warnings=[HOSTILE], extractors=[{"name": "cnn", "sha256": "ab" * 32, "note": HOSTILE}])
+    change(workspace.find_run("audit").folder / "audit.json", warnings=[HOSTILE, HOSTILE])
+    change(workspace.data / "check.json", warnings=[HOSTILE])
+    page = page_of(workspace, run)
+    assert page.text.count(HOSTILE) >= 10 and HOSTILE not in page.html
     assert all("onerror" not in attributes for _, attributes in page.tags)
 
 
 def test_phantoms_and_changed_data_are_named_at_the_top(tmp_path: Path, page: Page) -> None:
-    workspace, run = make_study(tmp_path, source="phantom")
-    write_manifest(workspace.manifest_path, workspace.rows()[:-1])
-    top = Page(write_report(workspace, run).read_text(encoding="utf-8")).text.partition("Cannot tell.")[2].partition("With against")[0]
+    workspace, run = poor_study(tmp_path)
+    write_manifest(workspace.manifest_path, [replace(row, source="phantom") for row in workspace.rows()[:-1]])
+    top = page_of(workspace, run).text.partition("Cannot tell.")[2].partition("Accuracy of every arm")[0]
     assert "15 of the 15 images in this study are phantoms" in top and "The data have changed." in top
     assert "phantom" not in page.text and "have changed" not in page.text
 
 
-@pytest.mark.parametrize("events", [1, 2, 100])
-def test_gan_curves_of_any_length(tmp_path: Path, events: int) -> None:
-    journal = [{"step": 10 * number + 10, "d_loss": math.sin(number), "g_loss": 1.0, "gap": 0.5} for number in range(events)]
-    journal += [{"step": 10 * number, "diversity": [0.9, 0.8], "distance": [0.1, 0.2]} for number in range(1, events)]
-    assert figures.gan_curves(journal, ["covid", "normal"], 10 if events > 1 else None, tmp_path / "loss.png")
-    assert Image.open(tmp_path / "loss.png").convert("L").getextrema()[0] < 100
+def test_a_summary_of_an_earlier_version_is_refused(own_study: tuple[Workspace, Run]) -> None:
+    summary = read_json(own_study[1].folder / "summary.json")
+    write_json(own_study[1].folder / "summary.json", {name: value for name, value in summary.items() if name != "results"})
+    with pytest.raises(ValueError, match="summary.json is of an earlier version .* cxr compare"):
+        write_report(*own_study)
 
 
-def test_gan_curves_of_nothing_write_no_file(tmp_path: Path) -> None:
-    assert not figures.gan_curves([], ["covid"], None, tmp_path / "loss.png")
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("old, new", [("accuracy", "precision"), ("0.8766", "high"), (",41.4", "")])
+def test_damaged_results_are_named(own_study: tuple[Workspace, Run], old: str, new: str) -> None:
+    path = own_study[1].folder / "results.csv"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ValueError, match="results.csv is damaged, or of another version"):
+        write_report(*own_study)
 
 
-def test_training_curves_of_one_evaluation(tmp_path: Path) -> None:
-    evaluation = {"step": 20, "epoch": 1.0, "loss": 0.5, "accuracy": 0.8, "validation_loss": 0.6, "validation_accuracy": 0.75}
-    figures.training_curves([evaluation, {"best_step": 20, "best_validation_loss": 0.6}], tmp_path / "curves.png")
-    assert Image.open(tmp_path / "curves.png").convert("L").getextrema()[0] < 100
-
-
-def test_training_curves_of_nothing_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no evaluation"):
-        figures.training_curves([{"best_step": 1}], tmp_path / "curves.png")
-
-
-def test_a_confusion_matrix_of_three_classes_and_an_empty_row(tmp_path: Path) -> None:
-    figures.confusion_matrix([[5, 0, 1], [0, 0, 0], [2, 2, 3]], [HOSTILE, "b", "c" * 40], tmp_path / "matrix.png", "A title of $one$ line")
-    assert Image.open(tmp_path / "matrix.png").width > 500
-
-
-def test_an_image_sheet_repeats_whole_pixels(tmp_path: Path) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE), np.uint8)
-    figures.image_sheet([("some, real", images), ("x" * 200, images[:1])], tmp_path / "sheet.png", columns=2)
-    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
-    enlarged = images[1].repeat(figures.TILE // SIZE, axis=0).repeat(figures.TILE // SIZE, axis=1)
-    rows = [row for row in range(len(sheet) - figures.TILE) if (sheet[row : row + figures.TILE, -figures.TILE :] == enlarged).all()]
-    assert len(rows) == 1
+def test_every_pitfall_is_shown_with_a_sign_and_words_and_not_by_colour_alone(full: tuple[Workspace, Run], page: Page) -> None:
+    text = " ".join(page.text.split())
+    signs = {"good": "✓", "open": "?", "bad": "✗"}
+    for item in checklist(read_study(*full)):
+        assert f"{signs[item.answer.mark]}{MARKS[item.answer.mark]} {item.pitfall} ({item.source}) {' '.join(item.answer.text.split())}" in text
+    assert "10 of 16" in text and "3 open, 3 not avoided" in text
 
 
 def test_numbers_are_written_for_readers() -> None:
     assert (points(0.0104), points(-0.0096), points(-0.0004)) == ("+1.0", "−1.0", "0.0")
     assert percent_range([0.9, 1.02]) == "90.0–100.0"
     assert (count(9999), count(1234567)) == ("9999", "1\u202f234\u202f567")
+    assert (p_value(0.0321), p_value(0.0004), p_value(1.0)) == ("0.032", "<\u202f0.001", "1.000")
+    assert (signed(37.4), signed(-21), signed(0.3)) == ("+37", "−21", "0")
+    assert (sentence("few images"), sentence("Really? ")) == ("Few images.", "Really?")
+    assert (plain(True), plain(None), plain([1, 2]), plain({"a": []})) == ("yes", "–", "1, 2", "a –")

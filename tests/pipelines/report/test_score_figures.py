@@ -24,7 +24,8 @@ from pipelines.scoring.nearest import thumbnails
 from pipelines.workspace import Workspace
 from runtime.files import read_json, write_json
 from tests.conftest import cxr, ok
-from tests.pipelines.report.test_report import HOSTILE, Page, make_study
+from tests.pipelines.report.studies import make_study
+from tests.pipelines.report.test_report import HOSTILE, Page
 
 SIZE = 32
 
@@ -75,14 +76,14 @@ def test_the_map_takes_any_class_name_and_empty_classes(sets: dict[str, Split], 
 
 
 def test_the_page_shows_them_with_their_warnings(sets: dict[str, Split], tmp_path: Path) -> None:
-    classes = (HOSTILE, "normal")
-    workspace, run = make_study(tmp_path, classes)
+    classes = ("covid", "normal")
+    workspace, run = make_study(tmp_path)
     score = workspace.find_run("score").folder
     before = Page(write_report(workspace, run).read_text(encoding="utf-8"))
-    assert "fingerprints" not in before.text
+    assert "tell-tale brightness have not been looked for" in before.text
 
     one, neighbours = measure_nearness(sets, {name: thumbnails(split.images) for name, split in sets.items()})
-    found = Memorisation(14, 30, 12, "cnn", one, one, {HOSTILE: share(6, 12)}, "that of 0001-gan-train at step 250", ["copies: a warning of copies"])
+    found = Memorisation(14, 30, 12, "cnn", one, one, {"covid": share(6, 12)}, f"that of {HOSTILE} at step 250", ["copies: a warning of copies"])
     asked = np.arange(40) % 2
     audit = judge_labels("0003-classify-train", "cnn", classes, asked, np.zeros(40, int), asked, asked, [str(place) for place in range(40)])
     sections = {"memorisation": asdict(found), "label_audit": asdict(audit), "fingerprints": asdict(fingerprints(sets["train"], sets["synthetic"], classes)), "classes": list(classes)}
@@ -90,7 +91,7 @@ def test_the_page_shows_them_with_their_warnings(sets: dict[str, Split], tmp_pat
     nearest_pairs(sets, {"pixels": neighbours, "features": neighbours}, found, score / "nearest_pairs.png")
     feature_map(sets, {name: np.random.default_rng(0).normal(size=(len(split.labels), 6)) for name, split in sets.items()}, classes, "cnn", score / "feature_map.png")
     page = Page(write_report(workspace, run).read_text(encoding="utf-8"))
-    assert len(page.all("img")) == len(before.all("img")) + 2 and not any("onerror" in attributes for _, attributes in page.tags)
+    assert HOSTILE in page.text and len(page.all("img")) == len(before.all("img")) + 2 and not any("onerror" in attributes for _, attributes in page.tags)
     assert "Copies: a warning of copies." in page.text and "The generator does not listen to its label" in page.text
     assert "50.0\u00a0% (21.1–78.9)" in page.text and "sharpness" in page.text and "labels are ignored" in page.text
 

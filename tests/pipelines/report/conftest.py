@@ -1,0 +1,36 @@
+"""Studies for the tests of the report."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.data.manifest import study_fingerprint
+from pipelines.workspace import Workspace
+from runtime.files import write_json
+from runtime.run import Run
+from tests.pipelines.report.studies import make_study, make_summary, write_results
+
+
+@pytest.fixture(scope="session")
+def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Run]:
+    """A study with everything. Not to be changed."""
+    return make_study(tmp_path_factory.mktemp("full"))
+
+
+@pytest.fixture
+def own_study(tmp_path: Path, full: tuple[Workspace, Run]) -> tuple[Workspace, Run]:
+    """A copy of the study with everything, to do with as one likes."""
+    shutil.copytree(full[0].root, tmp_path / "study")
+    return Workspace(tmp_path / "study"), Run(tmp_path / "study" / "runs" / full[1].name)
+
+
+@pytest.fixture
+def small(own_study: tuple[Workspace, Run]) -> tuple[Workspace, Run]:
+    """The same with a comparison of two arms, whose page is drawn faster."""
+    summary = make_summary(data=study_fingerprint(own_study[0].rows()), arms=("real", "real+gan"), fractions=(1.0,), ratios=(2.0,))
+    write_json(own_study[1].folder / "summary.json", summary)
+    write_results(own_study[1], summary)
+    return own_study
