@@ -14,7 +14,7 @@ def picture(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG",)) as image:
             width, height = image.size
     except OSError as error:
         raise ValueError(f"{path} is damaged ({error}); delete it, or make it anew") from error

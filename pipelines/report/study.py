@@ -72,7 +72,7 @@ def read_study(workspace: Workspace, run: Run) -> Study:
     of_sets = [found for found in scores if found.says["synthetic"] in _sets(run, summary)]
     audits = list(_holding(runs, "audit", "audit.json"))
     same = [found.run.name for found in _holding(runs, "compare", "summary.json") if found.says["data_fingerprint"] == summary["data_fingerprint"]]
-    imports, check = workspace.data / "import.json", workspace.data / "check.json"
+    check = workspace.data / "check.json"
     return Study(
         workspace=workspace,
         run=run,
@@ -80,7 +80,7 @@ def read_study(workspace: Workspace, run: Run) -> Study:
         classifiers=read_rows(run.folder / "results.csv"),
         rows=rows,
         fingerprint=study_fingerprint(rows),
-        imports=read_json(imports)["imports"] if imports.exists() else [],
+        imports=workspace.imports(),
         check=read_json(check) if check.exists() else None,
         score=of_sets[-1] if of_sets else None,
         other_score=scores[-1] if scores and not of_sets else None,
