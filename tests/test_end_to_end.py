@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,16 +18,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import TensorDataset
 from torchvision.datasets import ImageFolder
 
+from classifier.config import ClassifierConfig
 from classifier.features import BATCH
 from classifier.predict import load_classifier, predict
+from classifier.train import train as train_classifier
+from gan.config import GanConfig
+from gan.train import train as train_gan
 from pipelines import demo
 from pipelines.data.manifest import read_manifest
 from pipelines.merge import real_splits
 from pipelines.workspace import Workspace
 from runtime import checkpoint
 from runtime.device import Compute
+from runtime.run import Run
 from tests.conftest import ROOT, TINY_CLASSIFIER, TINY_GAN, cxr, cxr_process, ok
 
 
@@ -189,11 +196,17 @@ def test_two_processes_train_one_classifier_and_judge_it_as_one_does(tmp_path: P
     assert np.allclose(alone, together, atol=2e-6)
 
 
-def test_what_processes_cannot_share_is_refused(phantom_study: Path, tmp_path: Path, torchrun: Callable) -> None:
-    study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
-    for command, message in ((["gan-train", "--batch-size", 12], "a multiple of 16"), (["classify-train", "--batch-size", 9], "a multiple of 2"), (["score"], "runs in one process")):
-        done = torchrun(study, *command)
-        assert done.returncode != 0 and message in done.stderr
+def test_what_processes_cannot_share_is_refused(study: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    of_two = Compute(torch.device("cpu"), "fp32", rank=0, ranks=2)
+    images = TensorDataset(torch.zeros(8, 1, 32, 32, dtype=torch.uint8), torch.arange(8) % 2)
+    classes = {"classes": ["covid", "normal"]}
+    with pytest.raises(ValueError, match="--batch-size 12 over 2 processes: expected a multiple of 16"):
+        train_gan(GanConfig(image_size=32, batch_size=12), images, Run(tmp_path), of_two, trained_on=[], **classes)
+    with pytest.raises(ValueError, match="--batch-size 9 over 2 processes: expected a multiple of 2"):
+        train_classifier(ClassifierConfig(batch_size=9), images, images, Run(tmp_path), of_two, **classes)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refused = cxr("score", folder=study)
+    assert refused.exit_code == 2 and "runs in one process" in refused.output
 
 
 def test_synthesis_that_was_killed_goes_on_where_it_was(study: Path) -> None:

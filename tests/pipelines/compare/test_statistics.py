@@ -55,7 +55,7 @@ def test_on_phantoms_redrawn_reals_are_rarely_called_a_help_and_fresh_ones_mostl
 
     The classifier is discriminant analysis of 40 principal components at 16 px, for speed; benchmarks/verdicts.py has the cnn.
     """
-    drawn = cases(900, 11)
+    drawn = cases(640, 11)
     x = PCA(40, random_state=0).fit_transform(np.stack([to_square(draw(case, 11, 64), 16).ravel() for case in drawn]) / 255)
     y, patients = np.array([case.label == "covid" for case in drawn]), np.array([case.patient for case in drawn])
     rng, found = np.random.default_rng(0), {"redrawn": [], "fresh": []}
