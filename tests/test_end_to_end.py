@@ -42,7 +42,7 @@ def test_the_whole_study(study: Path) -> None:
     output = ok(cxr("classify-train", "--with-synthetic", *TINY_CLASSIFIER, folder=study))
     assert "0004-classify-train" in output and "accuracy" in output and "next: cxr score" in output
     assert "0005-score" in ok(cxr("score", folder=study))
-    output = ok(cxr("compare", *TINY_CLASSIFIER, folder=study))
+    output = ok(cxr("compare", "--seeds", 2, *TINY_CLASSIFIER, folder=study))
     assert "real+gan" in output and "report.html" in output
 
     metrics = json.loads((study / "runs" / "0004-classify-train" / "metrics.json").read_text())
@@ -59,7 +59,7 @@ def test_the_whole_study(study: Path) -> None:
     comparison = study / "runs" / "0006-compare"
     with open(comparison / "results.csv", newline="") as file:
         results = list(csv.DictReader(file))
-    assert Counter(row["arm"] for row in results) == {"real": 5, "real+classical": 5, "real+gan": 5}
+    assert Counter(row["arm"] for row in results) == {"real": 2, "real+classical": 2, "real+gan": 2}
     assert {row["steps"] for row in results} == {"6"}, "the budget is equal"
     summary = json.loads((comparison / "summary.json").read_text())
     assert summary["headline"]["arm"] == "real+gan" and summary["sentence"] in output
@@ -76,6 +76,7 @@ def test_the_demo_is_a_whole_study(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(demo, "PHANTOMS", 64)
     monkeypatch.setattr(demo, "SYNTHETIC", 24)
     monkeypatch.setattr(demo, "GAN", {"steps": 4, "image_size": 32, "width": 4, "batch_size": 8})
+    monkeypatch.setattr(demo, "DESIGN", {"seeds": 2})
     monkeypatch.setattr(demo, "CLASSIFIER", {"steps": 6, "batch_size": 8, "evaluate_every": 3})
     for number in (6, 12):  # the second time it goes on in the same folder
         output = ok(cxr("demo", folder=tmp_path / "demo"))
@@ -154,7 +155,7 @@ def test_stopped_by_ctrl_c_a_command_says_how_to_go_on(phantom_study: Path, tmp_
     assert cxr("synthesize", "--n", 2, folder=study).exit_code == 0, "what is there can be used"
 
 
-def test_two_processes_train_and_sample_what_one_does(phantom_study: Path, tmp_path: Path, torchrun: Callable) -> None:
+def test_two_processes_train_what_one_does(phantom_study: Path, tmp_path: Path, torchrun: Callable) -> None:
     for name in ("one", "two"):
         shutil.copytree(phantom_study, tmp_path / name)
     training = ["gan-train", "--steps", 5, *TINY_GAN, "--batch-size", 16, "--device", "cpu", "--precision", "fp32"]
@@ -168,20 +169,10 @@ def test_two_processes_train_and_sample_what_one_does(phantom_study: Path, tmp_p
         one, two = (torch.cat([value.flatten() for value in state[part].values()]) for state in states)
         assert (one - two).norm() < 1e-3 * one.norm(), "five steps change the weights by ten times as much"
 
-    ok(cxr("synthesize", "--n", 120, folder=tmp_path / "one"))
-    shutil.rmtree(tmp_path / "two" / "runs")
-    shutil.copytree(tmp_path / "one" / "runs", tmp_path / "two" / "runs")
-    shutil.rmtree(tmp_path / "two" / "runs" / "0002-synthesize")
-    done = torchrun(tmp_path / "two", "synthesize", "-n", 120)
-    assert done.returncode == 0, done.stderr
-    first, second = (tmp_path / name / "runs" / "0002-synthesize" for name in ("one", "two"))
-    for path in [*first.rglob("*.png"), first / "manifest.csv"]:
-        assert path.read_bytes() == (second / path.relative_to(first)).read_bytes()
-
 
 def test_two_processes_train_one_classifier_and_judge_it_as_one_does(tmp_path: Path, torchrun: Callable) -> None:
     """Of two batches of test images each process predicts one, so that what they say fits the file only if both hold the same weights."""
-    ok(cxr("data", "phantom", "--n", 400, folder=tmp_path))
+    ok(cxr("data", "phantom", "--n", 330, folder=tmp_path))
     training = ["classify-train", "--steps", 7, "--batch-size", 8, "--evaluate-every", 3, "--augment", "yes", "--device", "cpu", "--precision", "fp32"]
     done = torchrun(tmp_path, *training)
     assert done.returncode == 0, done.stderr

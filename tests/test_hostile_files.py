@@ -36,7 +36,7 @@ from tests.conftest import ROOT, TINY_CLASSIFIER, cxr
 from tests.hostile import NASTY, dicom_bytes, hostile_configurations, hostile_manifests, hostile_pictures, hostile_sets, hostile_sources, jpeg, pictures
 from tests.watch import watched
 
-FEW = settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 MISTAKES = (ValueError, FileNotFoundError)
 
 

@@ -226,7 +226,7 @@ def test_it_gives_up(study: Path) -> None:
     assert not (study / "runs" / "0004-synthesize" / "manifest.csv").exists()
 
 
-def test_two_processes_leave_out_the_same(study: Path) -> None:
+def test_two_processes_sample_and_leave_out_the_same(study: Path) -> None:
     for index in (4, 7, 21):
         plant(study, study / "runs" / "0002-synthesize", index, index % 3)
     ok(cxr("synthesize", "--n", 110, "--reject-copies", folder=study))
