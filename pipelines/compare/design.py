@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from pipelines.compare.arms import ARMS, DEFAULT_ARMS, Arm, chosen_arms
 from pipelines.compare.statistics import Replicate, detectable
-
-Value = TypeVar("Value")
 
 SEEDS = 5
 BUDGETS = ("steps", "epochs")
@@ -115,14 +113,9 @@ class Design:
         return {"detectable": found, "sentence": f"Expected before training, with {patients} test patients and {self.seeds} seeds, to be found in 80 % of such studies: {listed}."}
 
 
-def distinct(values: Sequence[Value]) -> tuple[Value, ...]:
-    """Each once, sorted."""
-    return tuple(sorted(set(values)))
-
-
 def _numbers(option: str, text: str) -> tuple[float, ...]:
     try:
-        return distinct([float(part) for part in text.split(",")])
+        return tuple(sorted({float(part) for part in text.split(",")}))
     except ValueError as error:
         raise ValueError(f"--{option} {text}: expected numbers with commas between, such as 0.1,0.5,1") from error
 

@@ -20,6 +20,7 @@ from classifier.metrics import resampled_means
 
 CONFIDENCE = 0.95
 POWER = 0.8
+FEW_PATIENTS = 20  # of a class in the test split, below which a bootstrap over them is not to be trusted
 
 
 @dataclass(frozen=True)

@@ -108,8 +108,8 @@ def compare(
             training = material.training(trial)
             configs = configs_of(trial, config, chosen, training, len(material.reals[trial.fraction].labels))
             _train(_folder(run, trial), configs, training, material, compute.alone(), f"{number + 1}/{len(trials)} {trial.name}", study)
-        if compute.leads:
-            _write_results(run, trials)
+            if compute.leads:
+                _write_results(run, trials)
     compute.agree(None)
     if compute.leads:
         rows_of = _write_results(run, trials)

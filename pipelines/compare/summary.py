@@ -16,14 +16,13 @@ import numpy as np
 from classifier.config import ClassifierConfig
 from pipelines.compare.design import Design, Trial
 from pipelines.compare.material import Material
-from pipelines.compare.statistics import Replicate, estimate, holm, mcnemar, spread, verdict
+from pipelines.compare.statistics import FEW_PATIENTS, Replicate, estimate, holm, mcnemar, spread, verdict
 from pipelines.compare.worth import worth
 from pipelines.data.manifest import study_fingerprint
 from pipelines.data.splitting import training_part
 from pipelines.tables import MEASURES
 
 KINDS = {"accuracy": 0, "sensitivity": 1, "specificity": 1}  # which notion of right, see Outcome.right
-FEW_PATIENTS = 20  # of a class in the test split, below which a bootstrap over them is not to be trusted
 LIMITS = {
     "generator": "One generator: how much another one, of another seed, would change the result is not in the intervals. (--generators 3)",
     "draw": "One draw of synthetic images from each generator: how much another would change the result is not in the intervals. (--draws 3)",
@@ -90,7 +89,7 @@ def summarise(
         "positive": positive,
         "classes": list(material.classes),
         "results": results,
-        "worth": worth(results, {trial: outcome.right(positive)[0] for trial, outcome in ((one.trial, one) for one in outcomes)}, test.patients) if len(design.fractions) > 1 else None,
+        "worth": worth(results, {one.trial: one.right(positive)[0] for one in outcomes}, test.patients) if len(design.fractions) > 1 else None,
         "budget": {"kind": design.budget, "arch": config.arch, "steps": config.steps, "batch_size": config.batch_size, "seeds": sorted({one.trial.replicate.seed for one in outcomes})}
         | {"generators": design.generators, "draws": design.draws},
         "plan": plan,

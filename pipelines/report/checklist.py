@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from pipelines.compare.statistics import FEW_PATIENTS
 from pipelines.data.manifest import EXTERNAL, SPLITS
 from pipelines.report.formats import p_value, percent, plural, points, points_range
 from pipelines.report.results import headline_result, headline_results, kind_of
@@ -17,7 +17,6 @@ from pipelines.report.study import Study
 
 MARKS = {"good": "Avoided", "open": "Open", "bad": "Not avoided"}
 SEEDS, GENERATORS = 3, 2  # of an arm, below which luck stays open
-FEW = 20  # test patients of a class, below which no interval is to be trusted
 FINE, COARSE = 0.05, 0.10  # detectable differences up to which a study is good, and from which on it would miss what CovidGAN claims
 BY_FACTS = 0.1  # more of the labels told by size, brightness and borders than by guessing
 
@@ -224,7 +223,7 @@ def _power(study: Study) -> Answer:
     patients = {label: len({row.patient for row in study.own if row.split == "test" and row.label == label}) for label in study.summary["classes"]}
     change = headline_result(study.summary)["against_real"]["difference"]["accuracy"]
     text = f"Test patients: {', '.join(f'{count} {label}' for label, count in patients.items())}. The smallest difference found in 80\u00a0% of such studies is {100 * change['detectable']:.1f} points"
-    if min(patients.values()) < FEW or change["detectable"] > COARSE:
+    if min(patients.values()) < FEW_PATIENTS or change["detectable"] > COARSE:
         return Answer("bad", f"{text}: even the gain of 10 points once claimed for GANs could be missed." if change["detectable"] > COARSE else f"{text}.")
     return Answer("good" if change["detectable"] <= FINE else "open", f"{text}: whether smaller ones exist stays open." if change["detectable"] > FINE else f"{text}.")
 
