@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from runtime.device import Compute
 from runtime.files import atomic
+from runtime.lock import held
 from runtime.progress import progress
 
 BATCH = 64
@@ -82,7 +83,7 @@ class FeatureStore:
         if self.folder and features[0].size <= WRITTEN:
             self.folder.mkdir(parents=True, exist_ok=True)
             part = hashlib.sha256(b"".join(keys)).hexdigest()[:16]
-            with atomic(self.folder / f"{name}-{part}.npz") as file:
+            with held(self.folder, wait=True), atomic(self.folder / f"{name}-{part}.npz") as file:
                 np.savez(file, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32), features=features)
 
 

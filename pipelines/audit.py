@@ -28,7 +28,7 @@ from pipelines.data.manifest import SPLITS, Row, study_fingerprint
 from pipelines.merge import Split, real_splits
 from pipelines.report.audit_figure import audit_figure
 from pipelines.use import INTENDED_USE
-from pipelines.workspace import Workspace, clear_leftovers
+from pipelines.workspace import Workspace
 from runtime.device import Compute
 from runtime.files import read_json, sha256_of, write_json
 from runtime.run import Run
@@ -59,7 +59,6 @@ def audit(
     if resumed:
         saved = resumed.config
         run_name, steps = run_name or saved["classifier"], saved["steps"] if steps is None else steps
-        clear_leftovers(resumed)
     source = workspace.find_run("classify-train", run_name, holding="classifier.pt" if run_name else "result.json")
     trained = load_classifier(source.folder / "classifier.pt", compute.device)
     config, classes, rows = _config(trained.config, steps), list(trained.classes), workspace.rows()

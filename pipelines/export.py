@@ -116,7 +116,7 @@ def export(workspace: Workspace, *, run_name: str | None = None, format: str = "
         "versions": {package: importlib.import_module(package).__version__ for package in ("torch", *(PACKAGES if format == "onnx" else ()))},
         "intended_use": INTENDED_USE,
     }
-    run = workspace.create_run("export", {"exported_from": source.name, "format": format})
+    run = workspace.create_run("export", {"exported_from": source.name, "format": format}, instead=True)
     with atomic(run.folder / name) as file:
         file.write(exported)
     write_json(run.folder / f"{model.kind}.json", result)

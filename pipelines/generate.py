@@ -29,7 +29,7 @@ from pipelines.model_card import write_generator_card
 from pipelines.report.figures import gan_curves, image_sheet
 from pipelines.report.progress import interpolations, progress_animation, progress_strip
 from pipelines.scoring.nearest import CopyGuard, copy_guard
-from pipelines.workspace import Workspace, clear_leftovers, resume
+from pipelines.workspace import Workspace, resume
 from runtime.device import Compute
 from runtime.progress import progress
 from runtime.randomness import torch_generator
@@ -85,6 +85,8 @@ def train_generator(
     if not resuming:
         record = asdict(config) | {"classes": list(counts), "class_counts": counts, "real_fraction": real_fraction, "max_minutes": max_minutes, "compute": str(compute)}
         run = Run(Path(compute.agree(str(workspace.create_run("gan-train", record).folder) if compute.leads else "")))
+    elif compute.leads:
+        workspace.hold(run)
     before = run.journal_size()
     about = {"classes": list(counts), "trained_on": hashes, "validation": TensorDataset(*validation[:2])}
     try:
@@ -185,7 +187,7 @@ def synthesize(
     elif run.config != config:
         raise ValueError(f"{run.name} cannot go on, {source.name} has changed since; start a new one without --resume")
     elif compute.leads:
-        clear_leftovers(run)
+        workspace.hold(run)
     _write_images(run, trained, chosen, compute, guard)
     return run
 

@@ -62,7 +62,10 @@ def workspace_option(default: Path = Path()) -> Callable[[Command], Command]:
             outer = click.get_current_context().find_root().params.get("folder")
             workspace = Workspace(folder or outer or default)
             workspace.check_links()
-            return command(workspace=workspace, **arguments)
+            try:
+                return command(workspace=workspace, **arguments)
+            finally:
+                workspace.release()
 
         shown = default if default.name else "the current folder"
         text = f"The study's folder.  [default: {shown}]"

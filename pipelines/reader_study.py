@@ -65,7 +65,7 @@ def make_reader_study(workspace: Workspace, *, n: int, synthetic: str | None, se
     page = environment.get_template("reader.html").render(
         n=n, size=added.image_size, study=carried, script=Markup(script), script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     )
-    run = workspace.create_run(COMMAND, config)
+    run = workspace.create_run(COMMAND, config, instead=True)
     write_text(run.folder / "reader.html", page)
     write_json(run.folder / "key.json", {"study": study, **key})
     patients = {one["patient"] for one in chosen if one["answer"] == REAL}

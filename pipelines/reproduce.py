@@ -22,7 +22,7 @@ from pipelines.compare.study import compare
 from pipelines.data.manifest import study_fingerprint, table
 from pipelines.generate import synthesize
 from pipelines.merge import SyntheticSet, read_synthetic, real_splits, with_synthetic
-from pipelines.workspace import Workspace, clear_leftovers
+from pipelines.workspace import Workspace
 from runtime.device import Compute
 from runtime.files import read_json, write_json, write_text
 from runtime.run import Run
@@ -78,7 +78,7 @@ def reproduce(workspace: Workspace, compute: Compute, *, paper: str, scale: floa
     record = {"paper": paper, "scale": scale, "seeds": seeds, "seed": seed, "data": study_fingerprint(rows)}
     begun = unfinished(workspace, "reproduce", record)
     run = begun or workspace.create_run("reproduce", record | {"compute": str(compute)})
-    clear_leftovers(run)
+    workspace.hold(run)
 
     generator = _generator(workspace, about, scale, seed, compute)
     pool = [max(1, round(scale * count)) for count in about.pool]

@@ -3,19 +3,23 @@
     data/manifest.csv  data/images/LABEL/ID.png  data/import.json  data/arrays/  data/features/
     runs/0001-gan-train/  runs/0002-synthesize/  …
     replicates/           the same, of the further generators and synthetic sets that comparisons make for themselves
+    .lock                 in any of these folders: held by the process that writes in it
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipelines.data.manifest import Row, read_manifest
+from filelock import FileLock
+
+from pipelines.data.manifest import Row, read_manifest, write_manifest
 from runtime.files import Record, configuration, read_json
+from runtime.lock import hold
 from runtime.run import Run, create_run, list_runs
 
 Config = TypeVar("Config")
@@ -34,10 +38,12 @@ MADE_BY = {
 
 @dataclass(frozen=True)
 class Workspace:
-    """A study's folder and the names of what is in it; `shelf` is the folder of its runs."""
+    """A study's folder and the names of what is in it, as one command sees it; `shelf` is the folder of its runs."""
 
     root: Path
     shelf: str = "runs"
+    locks: dict[Path, FileLock] = field(default_factory=dict, compare=False, repr=False)  # of the runs that the command is at work on
+    seen: list[Row] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def data(self) -> Path:
@@ -83,10 +89,17 @@ class Workspace:
                 raise ValueError(f"{place} is a link that leads out of the study, to {os.path.realpath(place)}; copy what is there into its place, or put the whole study there with -C DIR")
 
     def rows(self) -> list[Row]:
-        """The study's images. Raises FileNotFoundError that says how to get some."""
+        """The study's images as they were when first asked for, whatever is imported meanwhile. Raises FileNotFoundError that says how to get some."""
         if not self.manifest_path.exists():
             raise FileNotFoundError(f"{self.root.resolve()} holds no data yet; import some with: cxr data import PATH... (or draw some: cxr data phantom)")
-        return read_manifest(self.manifest_path)
+        if not self.seen:
+            self.seen.extend(read_manifest(self.manifest_path))
+        return list(self.seen)
+
+    def write_rows(self, rows: Sequence[Row]) -> None:
+        """Replace the manifest."""
+        write_manifest(self.manifest_path, rows)
+        self.seen[:] = rows
 
     def imports(self) -> list[Record]:
         """What import.json says of each import, none where it is not there. Raises ValueError when it is damaged."""
@@ -98,8 +111,24 @@ class Workspace:
             raise ValueError(f"{path} does not list what was imported; it is damaged")
         return imports
 
-    def create_run(self, command: str, config: dict) -> Run:
-        return create_run(self.runs, command, config)
+    def create_run(self, command: str, config: dict, *, instead: bool = False) -> Run:
+        """A new run, held. instead: of what a killed process left of this command, for commands that cannot be resumed."""
+        run = create_run(self.runs, command, config, instead=instead)
+        self.locks[run.folder] = run.lock
+        return run
+
+    def hold(self, run: Run, *, wait: bool = False) -> None:
+        """Keep other processes from a run until `release`, and delete what a killed one left half-written there.
+
+        wait: until no other process has it. Raises ValueError when another process has it.
+        """
+        if run.folder not in self.locks:
+            self.locks[run.folder] = hold(run.folder, wait=wait, deep=True)
+
+    def release(self, *runs: Run) -> None:
+        """Let others have these runs, or all that are held."""
+        for folder in [run.folder for run in runs if run.folder in self.locks] if runs else list(self.locks):
+            self.locks.pop(folder).release()
 
     def open_run(self, command: str, record: dict[str, Any], resumed: Run | None) -> Run:
         """A new run with this record, or the resumed one if its record is the same, whatever the device.
@@ -112,6 +141,7 @@ class Workspace:
         changed = [f"{name} {saved.get(name)} → {value}" for name, value in record.items() if name != "compute" and saved.get(name) != value]
         if changed:
             raise ValueError(f"{resumed.name} cannot go on, this has changed since: {', '.join(changed)}; start a new run without --resume")
+        self.hold(resumed)
         return resumed
 
     def find_run(self, command: str, name: str | None = None, *, holding: str = "result.json") -> Run:
@@ -163,7 +193,7 @@ class Workspace:
 def resume(run: Run, kind: type[Config], given: dict[str, Any], *, may_grow: Collection[str] = ()) -> Config:
     """The configuration to continue a run with: its own, and of the options given now only a longer duration.
 
-    Raises ValueError that lists every option that differs. Clears what a killed process left half-written.
+    Raises ValueError that lists every option that differs.
     """
     absent = [field.name for field in fields(kind) if field.name not in run.config]
     if absent:
@@ -175,11 +205,4 @@ def resume(run: Run, kind: type[Config], given: dict[str, Any], *, may_grow: Col
     if refused:
         allowed = f"; only a larger --{' or --'.join(may_grow)} may be given" if may_grow else ""
         raise ValueError(f"{run.name} cannot go on with other options ({', '.join(refused)}){allowed}")
-    clear_leftovers(run)
     return wanted
-
-
-def clear_leftovers(run: Run) -> None:
-    """Delete what a killed process left half-written."""
-    for leftover in run.folder.rglob(".*.partial"):
-        leftover.unlink(missing_ok=True)

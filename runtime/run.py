@@ -1,6 +1,7 @@
 """A run: one numbered folder per command, its configuration, its journal, and how it ended.
 
     runs/0001-gan-train/
+        .lock           held by the process that is at work on it
         config.json     written first
         journal.jsonl   one JSON line per event; no clock times, so that a resumed run's equals an undisturbed one's
         result.json     written last: a run without it is unfinished
@@ -9,18 +10,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
+import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runtime.files import Record, read_json, write_json
+from filelock import FileLock
 
-_NUMBERED = re.compile(r"(\d{4,})(?:-(.+))?")
+from runtime.files import Record, read_json, write_json
+from runtime.lock import held, hold
+
+_NUMBERED = re.compile(r"(\d{4,})-(.+)")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Run:
     """The folder of one run; what is in it says all there is to know about the run."""
 
     folder: Path
+    lock: FileLock | None = field(default=None, compare=False, repr=False)  # for as long as it is there no other process works on the run
 
     @property
     def name(self) -> str:
@@ -89,39 +94,35 @@ class Run:
             file.truncate(size)
 
 
-def create_run(runs: Path, command: str, config: dict[str, Any]) -> Run:
-    """Make the next numbered folder under `runs`, safe against other processes doing the same.
+def create_run(runs: Path, command: str, config: dict[str, Any], *, instead: bool = False) -> Run:
+    """Make the next numbered folder under `runs`; processes that do so at once take turns, and each holds what it has made.
 
-    The bare number is claimed with mkdir, which only one process can win, and then renamed to
-    number-command; whoever claims a number that got its final name meanwhile lets it go.
+    instead: of what killed processes left of this command, which is deleted.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    while True:
-        number = max(_numbers(runs), default=0) + 1
-        claim = runs / f"{number:04d}"
+    begun = runs / ".new"  # until it can be seen it has all it needs
+    with held(runs, wait=True):
+        shutil.rmtree(begun, ignore_errors=True)
+        for run in [one for one in list_runs(runs) if instead and one.command == command and not one.finished]:
+            with suppress(ValueError), held(run.folder):  # which another process may be at work in
+                shutil.rmtree(run.folder)
+        begun.mkdir()
         try:
-            claim.mkdir()
-        except FileExistsError:
-            continue
-        if _numbers(runs).count(number) > 1:
-            claim.rmdir()
-            continue
-        write_json(claim / "config.json", config)
-        folder = runs / f"{number:04d}-{command}"
-        os.rename(claim, folder)
-        return Run(folder)
+            lock = hold(begun)
+            write_json(begun / "config.json", config)
+            number = max((int(run.name.split("-")[0]) for run in list_runs(runs)), default=0) + 1
+            return Run(begun.rename(runs / f"{number:04d}-{command}"), lock)
+        except BaseException:
+            shutil.rmtree(begun, ignore_errors=True)
+            raise
 
 
 def list_runs(runs: Path) -> list[Run]:
     """All runs under `runs`, oldest first."""
     if not runs.is_dir():
         return []
-    found = [(int(match.group(1)), path) for path in runs.iterdir() if (match := _NUMBERED.fullmatch(path.name)) and match.group(2)]
+    found = [(int(match.group(1)), path) for path in runs.iterdir() if (match := _NUMBERED.fullmatch(path.name))]
     return [Run(path) for _, path in sorted(found)]
-
-
-def _numbers(runs: Path) -> list[int]:
-    return [int(match.group(1)) for path in runs.iterdir() if (match := _NUMBERED.fullmatch(path.name))]
 
 
 class Interrupted(Exception):

@@ -33,7 +33,7 @@ from pipelines.merge import real_splits
 from pipelines.workspace import Workspace
 from runtime import checkpoint
 from runtime.device import Compute
-from runtime.run import Run
+from runtime.run import Run, list_runs
 from tests.conftest import ROOT, TINY_CLASSIFIER, TINY_GAN, cxr, cxr_process, ok
 
 
@@ -163,7 +163,7 @@ def test_two_processes_train_what_one_does(phantom_study: Path, tmp_path: Path, 
     done = torchrun(tmp_path / "two", *training)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("made: a generator") == 1, "one process speaks"
-    assert sorted(path.name for path in (tmp_path / "two" / "runs").iterdir()) == ["0001-gan-train"], "one process writes"
+    assert [run.name for run in list_runs(tmp_path / "two" / "runs")] == ["0001-gan-train"], "one process writes"
     states = [checkpoint.load(tmp_path / name / "runs/0001-gan-train/checkpoints/last.pt", "gan checkpoint") for name in ("one", "two")]
     for part in ("generator", "discriminator", "average"):  # as a whole: where a gradient is all rounding, Adam makes a step of its sign
         one, two = (torch.cat([value.flatten() for value in state[part].values()]) for state in states)
@@ -177,7 +177,7 @@ def test_two_processes_train_one_classifier_and_judge_it_as_one_does(tmp_path: P
     done = torchrun(tmp_path, *training)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("made: a classifier") == 1, "one process speaks"
-    (run,) = (tmp_path / "runs").iterdir()
+    (run,) = (tmp_path / "runs").glob("*-classify-train")
     classifier = load_classifier(run / "classifier.pt", torch.device("cpu"))
     test = real_splits(Workspace(tmp_path), 64, classifier.classes)["test"]
     assert len(test.labels) > BATCH

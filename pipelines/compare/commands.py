@@ -69,7 +69,9 @@ def report(workspace: Workspace, run_name: str | None) -> None:
     """
     from pipelines.report.page import write_report
 
-    page = write_report(workspace, workspace.find_run("compare", run_name))
+    run = workspace.find_run("compare", run_name)
+    workspace.hold(run)
+    page = write_report(workspace, run)
     done("the report page", page, "open it in a browser")
 
 

@@ -67,8 +67,13 @@ def make_generators(workspace: Workspace, first: Run | None, missing: Sequence[W
 def continued_generator(shelf: Workspace, options: dict[str, Any], fraction: float, max_minutes: float | None, compute: Compute, *, keep_going: bool = False) -> Run:
     """A generator trained with these options; where an unfinished run has them, that one is continued."""
     begun = unfinished(shelf, "gan-train", options | {"real_fraction": fraction})
-    again = {"resuming": begun is not None, "resume_name": begun and begun.name}
-    return train_generator(shelf, options, compute, real_fraction=fraction, max_minutes=max_minutes, keep_going=keep_going, **again)
+    if begun:
+        shelf.hold(begun, wait=True)  # another comparison may be at it
+    if begun is None or not begun.finished:
+        again = {"resuming": begun is not None, "resume_name": begun and begun.name}
+        begun = train_generator(shelf, options, compute, real_fraction=fraction, max_minutes=max_minutes, keep_going=keep_going, **again)
+    shelf.release(begun)
+    return begun
 
 
 def synthetic_run(workspace: Workspace, like: Run, generator: Run, draw: int, n: int, compute: Compute) -> Run:
@@ -96,8 +101,13 @@ def synthetic_run(workspace: Workspace, like: Run, generator: Run, draw: int, n:
     asked = made(shelf)
     begun = unfinished(shelf, "synthesize", asked | {"n": n})
     if begun:
-        return synthesize(shelf, compute, resuming=True, resume_name=begun.name)
-    return synthesize(shelf, compute, n=n, reject_copies=rejects, **{name: asked[name] for name in ("seed", "labels", "generator", "snapshot")})
+        shelf.hold(begun, wait=True)  # another comparison may be at it
+    if begun is None:
+        begun = synthesize(shelf, compute, n=n, reject_copies=rejects, **{name: asked[name] for name in ("seed", "labels", "generator", "snapshot")})
+    elif not begun.finished:
+        begun = synthesize(shelf, compute, resuming=True, resume_name=begun.name)
+    shelf.release(begun)
+    return begun
 
 
 def finished(shelf: Workspace, command: str, options: dict[str, Any]) -> Run | None:

@@ -1,31 +1,31 @@
 """Records of any source into the workspace: decoded, checked, split, written, and accounted for.
 
 Decoding goes to a staging folder with a journal, so that an import which was interrupted goes on where it was. What is in the study
-already is never touched; the new images are moved into place at the end, the manifest last, and a failure takes them back.
+already is never touched; the new images come into it at the end, all or none (`pipelines.data.commit`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import hmac
-import os
 import secrets
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pipelines.data.cleaning import SAME, near_pairs
+from pipelines.data.commit import commit, take_back, write_private
 from pipelines.data.decoding import Decoded, decode_all
-from pipelines.data.manifest import EXTERNAL, SPLITS, Row, read_manifest, read_table, table, write_manifest
+from pipelines.data.manifest import EXTERNAL, SPLITS, Row, read_manifest
 from pipelines.data.sources import Listing, Record, readable
 from pipelines.data.splitting import Groups, distribute
 from pipelines.workspace import Workspace
-from runtime.files import write_json, write_text
+from runtime.lock import held
 from runtime.run import Interrupted
 
 MIN_SIDE = 64  # pixels, of the shorter side
-ORIGINALS = ("id", "file_name", "origin", "source", "patient", "label", "reason")
+KEY = "patients.key"
 IN_STUDY, DUPLICATE, ABSENT = "already in the study", "exact duplicate", "named in a table, file absent"
 TWO_LABELS, TORN = "the same picture under two labels", "ties patients of two splits together"
 
@@ -53,13 +53,10 @@ def import_listings(
     records = [record for listing in listings for record in listing.records]
     held_apart = len(records)
     records += [record for listing in external for record in listing.records]
-    existing = read_manifest(workspace.manifest_path) if workspace.manifest_path.exists() else []
-    folds = _folds(folds, workspace, existing)
-    key = _patient_key(workspace, bool(existing))
-    staging = workspace.data / ".incoming"
-    created = not workspace.data.exists()
-    staging.mkdir(parents=True, exist_ok=True)
-    try:
+    with _at_work(workspace) as staging:
+        existing = read_manifest(workspace.manifest_path) if workspace.manifest_path.exists() else []
+        folds = _folds(folds, workspace, existing)
+        key = _patient_key(workspace, bool(existing))
         decoded = decode_all(records, staging, min_side)
         patients = [_patient(record, result, key) for record, result in zip(records, decoded)]
         reasons, groups, near = _sort_out(records, decoded, patients, held_apart, existing)
@@ -90,25 +87,40 @@ def import_listings(
             "folds": folds,
             "min_side": min_side,
         }
-        with contextlib.ExitStack() as undo:
-            _commit(workspace, staging, [decoded[index].file for index in kept], existing, fresh, summary, originals, key, undo)
-    except Interrupted:
-        raise  # the staging folder stays
-    except BaseException:
-        shutil.rmtree(workspace.data if created else staging, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            workspace.data.rmdir()  # where nothing but a staging folder was
-        raise
-    shutil.rmtree(staging, ignore_errors=True)
+        commit(workspace, staging, [decoded[index].file for index in kept], existing, fresh, summary, originals)
     return summary
+
+
+@contextlib.contextmanager
+def _at_work(workspace: Workspace) -> Iterator[Path]:
+    """The staging folder of an import, which alone works on the data. After a failure the study is as it was; what is decoded stays after a signal or a kill."""
+    staging, key = workspace.data / ".incoming", workspace.data / KEY
+    workspace.data.mkdir(parents=True, exist_ok=True)
+    with held(workspace.data):
+        take_back(workspace, staging)  # of an import that was killed
+        keyed = key.exists()
+        staging.mkdir(exist_ok=True)
+        try:
+            yield staging
+        except Interrupted:
+            raise
+        except BaseException:
+            take_back(workspace, staging)
+            if not keyed:
+                key.unlink(missing_ok=True)
+            shutil.rmtree(staging, ignore_errors=True)
+            if [path.name for path in workspace.data.iterdir()] == [".lock"]:
+                shutil.rmtree(workspace.data)
+            raise
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 # --- who comes in, and where to ---
 
 
 def _patient_key(workspace: Workspace, needed: bool) -> bytes:
-    """The secret that patient numbers are hashed with. Raises FileNotFoundError when the study has images and its key is gone."""
-    path = workspace.data / "patients.key"
+    """The secret that patient numbers are hashed with, made where there is none. Raises FileNotFoundError when the study has images and its key is gone."""
+    path = workspace.data / KEY
     if path.exists():
         try:
             return bytes.fromhex(path.read_text().strip())
@@ -116,7 +128,9 @@ def _patient_key(workspace: Workspace, needed: bool) -> bytes:
             raise ValueError(f"{path} is damaged; expected 64 hexadecimal digits: bring it back from a copy, or begin a new study in another folder") from error
     if needed:
         raise FileNotFoundError(f"{path} is gone, with which the patients' numbers were hashed: without it nobody can tell who is in the study already; begin a new study in another folder")
-    return secrets.token_bytes(32)
+    key = secrets.token_bytes(32)
+    write_private(path, f"{key.hex()}\n")
+    return key
 
 
 def _patient(record: Record, result: Decoded, key: bytes) -> tuple[str, str]:
@@ -251,29 +265,7 @@ def _folds(asked: int | None, workspace: Workspace, existing: Sequence[Row]) -> 
     return had
 
 
-# --- into the study ---
-
-
-def _commit(workspace: Workspace, staging: Path, files: Sequence[str], existing: Sequence[Row], fresh: Sequence[Row], summary: dict, originals: list[dict], key: bytes, undo: contextlib.ExitStack) -> None:
-    """Move the images into place and write the tables, the manifest last; `undo` takes back what a failure leaves."""
-    import_json, originals_csv, key_file = (workspace.data / name for name in ("import.json", "originals.csv", "patients.key"))
-    for path in (import_json, originals_csv, key_file):
-        before = path.read_bytes() if path.exists() else None
-        undo.callback(path.unlink, missing_ok=True) if before is None else undo.callback(path.write_bytes, before)
-    for row, file in zip(fresh, files):
-        target = workspace.data / row.file_name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        undo.callback(target.unlink, missing_ok=True)
-        os.replace(staging / file, target)
-    if not key_file.exists():
-        write_text(key_file, key.hex() + "\n")
-        key_file.chmod(0o600)
-    earlier = read_table(originals_csv, ORIGINALS) if originals_csv.exists() else []
-    write_text(originals_csv, table(ORIGINALS, earlier + originals))
-    originals_csv.chmod(0o600)
-    write_json(import_json, {"imports": [*workspace.imports(), summary]})
-    write_manifest(workspace.manifest_path, [*existing, *fresh])
-    undo.pop_all()
+# --- what import.json says ---
 
 
 def _about(listing: Listing, external: bool) -> dict:

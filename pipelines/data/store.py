@@ -18,6 +18,7 @@ from pipelines.data.manifest import Row, fingerprint
 from pipelines.data.reading import read_gray, to_square
 from pipelines.workspace import Workspace
 from runtime.files import atomic
+from runtime.lock import held
 from runtime.progress import progress
 
 
@@ -38,18 +39,24 @@ def mapped_images(workspace: Workspace, size: int) -> tuple[np.ndarray, dict[str
     path = folder / f"{size}-{fingerprint(f'{row.file_name} {row.sha256}' for row in study)[:16]}.npy"
     if not path.exists():
         folder.mkdir(exist_ok=True)
-        with atomic(path) as file:
-            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (len(study), size, size)})
-            for square in squares([workspace.data / row.file_name for row in study], size, "decode"):
-                file.write(square.tobytes())
-        for stale in folder.glob(f"{size}-*.npy"):
-            if stale != path:
-                stale.unlink()
+        with held(folder, wait=True):
+            if not path.exists():  # which another process may have made meanwhile
+                _decode(workspace, study, size, path)
     try:
         arrays = np.load(path, mmap_mode="r")
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it, it is made anew from the images") from error
     return arrays, {row.file_name: index for index, row in enumerate(study)}
+
+
+def _decode(workspace: Workspace, study: Sequence[Row], size: int, path: Path) -> None:
+    with atomic(path) as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (len(study), size, size)})
+        for square in squares([workspace.data / row.file_name for row in study], size, "decode"):
+            file.write(square.tobytes())
+    for stale in path.parent.glob(f"{size}-*.npy"):
+        if stale != path:
+            stale.unlink()
 
 
 def squares(paths: Sequence[Path], size: int, what: str, *, exact: bool = False) -> Iterator[np.ndarray]:

@@ -48,7 +48,7 @@ def score_synthetic(
     material = Material(study_classes(workspace), sets, {one.name: one.features(images, store, compute) for one in extractors})
 
     scores, unscored = score_groups(material.classes, material.sets, material.features)
-    run = workspace.create_run("score", {"synthetic": added.folder.name, "features": [one.name for one in extractors], "compute": str(compute)})
+    run = workspace.create_run("score", {"synthetic": added.folder.name, "features": [one.name for one in extractors], "compute": str(compute)}, instead=True)
     summary = {
         "synthetic": added.folder.name,
         "classes": material.classes,

@@ -9,22 +9,34 @@ from runtime.device import choose_compute
 from runtime.run import create_run, list_runs
 
 
-def claim(folder: Path) -> list[str]:
+def begin(folder: Path) -> list[str]:
     return [create_run(folder, command, {}).name for command in ("gan-train", "synthesize", "score") * 5]
 
 
 def test_processes_at_once_never_share_a_number(tmp_path: Path) -> None:
     with ProcessPoolExecutor(4) as pool:
-        names = sum(pool.map(claim, [tmp_path] * 4), [])
+        names = sum(pool.map(begin, [tmp_path] * 4), [])
     numbers = [name.split("-")[0] for name in names]
     assert len(set(numbers)) == len(numbers) == 60
     assert sorted(run.name for run in list_runs(tmp_path)) == sorted(names)
 
 
-def test_a_claim_left_by_a_crash_is_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "0001").mkdir()
-    assert create_run(tmp_path, "score", {}).name == "0002-score"
-    assert [run.name for run in list_runs(tmp_path)] == ["0002-score"]
+def test_a_folder_that_a_crash_left_unnamed_is_cleared(tmp_path: Path) -> None:
+    (tmp_path / ".new").mkdir()
+    (tmp_path / ".new" / "half-written").touch()
+    run = create_run(tmp_path, "score", {})
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".lock"] == [run.name] == ["0001-score"]
+    assert {path.name for path in run.folder.iterdir()} == {".lock", "config.json"}
+
+
+def test_a_killed_run_of_a_command_that_cannot_be_resumed_is_begun_anew(tmp_path: Path) -> None:
+    finished, killed, at_work = (create_run(tmp_path, "score", {"number": number}) for number in (1, 2, 3))
+    create_run(tmp_path, "gan-train", {})
+    finished.finish({})
+    killed.lock.release()
+    assert create_run(tmp_path, "score", {}, instead=True).name == "0005-score"
+    assert [run.name for run in list_runs(tmp_path)] == ["0001-score", "0003-score", "0004-gan-train", "0005-score"]
+    at_work.lock.release()
 
 
 def test_a_journal_is_cut_back_to_where_a_checkpoint_was(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.data.manifest import write_manifest
 from pipelines.report.checklist import PITFALLS, checklist
 from pipelines.report.references import REFERENCES
 from pipelines.report.study import read_study
@@ -34,16 +33,16 @@ def test_the_checklist_of_a_full_and_of_a_poor_study(full: tuple[Workspace, Run]
 
 def _split_patient(workspace: Workspace, run: Run) -> None:
     rows = workspace.rows()
-    write_manifest(workspace.manifest_path, [*rows[:-1], replace(rows[-1], patient=rows[1].patient)])
+    workspace.write_rows([*rows[:-1], replace(rows[-1], patient=rows[1].patient)])
 
 
 def _lone_patients(workspace: Workspace, run: Run) -> None:
-    write_manifest(workspace.manifest_path, [replace(row, patient=str(number)) for number, row in enumerate(workspace.rows())])
+    workspace.write_rows([replace(row, patient=str(number)) for number, row in enumerate(workspace.rows())])
 
 
 def _same_pixels(workspace: Workspace, run: Run) -> None:
     rows = workspace.rows()
-    write_manifest(workspace.manifest_path, [*rows[:-1], replace(rows[-1], sha256=rows[0].sha256)])
+    workspace.write_rows([*rows[:-1], replace(rows[-1], sha256=rows[0].sha256)])
 
 
 def _near_pair_apart(workspace: Workspace, run: Run) -> None:
@@ -53,12 +52,12 @@ def _near_pair_apart(workspace: Workspace, run: Run) -> None:
 
 
 def _sources_apart(workspace: Workspace, run: Run) -> None:
-    write_manifest(workspace.manifest_path, [replace(row, source=f"clinic of {row.label}") for row in workspace.rows()])
+    workspace.write_rows([replace(row, source=f"clinic of {row.label}") for row in workspace.rows()])
 
 
 def _external(workspace: Workspace, run: Run) -> None:
     rows = workspace.rows()
-    write_manifest(workspace.manifest_path, [*rows, replace(rows[0], file_name="images/0/else.png", sha256="9" * 64, split="external", source="theirs", patient="else")])
+    workspace.write_rows([*rows, replace(rows[0], file_name="images/0/else.png", sha256="9" * 64, split="external", source="theirs", patient="else")])
 
 
 def _leak(workspace: Workspace, run: Run) -> None:

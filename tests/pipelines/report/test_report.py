@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipelines.data.manifest import fingerprint, study_fingerprint, write_manifest
+from pipelines.data.manifest import fingerprint, study_fingerprint
 from pipelines.report.checklist import MARKS, checklist
 from pipelines.report.commands import commands
 from pipelines.report.formats import count, p_value, percent, percent_range, plain, points, points_range, sentence, signed
@@ -167,7 +167,7 @@ def test_absent_parts_are_said_to_be_absent_with_the_command_that_makes_them(poo
     assert "Does “real+classical” help the classifier?" in poor.text and len(poor.all("img")) == 4
     workspace, run = small
     (workspace.data / "import.json").unlink()
-    for folder in [*workspace.runs.iterdir(), workspace.root / "replicates"]:
+    for folder in [*workspace.runs.glob("*-*"), workspace.root / "replicates"]:
         if folder != run.folder:
             shutil.rmtree(folder)
     text = page_of(workspace, run).text
@@ -185,7 +185,7 @@ def test_a_score_of_another_set_is_not_shown(small: tuple[Workspace, Run]) -> No
 def test_hostile_names_and_notes_are_escaped(small: tuple[Workspace, Run]) -> None:
     workspace, run = small
     rows = [replace(row, source=HOSTILE, view=HOSTILE) for row in workspace.rows()]
-    write_manifest(workspace.manifest_path, rows)
+    workspace.write_rows(rows)
     change(run.folder / "summary.json", data_fingerprint=study_fingerprint(rows), sentence=HOSTILE, limits=[HOSTILE], warnings=[HOSTILE], plan={"sentence": HOSTILE}, device=HOSTILE)
     change(workspace.find_run("score").folder / "score.json", warnings=[HOSTILE], extractors=[{"name": "cnn", "sha256": "ab" * 32, "note": HOSTILE}])
     change(workspace.find_run("audit").folder / "audit.json", warnings=[HOSTILE, HOSTILE])
@@ -197,7 +197,7 @@ def test_hostile_names_and_notes_are_escaped(small: tuple[Workspace, Run]) -> No
 
 def test_phantoms_and_changed_data_are_named_at_the_top(tmp_path: Path, page: Page) -> None:
     workspace, run = poor_study(tmp_path)
-    write_manifest(workspace.manifest_path, [replace(row, source="phantom") for row in workspace.rows()[:-1]])
+    workspace.write_rows([replace(row, source="phantom") for row in workspace.rows()[:-1]])
     top = page_of(workspace, run).text.partition("Cannot tell.")[2].partition("Accuracy of every arm")[0]
     assert "15 of the 15 images in this study are phantoms" in top and "The data have changed." in top
     assert "phantom" not in page.text and "have changed" not in page.text

@@ -1,0 +1,95 @@
+"""Two commands in one study at once: neither takes the other's number, nor spoils what it does, and a killed one keeps nobody out."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines.workspace import Workspace
+from runtime.lock import held
+from runtime.run import list_runs
+from tests.conftest import TINY_CLASSIFIER, TINY_GAN, cxr, cxr_process, ok
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert path.exists()
+
+
+def test_commands_started_at_once_do_what_they_do_one_after_the_other(study: Path, tmp_path: Path) -> None:
+    commands = [("synthesize", "--n", 30, "--seed", 1), ("synthesize", "--n", 40, "--seed", 2), ("classify-train", *TINY_CLASSIFIER)]
+    processes = [cxr_process(*command, folder=study) for command in commands]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    made = list_runs(study / "runs")[3:]
+    assert [int(run.name[:4]) for run in made] == [4, 5, 6] and all(run.finished for run in made)
+    assert sorted(run.command for run in made) == ["classify-train", "synthesize", "synthesize"]
+    alone = Path(shutil.copytree(study, tmp_path / "alone", ignore=shutil.ignore_patterns("0004-*", "0005-*", "0006-*")))
+    for command in commands[:2]:
+        ok(cxr(*command, folder=alone))
+    by_size = {run.config["n"]: run for run in made if run.command == "synthesize"}
+    for run in list_runs(alone / "runs")[3:]:
+        assert files(run.folder) == files(by_size[run.config["n"]].folder)
+
+
+def test_a_run_at_work_is_left_alone_and_a_killed_one_is_not(phantom_study: Path, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
+    run = study / "runs" / "0001-gan-train"
+    process = cxr_process("gan-train", "--steps", 100_000, *TINY_GAN, folder=study)
+    try:
+        wait_for(run / "samples" / "step-000004.png")
+        refused = cxr("gan-train", "--resume", folder=study)
+        assert refused.exit_code == 2 and f"another process is at work in {run}; wait until it has ended, or stop it" in refused.output
+        assert process.poll() is None
+        reached = [event["step"] for event in list_runs(study / "runs")[0].journal() if "step" in event]
+        assert sorted(reached) == reached, "one process writes the journal"
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.communicate()
+    refused = cxr("gan-train", "--resume", "--steps", 4, folder=study)
+    assert "--steps 100000 → 4" in refused.output, "nobody is at work now"
+    at_4 = files(run)["samples/step-000004.png"]
+    with held(run):
+        again = cxr("gan-train", "--resume", "--steps", 100_004, folder=study)
+        assert again.exit_code == 2 and "another process is at work" in again.output
+    assert files(run)["samples/step-000004.png"] == at_4
+
+
+def test_a_command_sees_one_study_whatever_is_imported_meanwhile(phantom_study: Path, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
+    workspace = Workspace(study)
+    before = list(workspace.rows())
+    ok(cxr("data", "phantom", "--n", 70, "--seed", 5, folder=study))
+    assert workspace.rows() == before and workspace.replicates.rows() == before
+    assert len(Workspace(study).rows()) > len(before)
+
+
+@pytest.mark.parametrize("first", ["empty", "has images"])
+def test_two_imports_at_once_lose_nothing(phantom_study: Path, tmp_path: Path, first: str) -> None:
+    study = tmp_path / "study"
+    if first == "has images":
+        shutil.copytree(phantom_study, study)
+    had = len(Workspace(study).rows()) if study.exists() else 0
+    processes = [cxr_process("data", "phantom", "--n", 40, "--seed", seed, folder=study) for seed in (11, 12)]
+    outcomes = [(process.communicate(timeout=60)[1], process.returncode) for process in processes]
+    for errors, code in outcomes:
+        assert code == 0 or (code == 2 and "another process is at work in" in errors and len(errors.strip().splitlines()) == 1), errors
+    whole = sum(code == 0 for _, code in outcomes)
+    assert whole >= 1
+    with open(study / "data" / "manifest.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == had + 40 * whole == len(list((study / "data" / "images").rglob("*.png")))
+    assert len(Workspace(study).imports()) == (had > 0) + whole
