@@ -12,11 +12,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small-data": {},
     "dcgan": {
         "channels": 3, "steps": 5000, "batch_size": 128, "width": 64, "latent_size": 100, "learning_rate": 2e-4, "beta1": 0.5, "beta2": 0.999,
-        "penalty": 0.0, "augment": False, "ema_decay": 0.0, "sample_every": 500,
+        "cooldown": 0.0, "penalty": 0.0, "augment": False, "ema_decay": 0.0, "sample_every": 500,
     },
     "covidgan": {
         "image_size": 112, "channels": 3, "steps": 29_000, "batch_size": 64, "width": 128, "latent_size": 100, "latent_scale": 0.02, "learning_rate": 2e-4,
-        "beta1": 0.5, "beta2": 0.999, "penalty": 0.0, "augment": False, "ema_decay": 0.0, "sample_every": 2900,
+        "beta1": 0.5, "beta2": 0.999, "cooldown": 0.0, "penalty": 0.0, "augment": False, "ema_decay": 0.0, "sample_every": 2900,
     },
 }  # fmt: skip
 
@@ -44,6 +44,7 @@ class GanConfig:
     learning_rate: float = field(default=5e-4, metadata={"help": "Adam's learning rate, for both networks."})
     beta1: float = field(default=0.0, metadata={"help": "Adam's decay of the mean gradient."})
     beta2: float = field(default=0.99, metadata={"help": "Adam's decay of the mean squared gradient."})
+    cooldown: float = field(default=1 / 3, metadata={"help": "Share of the training, at its end, over which the learning rate falls to 0."})
     penalty: float = field(default=0.02, metadata={"help": "Weight of the gradient penalties on reals and on fakes; small-data only."})
     augment: bool = field(default=True, metadata={"help": "Augment what the discriminator sees."})
     ema_decay: float = field(default=0.998, metadata={"help": "Decay per step of the averaged generator that makes the samples; 0: no average; small-data only."})
@@ -77,6 +78,6 @@ class GanConfig:
             raise ValueError(f"--penalty {self.penalty}: the loss of {self.preset} has no penalty; leave it out")
         if self.ema_decay and self.preset != "small-data":
             raise ValueError(f"--ema-decay {self.ema_decay}: {self.preset} has BatchNorm, whose statistics belong to no average; leave it out")
-        for name in ("beta1", "beta2", "ema_decay"):
+        for name in ("beta1", "beta2", "ema_decay", "cooldown"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected a number from 0 up to, not including, 1")

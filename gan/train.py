@@ -4,6 +4,9 @@ One step: draw a batch of reals and as many fakes of the same classes; the discr
 against it. Every random number is keyed by (seed, purpose, step), so that a resumed run continues bit for bit. Of several
 processes each takes its share of the same batch and the same random numbers, and gradients are averaged: the number of processes
 changes the speed of training and, but for rounding, nothing else (BatchNorm and Dropout of the papers' presets work per process).
+
+The learning rate is constant and falls linearly to 0 at the end (the schedule of Hu et al. 2024, arXiv:2404.06395, section 4). The state before it falls
+is kept, so that a run that is made longer goes on from there, and becomes what it would have been had it been asked for that length at once.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,14 +25,16 @@ from torch.utils.data import Dataset
 
 from gan.augment import DRAWS, augment
 from gan.config import GanConfig
-from gan.doctor import Reference, diagnose, healthy
+from gan.doctor import Reference, diagnose
 from gan.losses import PROBED
 from gan.networks import Generator
 from gan.presets import build_discriminator, build_game, build_generator
 from gan.sample import drawn, save_generator, to_float, write_grid
+from gan.snapshots import best_snapshot, file_as_tensor, go_back, prune, snapshots, what_is_kept
 from runtime import checkpoint
 from runtime.dataset import stacked
 from runtime.device import Compute
+from runtime.files import Record
 from runtime.progress import progress
 from runtime.randomness import batch_indices, key, torch_generator
 from runtime.run import Interrupted, Run, stop_on_signal
@@ -58,8 +64,8 @@ def train(
     dataset: (uint8 1×S×S image, label index) pairs, S = config.image_size. validation: more of the kind, to measure snapshots
     by beside the training images; never trained on.
     classes: the name of each label index. trained_on: SHA-256 of each image, kept in the generator.
-    max_minutes: stop, finished, after this much training time in all. keep_going: whatever the doctor says.
-    A checkpoint in the run's folder is continued. Returns what goes into the run's result.
+    max_minutes: be finished after this much training time in all. keep_going: whatever the doctor says.
+    A checkpoint in the run's folder is continued; from before its learning rate fell, when it is to be trained for longer. Returns what goes into the run's result.
 
     Raises ValueError on images of another size, a batch that the processes cannot share, a checkpoint of other images or options,
     or when the doctor stops a collapsed run; FloatingPointError when the losses stop being finite; and Interrupted after a
@@ -99,10 +105,15 @@ def train(
     game = build_game(config)
     totals = torch.zeros(3, device=device)  # discriminator loss, generator loss, logit gap since the last log line
     step, seconds_before = 0, 0.0
+    cooling_from, end = -1, config.steps  # the step at which the learning rate began to fall, if it has, and the one at which it is 0
+    limit = 60 * max_minutes if max_minutes else math.inf  # seconds
 
-    path = run.folder / "checkpoints" / "last.pt"
+    path, before_cooldown = (run.folder / "checkpoints" / name for name in ("last.pt", "before-cooldown.pt"))
     if path.exists():
-        state = checkpoint.load(path, "gan checkpoint", config=dict, trained_on=list, step=int, seconds=float, journal_size=int)
+        state, longer = _load_state(path), False
+        if state["cooling_from"] >= 0:
+            longer = config.steps > state["config"].get("steps", 0) or limit > state["limit"]
+            state = _load_state(before_cooldown, generator_file=torch.Tensor) if longer else state
         changed = [name for name, value in asdict(config).items() if name != "steps" and state["config"].get(name) != value]
         if changed:
             raise ValueError(f"{path} was made with another {', '.join(changed)}; start a new run without --resume")
@@ -111,11 +122,14 @@ def train(
         checkpoint.restore(stateful | {"totals": totals}, state)
         run.journal(state["journal_size"])  # which raises where it is damaged, before anything is changed
         step, seconds_before = state["step"], state["seconds"]
+        cooling_from, end = (state["cooling_from"], state["end"]) if state["cooling_from"] >= 0 else (-1, config.steps)
     if compute.leads:
         for folder in ("checkpoints", "samples", "snapshots"):
             (run.folder / folder).mkdir(exist_ok=True)
         if path.exists():
             run.reopen(asdict(config))
+            if longer:
+                go_back(run, state)
         run.rewind_journal(state["journal_size"] if path.exists() else 0)
     for parameter in [*generator.parameters(), *discriminator.parameters()]:
         parameter.grad = torch.zeros_like(parameter)
@@ -124,16 +138,21 @@ def train(
     def seconds() -> float:
         return seconds_before + time.monotonic() - started
 
+    def past(share: float) -> bool:
+        """Whether this share of the time is over, for all processes alike."""
+        return limit < math.inf and compute.agree(seconds() >= share * limit)
+
     def measure(count: int) -> tuple[list[float], list[float]]:
         """Diversity and distance of each class."""
         samples = drawn(average, [index for index in range(len(classes)) for _ in range(count)], config, "measure")
         pairs = [reference.measure(part) for reference, part in zip(references, to_float(samples).split(count))]
         return [round(a, 4) for a, _ in pairs], [round(b, 4) for _, b in pairs]
 
-    def save_state() -> None:
+    def save_state(path: Path = path, **more: Any) -> None:
         state = {name: part.state_dict() for name, part in stateful.items()}
-        state |= {"step": step, "seconds": seconds(), "totals": totals, "trained_on": list(trained_on)}
-        checkpoint.save(path, "gan checkpoint", state | {"config": asdict(config), "journal_size": run.journal_size()})
+        state |= {"step": step, "seconds": seconds(), "totals": totals, "trained_on": list(trained_on), "limit": limit}
+        state |= {"cooling_from": cooling_from, "end": end, "config": asdict(config), "journal_size": run.journal_size()}
+        checkpoint.save(path, "gan checkpoint", state | more)
 
     def save_snapshot() -> None:
         """The generator of this step with its score and pictures, as the run's generator if it is the best so far."""
@@ -148,6 +167,7 @@ def train(
         rows = 2 if len(classes) <= 4 else 1
         grid = drawn(average, [index for index in range(len(classes)) for _ in range(rows * GRID_COLUMNS)], config, "grid")
         write_grid(run.folder / "samples" / f"step-{step:06d}.png", grid.squeeze(1).numpy(), GRID_COLUMNS)
+        prune(run, step, config.sample_every)
 
     def consult_doctor() -> str | None:
         """Log the diversity of the samples; the reason to stop, if there is one."""
@@ -161,7 +181,16 @@ def train(
 
     on_cuda = [device] if device.type == "cuda" else []
     with stop_on_signal() as stop, progress(config.steps, "gan-train", "step", done=step) as bar, torch.random.fork_rng(devices=on_cuda):
-        while step < config.steps and not (max_minutes and compute.agree(seconds() >= 60 * max_minutes)):
+        while step < end and not past(1):
+            if config.cooldown and cooling_from < 0:
+                in_time = past(1 - config.cooldown)
+                if in_time or step >= round(config.steps * (1 - config.cooldown)):
+                    if compute.leads:
+                        save_state(before_cooldown, generator_file=file_as_tensor(run.folder / "generator.pt"))
+                    cooling_from, end = step, min(config.steps, max(step + 1, round(step / (1 - config.cooldown)))) if in_time else config.steps
+            if cooling_from >= 0:
+                for optimizer in (generator_optimizer, discriminator_optimizer):
+                    optimizer.param_groups[0]["lr"] = config.learning_rate * (end - step) / max(end - cooling_from, 1)
             random = torch_generator(config.seed, "step", step, device=device)
             torch.manual_seed(key(config.seed, "layers", compute.rank, step))  # for Dropout
             chosen = batch_indices(len(reals), config.batch_size, step, config.seed)[mine].to(device)
@@ -193,7 +222,8 @@ def train(
             generator_optimizer.step()
             if config.ema_decay:
                 decay = min(config.ema_decay, (1 + step) / (10 + step))
-                torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - decay)
+                with torch.no_grad():  # or each step would hang on the one before, in memory, to the end
+                    torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - decay)
             totals += statistics
             step += 1
             bar.update()
@@ -202,14 +232,14 @@ def train(
                 means = (totals / LOG_EVERY).tolist()
                 totals.zero_()
                 if not all(math.isfinite(value) for value in means):
-                    raise FloatingPointError(f"losses are no longer finite at step {step}; {_kept(run)}; try a lower --learning-rate")
+                    raise FloatingPointError(f"losses are no longer finite at step {step}; {what_is_kept(run)}; try a lower --learning-rate")
                 if compute.leads:
                     run.log(step=step, d_loss=round(means[0], 6), g_loss=round(means[1], 6), gap=round(means[2], 6))
                 bar.set_postfix(d_loss=f"{means[0]:.3f}", g_loss=f"{means[1]:.3f}")
             if step % CHECK_EVERY == 0:
                 hopeless = compute.agree(consult_doctor() if compute.leads else None)
                 if hopeless:
-                    raise ValueError(f"stopped at step {step}: {hopeless}; {_kept(run)} (--keep-going would go on)")
+                    raise ValueError(f"stopped at step {step}: {hopeless}; {what_is_kept(run)} (--keep-going would go on)")
             if step % config.sample_every == 0 and compute.leads:
                 save_snapshot()
                 save_state()
@@ -224,16 +254,9 @@ def train(
     return {"step": step, "seconds": round(seconds(), 1), "images": len(reals), "parameters": counts}
 
 
-def snapshots(run: Run) -> list[dict[str, Any]]:
-    """The journal's event of every snapshot: `step`, and `diversity` and `distance` of each class."""
-    return [event for event in run.journal() if "distance" in event]
-
-
-def best_snapshot(run: Run) -> dict[str, Any] | None:
-    """The snapshot with the least mean distance from training and validation reals, among the healthy ones, if any."""
-    found = snapshots(run)
-    well = [event for event in found if healthy(event["diversity"])]
-    return min(well or found, key=lambda event: sum(event["distance"]), default=None)
+def _load_state(path: Path, **kinds: type) -> Record:
+    kinds |= {"config": dict, "trained_on": list, "step": int, "seconds": float, "journal_size": int, "cooling_from": int, "end": int, "limit": float}
+    return checkpoint.load(path, "gan checkpoint", **kinds)
 
 
 def _references(reals: torch.Tensor, labels: torch.Tensor, validation: Dataset | None, classes: int) -> list[Reference]:
@@ -241,12 +264,3 @@ def _references(reals: torch.Tensor, labels: torch.Tensor, validation: Dataset |
         more, more_labels = stacked(validation)
         reals, labels = torch.cat([reals, more]), torch.cat([labels, more_labels])
     return [Reference(to_float(reals[labels == index])) for index in range(classes)]
-
-
-def _kept(run: Run) -> str:
-    """What is left of a run that went wrong."""
-    best = best_snapshot(run)
-    if best is None:
-        return "there is no snapshot before it"
-    kept = f"the generator is rolled back to the best snapshot, step {best['step']}"
-    return kept if healthy(best["diversity"]) else f"{kept}, which is no better: do not use it"

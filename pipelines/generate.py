@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -19,7 +19,8 @@ from gan.config import GanConfig
 from gan.doctor import healthy
 from gan.presets import parameter_counts
 from gan.sample import BLOCK, TrainedGenerator, load_generator, sample_block, to_float, to_uint8, write_grid
-from gan.train import best_snapshot, train
+from gan.snapshots import best_snapshot
+from gan.train import train
 from pipelines.data.manifest import Row, fingerprint
 from pipelines.data.reading import read_gray, write_gray
 from pipelines.data.splitting import training_part
@@ -91,10 +92,12 @@ def train_generator(
     about = {"classes": list(counts), "trained_on": hashes, "validation": TensorDataset(*validation[:2])}
     try:
         result = train(config, TensorDataset(images, labels), run, compute, max_minutes=max_minutes, keep_going=keep_going, **about)
-    finally:
+    except (Interrupted, ValueError, FloatingPointError):  # as far as it came; where the disk is full there is nothing to draw on
         if compute.leads and run.journal_size() != before:
             _draw(run, list(counts))
+        raise
     if compute.leads:
+        _draw(run, list(counts))
         best = best_snapshot(run)
         result |= {"best_step": best["step"], "data": fingerprint(hashes)}
         write_generator_card(run, workspace, rows, training, result, best)
@@ -212,7 +215,7 @@ def _write_images(run: Run, trained: TrainedGenerator, chosen: Sequence[int], co
     blocks = range(compute.rank, -(-n // BLOCK), compute.ranks)
     dropped: list[int] = []
     with stop_on_signal() as stop, ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool, progress(n, "synthesize", "image", shown=compute.leads) as bar:
-        pending = []
+        pending = deque()
 
         def write(row: SyntheticRow, image: np.ndarray) -> None:
             about = notes | {"Source": f"cxr {source}, seed {seed}, sample {row.index}"}
@@ -230,6 +233,8 @@ def _write_images(run: Run, trained: TrainedGenerator, chosen: Sequence[int], co
                         dropped.append(row.index)
                     else:
                         write(row, image)
+            while len(pending) > BLOCK or (pending and pending[0].done()):
+                pending.popleft().result()  # which raises when it could not be written
             bar.update(min(len(wanted) * compute.ranks, n - bar.n))
         if guard:
             flags = torch.zeros(n, device=compute.device)

@@ -109,6 +109,8 @@ class Workspace:
         imports = read_json(path).expect(imports=list)["imports"]
         if not imports or not all(isinstance(one, Record) for one in imports):
             raise ValueError(f"{path} does not list what was imported; it is damaged")
+        if (self.data / ".incoming" / "commit.json").exists() and imports[-1].get("images_in_study") != len(self.rows()):
+            imports.pop()  # of an import that was killed right before it replaced the manifest
         return imports
 
     def create_run(self, command: str, config: dict, *, instead: bool = False) -> Run:

@@ -78,9 +78,9 @@ def compare(
     wanted = wanted_generators(first, chosen.fractions, chosen.generators) if any(arm.synthetic for arm in arms) else []
     missing = [one for one in wanted if find_generator(workspace, first, one) is None]
     trials, test = chosen.trials(config.seed), material.splits["test"]
-    planned = chosen.plan(len(set(test.patients))) | {"classifiers": len(trials), "generators_to_train": len(missing), "test_images": len(test.labels)}
+    planned = chosen.plan(len(set(test.patients))) | {"classifiers": len(trials), "test_images": len(test.labels)}
     if plan:
-        return None, planned
+        return None, planned | {"generators_to_train": len(missing)}
     trunk = pretrained_trunk(config, weights)
     record = asdict(config) | {
         "design": chosen.record(),

@@ -18,7 +18,7 @@ from gan import doctor
 from gan.config import GanConfig
 from gan.doctor import Reference, diagnose, diversity
 from gan.sample import load_generator
-from gan.train import best_snapshot
+from gan.snapshots import best_snapshot
 from tests.gan.test_train import CPU, TINY, run_training
 
 
@@ -110,7 +110,7 @@ def test_a_run_that_collapses_is_stopped_and_rolled_back(tmp_path: Path, monkeyp
     with caplog.at_level(logging.WARNING), pytest.raises(ValueError, match="rolled back to the best snapshot"):
         run_training(tmp_path, config)
     assert "diversity" in caplog.text and "try" in caplog.text
-    (folder,) = tmp_path.iterdir()
+    (folder,) = tmp_path.glob("*-gan-train")
     kept = load_generator(folder / "generator.pt", CPU.device)
     assert doctor.healthy(kept.diversity) and kept.step < 500
     assert not (folder / "result.json").exists()

@@ -143,3 +143,33 @@ def test_wrong_sizes_and_minutes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected \(1, 64, 64\)"):
         run_training(tmp_path, GanConfig(image_size=64, steps=1, width=4))
     assert run_training(tmp_path, TINY, max_minutes=1e-6).result["step"] == 0
+
+
+def test_the_learning_rate_falls_at_the_end_and_a_longer_run_goes_on_from_before(tmp_path: Path) -> None:
+    longer = GanConfig(**{**asdict(TINY), "steps": 24, "sample_every": 4})
+    fresh = run_training(tmp_path / "fresh", longer)
+    run = run_training(tmp_path / "short", GanConfig(**{**asdict(longer), "steps": 15}))
+    rate = checkpoint.load(run.folder / "checkpoints" / "last.pt", "gan checkpoint")["generator_optimizer"]["param_groups"][0]["lr"]
+    assert rate == pytest.approx(TINY.learning_rate / 5), "the last of five steps"
+    train(longer, blobs(), run, CPU, classes=["left", "right"], trained_on=["a", "b"])
+    assert run.journal() == fresh.journal()
+    ours, theirs = (load_generator(one.folder / "generator.pt", CPU.device) for one in (run, fresh))
+    assert ours.step == theirs.step and np.array_equal(sample_block(ours, [0, 1], 0, 0), sample_block(theirs, [0, 1], 0, 0))
+    assert [path.name for path in sorted((run.folder / "snapshots").iterdir())] == [path.name for path in sorted((fresh.folder / "snapshots").iterdir())]
+
+
+def test_a_limit_of_time_leaves_time_to_cool_down(tmp_path: Path) -> None:
+    run = run_training(tmp_path, GanConfig(**{**asdict(TINY), "steps": 1_000_000, "sample_every": 1_000_000}), max_minutes=0.03)
+    state = checkpoint.load(run.folder / "checkpoints" / "last.pt", "gan checkpoint")
+    assert 0 < state["cooling_from"] < state["step"] <= state["end"] < 1_000_000
+    assert state["generator_optimizer"]["param_groups"][0]["lr"] < TINY.learning_rate / 2
+    assert 0.9 < run.result["seconds"] < 20
+
+
+def test_old_snapshots_are_thinned_out(tmp_path: Path) -> None:
+    run = run_training(tmp_path, GanConfig(**{**asdict(TINY), "steps": 70, "sample_every": 1}))
+    kept = [f"step-{step:06d}" for step in (*range(4, 69, 4), 70)]
+    assert [path.stem for path in sorted((run.folder / "snapshots").iterdir())] == kept == [path.stem for path in sorted((run.folder / "samples").iterdir())]
+    best = min((event for event in run.journal() if "distance" in event), key=lambda event: sum(event["distance"]))
+    assert load_generator(run.folder / "generator.pt", CPU.device).step == best["step"], "the best is there, thinned out or not"
+    assert [path.name for path in sorted((run.folder / "checkpoints").iterdir())] == ["before-cooldown.pt", "last.pt"]
