@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import io
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -187,7 +188,18 @@ def _torchscript(model: Model, example: tuple[Tensor, ...]) -> tuple[bytes, Func
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # that it is deprecated: what has taken its place needs torch's Python to run
         torch.jit.save(torch.jit.trace(model.module, example, check_trace=False), written)
-        return written.getvalue(), torch.jit.load(io.BytesIO(written.getvalue()))
+        module = _anonymous(written.getvalue())
+        return module, torch.jit.load(io.BytesIO(module))
+
+
+def _anonymous(recorded: bytes) -> bytes:
+    """A recorded module without the stack of calls that recorded it, which names folders of this machine, and is another wherever it is recorded."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(recorded)) as whole, zipfile.ZipFile(written, "w") as kept:
+        for entry in whole.infolist():
+            if not entry.filename.endswith((".debug_pkl", "/.data/serialization_id")):
+                kept.writestr(zipfile.ZipInfo(entry.filename), whole.read(entry))
+    return written.getvalue()
 
 
 def _onnx(model: Model, example: tuple[Tensor, ...]) -> tuple[bytes, Function]:
@@ -200,7 +212,10 @@ def _onnx(model: Model, example: tuple[Tensor, ...]) -> tuple[bytes, Function]:
         program = torch.onnx.export(
             model.module, example, input_names=list(model.inputs), output_names=[model.output], dynamic_shapes=tuple({0: batch} for _ in example), dynamo=True, verbose=False
         )
-    written = program.model_proto.SerializeToString()
+    graph = program.model_proto
+    for part in (graph, graph.graph, *graph.graph.node, *graph.graph.value_info, *graph.graph.initializer, *graph.functions, *(node for function in graph.functions for node in function.node)):
+        del part.metadata_props[:]  # the stack of calls that recorded it, which names folders of this machine
+    written = graph.SerializeToString()
     session = onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])
 
     def run(*values: Tensor) -> Tensor:

@@ -1,0 +1,74 @@
+"""The same seed gives the same bytes, in every file of every command, in another process too."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.conftest import ROOT, TINY_CLASSIFIER, TINY_GAN, cxr, ok
+from tests.killing import Starter, started
+from tests.undisturbed import differences
+
+COMMANDS = (
+    ("data", "check"),
+    ("data", "show"),
+    ("gan-train", "--steps", "8", *TINY_GAN),
+    ("synthesize", "--n", "24", "--reject-copies"),
+    ("classify-train", "--with-synthetic", "--augment", "yes", *TINY_CLASSIFIER),
+    ("score", "--features", "random"),
+    ("audit", "--steps", "3"),
+    ("export",),
+    ("reader-study", "--n", "8"),
+    ("compare", "--seeds", "2", "--arms", "real,real+gan,gan-pretrain", *TINY_CLASSIFIER),
+    ("report",),
+)
+
+
+@pytest.fixture(scope="module")
+def starter() -> Iterator[Starter]:
+    with started() as one:  # whose hashes of text are its own, as is its randomness
+        yield one
+
+
+def test_every_command_gives_the_same_files_again(starter: Starter, phantom_study: Path, tmp_path: Path) -> None:
+    here, there = (Path(shutil.copytree(phantom_study, tmp_path / name)) for name in ("here", "there"))
+    for command in COMMANDS:
+        np.random.seed(len(command))  # what a command draws has names, and no history
+        torch.manual_seed(len(command))
+        ok(cxr(*command, folder=here))
+        ended = starter.cxr(*command, folder=there)
+        assert ended.code == 0, ended.errors
+        assert not differences(here, there), command
+    ok(cxr("export", "1", *(["--format", "onnx"] if find_spec("onnxscript") and find_spec("onnxruntime") else []), folder=here))
+    for path in here.rglob("*"):
+        assert path.is_dir() or not any(str(place).encode() in path.read_bytes() for place in (ROOT, tmp_path)), f"{path} says where it was made"
+
+
+def test_an_import_gives_the_same_but_for_the_numbers_of_patients(starter: Starter, tmp_path: Path) -> None:
+    """Which are keyed by a secret of each study, so that nobody can look them up."""
+    rng = np.random.default_rng(0)
+    for number in range(30):
+        path = tmp_path / "films" / ("covid", "normal")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (64, 64), np.uint8)).save(path)
+    ok(cxr("data", "import", tmp_path / "films", folder=tmp_path / "here"))
+    assert starter.cxr("data", "import", str(tmp_path / "films"), folder=tmp_path / "there").code == 0
+    rows = []
+    for study in ("here", "there"):
+        with open(tmp_path / study / "data" / "manifest.csv", newline="", encoding="utf-8") as file:
+            rows.append(list(csv.DictReader(file)))
+    assert {row["patient"] for row in rows[0]}.isdisjoint(row["patient"] for row in rows[1])
+    assert [{name: value for name, value in row.items() if name != "patient"} for row in rows[0]] == [{name: value for name, value in row.items() if name != "patient"} for row in rows[1]]
+    shutil.copy(tmp_path / "here" / "data" / "patients.key", tmp_path / "key")
+    (tmp_path / "again" / "data").mkdir(parents=True)
+    shutil.copy(tmp_path / "key", tmp_path / "again" / "data" / "patients.key")
+    ok(cxr("data", "import", tmp_path / "films", folder=tmp_path / "again"))
+    assert not differences(tmp_path / "again", tmp_path / "here")
