@@ -76,6 +76,8 @@ class FeatureStore:
                 with np.load(path, allow_pickle=False) as part:
                     known |= {key.tobytes(): row for key, row in zip(part["keys"], part["features"], strict=True)}
             except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise  # the disk, not the file
                 raise ValueError(f"{path} is damaged ({error}); delete it, it is made anew from the images") from error
         return known
 

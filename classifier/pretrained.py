@@ -6,6 +6,7 @@ Gray is repeated into three channels, brought to 112 px, CovidGAN's size, and no
 from __future__ import annotations
 
 import copy
+import errno
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -159,6 +160,9 @@ def downloaded(name: str, url: str) -> Mapping[str, Tensor]:
     try:
         return torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
     except (URLError, OSError) as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            error.filename = str(cached(url))
+            raise  # the disk, not the network
         raise ConnectionError(f"the weights of {name} cannot be downloaded ({error}); fetch {url} elsewhere and name it with --weights FILE or put it at {cached(url)}") from error
     except RuntimeError as error:  # its hash is wrong
         raise ConnectionError(f"the download of {url} is damaged ({error}); try again, or name the file with --weights FILE") from error

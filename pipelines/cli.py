@@ -11,7 +11,7 @@ from classifier.config import ClassifierConfig
 from gan.config import GanConfig
 from pipelines.compare.commands import compare, reader_study, report, reproduce
 from pipelines.data.commands import data
-from pipelines.options import WEIGHTS_HELP, Commands, compute_options, config_options, done, resume_option, workspace_option
+from pipelines.options import WEIGHTS_HELP, Commands, compute_options, config_options, done, resume_option, say, workspace_option
 from pipelines.tables import answers_table, arms_table, audit_table, checks_table, metrics_table, options_table, scores_table
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def synthesize(workspace: Workspace, compute: Compute, **choices: Any) -> None:
         dropped = ", ".join(f"{count} {label}" for label, count in run.result["dropped"].items()) or "none"
         click.echo(f"copies of training images that were drawn and not written: {dropped} (nearer than {run.config['reject_copies']:.3g} in pixels)")
     for label in run.config["unhealthy"]:
-        click.echo(f"cxr: class {label} was not healthy at that snapshot, look at its images before you use them", err=True)
+        say(f"cxr: class {label} was not healthy at that snapshot, look at its images before you use them")
     done(f"{run.config['n']} synthetic images", run.folder, "cxr classify-train --with-synthetic")
 
 
@@ -263,7 +263,7 @@ def score(workspace: Workspace, compute: Compute, first: Path | None, second: Pa
         run, _, summary = score_synthetic(workspace, compute, synthetic=synthetic, **choices)
     if summary:
         for warning in summary.get("warnings", []):
-            click.echo(f"cxr: {warning}", err=True)
+            say(f"cxr: {warning}")
         click.echo(f"Fréchet distance: {summary['frechet']:.6g}" if "frechet" in summary else scores_table(summary))
         if "memorisation" in summary:
             click.echo(checks_table(summary))
@@ -286,7 +286,7 @@ def demo(workspace: Workspace, compute: Compute, seed: int) -> None:
     """
     from pipelines.demo import demo
 
-    summary, scores, page = demo(workspace, compute, seed, say=lambda text: click.echo(text, err=True))
+    summary, scores, page = demo(workspace, compute, seed, say=say)
     click.echo(arms_table(summary))
     overall = next(one for one in scores if one.group == "overall" and one.score == "frechet")
     click.echo(f"Fréchet distance of the synthetic images: {overall.value:.2f} at n = {overall.n}, where held-out reals have {overall.floor:.2f}")

@@ -9,6 +9,7 @@ import io
 import logging
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -109,6 +110,7 @@ class Commands(click.Group):
     """A group whose commands answer a mistake with one line on standard error and exit code 2, and a signal with 130."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        _open_streams()
         with _mistakes():
             return super().make_context(*arguments, **options)
 
@@ -133,12 +135,12 @@ def _mistakes() -> Iterator[None]:
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "cxr"
         fail(f"{one_line(error.format_message()).rstrip('.')}; see: {command} --help")
-    except (ValueError, FileNotFoundError, FloatingPointError, ConnectionError) as error:
-        fail(one_line(f"{error.filename} does not exist" if isinstance(error, FileNotFoundError) and error.errno is not None else error))
     except OSError as error:
         fail(one_line(_disk_line(error)))
+    except (ValueError, FloatingPointError) as error:
+        fail(one_line(error))
     except Interrupted as error:
-        click.echo(f"cxr: {error}", err=True)
+        say(f"cxr: {error}")
         sys.exit(130)
     except RuntimeError as error:
         if "out of memory" not in str(error).lower() and "can't allocate memory" not in str(error).lower():
@@ -151,15 +153,55 @@ def done(what: str, where: Path, next_step: str) -> None:
     click.echo(f"made: {what}, in {where}\nnext: {next_step}")
 
 
+def say(message: str) -> None:
+    """A line on standard error, where anybody can still read it."""
+    try:
+        click.echo(message, err=True)
+    except OSError:
+        _to_nowhere(2)
+
+
 def fail(message: str) -> None:
-    click.echo(f"cxr: {message}", err=True)
+    say(f"cxr: {message}")
     sys.exit(2)
 
 
 def _disk_line(error: OSError) -> str:
+    if any(frame.f_code is click.echo.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
+        _to_nowhere(1)
+        return f"standard output cannot be written ({error.strerror or error}); what was still to be said is lost, what was made is not"
+    if error.errno is None and isinstance(error, (FileNotFoundError, ConnectionError)):
+        return str(error)  # our own words
     where = f" ({error.filename})" if error.filename else ""
+    again = "run the command again, with --resume where it has one"
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"{error.filename} does not exist"
     if error.errno == errno.ENOSPC:
-        return f"the disk is full{where}; free some space and run the command again, with --resume where it has one"
+        return f"the disk is full{where}; free some space and {again}"
+    if error.errno == errno.EDQUOT:
+        return f"the quota on this disk is used up{where}; free some space and {again}"
+    if error.errno == errno.EFBIG:
+        return f"no file may be so large here{where}; raise the limit (ulimit -f) and {again}"
+    if error.errno == errno.EIO:
+        return f"the disk does not work: {error.strerror}{where}; see to it, then {again}"
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"no permission to write or read here{where}; change that, or choose another folder (the study's with -C DIR)"
     return f"{error.strerror or error}{where}"
+
+
+def _to_nowhere(number: int) -> None:
+    """Let a standard stream that cannot be written swallow the rest, so that the end of the process does not stumble over it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
+def _open_streams() -> None:
+    """Let standard streams that came closed lead nowhere: a file that is opened would take their numbers, and get what libraries write there."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        with contextlib.suppress(OSError):
+            os.fstat(number)
+            continue
+        os.open(os.devnull, os.O_RDWR)  # which takes the lowest free number
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))

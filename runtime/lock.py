@@ -22,6 +22,9 @@ def hold(folder: Path, *, wait: bool = False, deep: bool = False) -> FileLock:
         lock.acquire(timeout=-1 if wait else PATIENCE, poll_interval=0.05)
     except Timeout as error:
         raise ValueError(f"another process is at work in {folder}; wait until it has ended, or stop it") from error
+    except OSError as error:
+        error.filename = str(folder)
+        raise
     for leftover in (folder.rglob if deep else folder.glob)(".*.partial"):
         leftover.unlink(missing_ok=True)
     return lock

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -70,8 +71,15 @@ class Run:
         return self.folder / "journal.jsonl"
 
     def log(self, **event: Any) -> None:
-        with open(self.journal_path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
+        size = self.journal_size()
+        try:
+            with open(self.journal_path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(event) + "\n")
+        except OSError as error:
+            with suppress(OSError):
+                os.truncate(self.journal_path, size)  # what came of the line before the disk was full
+            error.filename = str(self.journal_path)
+            raise
 
     def journal(self, size: int | None = None) -> list[Record]:
         """Every event so far, oldest first, or those in the first `size` bytes."""

@@ -20,7 +20,7 @@ from pipelines.data.cleaning import fault, perceptual_hash
 from pipelines.data.dicom import LATERAL
 from pipelines.data.reading import MAX_BYTES, pixel_hash, write_gray
 from pipelines.data.sources import Record
-from runtime.files import check_file
+from runtime.files import check_file, named
 from runtime.progress import progress
 from runtime.run import Interrupted, stop_on_signal
 
@@ -51,6 +51,7 @@ def decode_all(records: Sequence[Record], staging: Path, min_side: int) -> list[
     workers = min(os.cpu_count() or 1, 16)
     with (
         stop_on_signal() as stop,
+        named(journal),
         open(journal, "a", encoding="utf-8", errors="surrogateescape") as log,
         ProcessPoolExecutor(workers, initializer=_begin_worker) as pool,
         progress(len(records), "import", "image", done=len(results)) as bar,

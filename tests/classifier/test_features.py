@@ -62,7 +62,7 @@ def test_large_features_stay_in_memory_and_a_damaged_file_is_named(tmp_path: Pat
     assert not list(tmp_path.iterdir())
     network = Counted()
     FeatureStore(tmp_path).features(network, images, CPU)
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.npz")
     file.write_bytes(file.read_bytes()[:50])
     with pytest.raises(ValueError, match=f"{file.name} is damaged"):
         FeatureStore(tmp_path).features(network, images, CPU)
