@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import click
 import numpy as np
 
-from tests.killing import Ended, Starter, going_on, started
+from tests.desk import Answer, Desk, going_on, open_desk
 from tests.undisturbed import differences, files, leftovers
 
 COMMANDS = {
@@ -46,17 +46,17 @@ class Leg:
     arguments: list[str]
     before: Path
     after: Path
-    undisturbed: Ended
+    undisturbed: Answer
 
 
-def undisturbed_course(starter: Starter, folder: Path) -> dict[str, Leg]:
+def undisturbed_course(desk: Desk, folder: Path) -> dict[str, Leg]:
     """Every command in a row, with all the time in the world."""
     study, legs = folder / "course", {}
-    assert starter.cxr(*BEFORE.split(), folder=study).code == 0
+    assert desk.cxr(*BEFORE.split(), folder=study).code == 0
     for name, command in COMMANDS.items():
         before, after = folder / f"before {name}", folder / f"after {name}"
         shutil.copytree(study, before)
-        ended = starter.cxr(*command.split(), folder=study)
+        ended = desk.cxr(*command.split(), folder=study)
         assert ended.code == 0, f"{command}: {ended.errors}"
         shutil.copytree(study, after)
         legs[name] = Leg(command.split(), before, after, ended)
@@ -71,11 +71,11 @@ def drawn(number: int, leg: Leg, random: np.random.Generator) -> dict:
     return {"after": leg.undisturbed.seconds * random.uniform(0.9 if kind == 3 else 0, 1)}
 
 
-def survive(starter: Starter, leg: Leg, study: Path, kill: dict, then: dict | None) -> tuple[Counter[str], list[str]] | None:
+def survive(desk: Desk, leg: Leg, study: Path, kill: dict, then: dict | None) -> tuple[Counter[str], list[str]] | None:
     """Kill a command, go on, perhaps kill that too, and compare; counts and losses, or None when the command was done before it could be killed."""
     study.mkdir()
     shutil.copytree(leg.before, study, dirs_exist_ok=True)
-    ended = starter.cxr(*leg.arguments, folder=study, **kill)
+    ended = desk.cxr(*leg.arguments, folder=study, **kill)
     if not ended.killed:
         return None
     counts: Counter[str] = Counter(kills=1)
@@ -86,7 +86,7 @@ def survive(starter: Starter, leg: Leg, study: Path, kill: dict, then: dict | No
         arguments = going_on(study, leg.arguments)
         if arguments is None:
             break
-        ended = starter.cxr(*arguments, folder=study, **(then or {}))
+        ended = desk.cxr(*arguments, folder=study, **(then or {}))
         losses += strange_words(leg, study, ended)
         if not ended.killed:
             break
@@ -110,12 +110,12 @@ def unlike(leg: Leg, study: Path) -> list[str]:
     return [name for name, now, was, will in states if now not in (was, will)]
 
 
-def there_already(leg: Leg, study: Path, ended: Ended) -> bool:
+def there_already(leg: Leg, study: Path, ended: Answer) -> bool:
     """Whether an import was killed when it was whole, so that the same one finds nothing to do."""
     return leg.arguments[0] == "data" and ended.errors.strip() == "cxr: nothing to import: 64 already in the study"
 
 
-def strange_words(leg: Leg, study: Path, ended: Ended) -> list[str]:
+def strange_words(leg: Leg, study: Path, ended: Answer) -> list[str]:
     """Lines on standard error that the undisturbed command did not write."""
     if there_already(leg, study, ended):
         return []
@@ -127,8 +127,8 @@ def strange_words(leg: Leg, study: Path, ended: Ended) -> list[str]:
 @click.option("--seed", default=0, help="Seed of the moments.")
 def main(kills: int, seed: int) -> None:
     start, total, lost = time.monotonic(), Counter(), 0
-    with tempfile.TemporaryDirectory() as folder, started() as starter:
-        legs = undisturbed_course(starter, Path(folder))
+    with tempfile.TemporaryDirectory() as folder, open_desk() as desk:
+        legs = undisturbed_course(desk, Path(folder))
         print(f"{'command':16} {'undisturbed':>18} {'kills':>7} {'of them again':>14} {'before its folder':>18} {'after':>6} {'losses':>7}", flush=True)
         for place, (name, leg) in enumerate(legs.items()):
             random, counts, losses, number = np.random.default_rng([seed, place]), Counter(), [], 0
@@ -136,7 +136,7 @@ def main(kills: int, seed: int) -> None:
             while number < wanted:
                 study = Path(folder) / "killed"
                 kill, then = drawn(number, leg, random), drawn(number // AGAIN, leg, random) if number % AGAIN == AGAIN - 1 else None
-                done = survive(starter, leg, study, kill, then)
+                done = survive(desk, leg, study, kill, then)
                 shutil.rmtree(study)
                 if done:
                     number += 1

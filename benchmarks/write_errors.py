@@ -22,7 +22,7 @@ import click
 import numpy as np
 
 from tests.course import COMMANDS, fill_up, go_on, run_course
-from tests.disk import open_desk
+from tests.desk import open_desk
 
 MOST = 1.3  # times what stays of a command is what it needs while it works, at most
 

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 from pipelines.cli import main
 from tests.chromium import Chromium
+from tests.desk import Desk, open_desk
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY_GAN = ["--image-size", "32", "--width", "4", "--batch-size", "8", "--sample-every", "4"]
@@ -107,6 +108,13 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
     browser = Chromium(program, tmp_path_factory.mktemp("chromium"))
     yield browser
     browser.close()
+
+
+@pytest.fixture(scope="session")
+def desk() -> Iterator[Desk]:
+    """Starts commands in processes of their own, at little cost, on disks of any size."""
+    with open_desk() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.disk import Answer, Desk
+from tests.desk import Answer, Desk, going_on
 from tests.undisturbed import differences, files, leftovers
 
 TINY_GAN = ("--steps", "8", "--image-size", "32", "--width", "4", "--batch-size", "8", "--sample-every", "4")
@@ -30,7 +30,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "data show": ("data", "show"),
     "classify": ("classify", "{films}/covid", "--csv", "{study}/answers.csv", "--explain", "{study}/explained"),
 }
-RESUMABLE = ("gan-train", "synthesize", "classify-train", "compare", "audit")
 FILMS = 12  # brought by the import, mirrored images of the study
 ROOM, PAGE = 64 * 2**20, 4096  # bytes of a disk that is large enough, and of what it gives out at a time
 
@@ -46,11 +45,6 @@ class Leg:
 
     def arguments(self, study: Path) -> list[str]:
         return [word.format(films=self.films, study=study) for word in COMMANDS[self.name]]
-
-    def again(self, study: Path, seen: Path) -> list[str]:
-        """The command to go on with, as a user would give it: with --resume where that has something to resume. seen: where the study's files are found."""
-        begun = [run for run in seen.glob(f"runs/*-{self.name}") if not (run / "result.json").exists()]
-        return [self.name, "--resume"] if self.name in RESUMABLE and begun else self.arguments(study)
 
     @property
     def needs(self) -> int:
@@ -108,7 +102,7 @@ def go_on(desk: Desk, leg: Leg, place: Path, answer: Answer) -> None:
     if answer.code:
         if desk.has_disks:
             desk.mount(place, f"size={ROOM}")
-        again = desk.cxr(*leg.again(study, seen), folder=study)
+        again = desk.cxr(*(going_on(seen, leg.arguments(study)) or ()), folder=study)
         assert again.code == 0, f"cannot go on: {again.errors}"
     assert not differences(seen, leg.after), f"not as undisturbed: {differences(seen, leg.after)}"
     assert not leftovers(seen), f"left: {leftovers(seen)}"

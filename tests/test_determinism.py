@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from PIL import Image
 
 from tests.conftest import ROOT, TINY_CLASSIFIER, TINY_GAN, cxr, ok
-from tests.killing import Starter, started
+from tests.desk import Desk
 from tests.undisturbed import differences
 
 COMMANDS = (
@@ -32,27 +29,20 @@ COMMANDS = (
 )
 
 
-@pytest.fixture(scope="module")
-def starter() -> Iterator[Starter]:
-    with started() as one:  # whose hashes of text are its own, as is its randomness
-        yield one
-
-
-def test_every_command_gives_the_same_files_again(starter: Starter, phantom_study: Path, tmp_path: Path) -> None:
+def test_every_command_gives_the_same_files_again(desk: Desk, phantom_study: Path, tmp_path: Path) -> None:
     here, there = (Path(shutil.copytree(phantom_study, tmp_path / name)) for name in ("here", "there"))
     for command in COMMANDS:
         np.random.seed(len(command))  # what a command draws has names, and no history
         torch.manual_seed(len(command))
         ok(cxr(*command, folder=here))
-        ended = starter.cxr(*command, folder=there)
+        ended = desk.cxr(*command, folder=there)
         assert ended.code == 0, ended.errors
         assert not differences(here, there), command
-    ok(cxr("export", "1", *(["--format", "onnx"] if find_spec("onnxscript") and find_spec("onnxruntime") else []), folder=here))
     for path in here.rglob("*"):
         assert path.is_dir() or not any(str(place).encode() in path.read_bytes() for place in (ROOT, tmp_path)), f"{path} says where it was made"
 
 
-def test_an_import_gives_the_same_but_for_the_numbers_of_patients(starter: Starter, tmp_path: Path) -> None:
+def test_an_import_gives_the_same_but_for_the_numbers_of_patients(desk: Desk, tmp_path: Path) -> None:
     """Which are keyed by a secret of each study, so that nobody can look them up."""
     rng = np.random.default_rng(0)
     for number in range(30):
@@ -60,7 +50,7 @@ def test_an_import_gives_the_same_but_for_the_numbers_of_patients(starter: Start
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (64, 64), np.uint8)).save(path)
     ok(cxr("data", "import", tmp_path / "films", folder=tmp_path / "here"))
-    assert starter.cxr("data", "import", str(tmp_path / "films"), folder=tmp_path / "there").code == 0
+    assert desk.cxr("data", "import", str(tmp_path / "films"), folder=tmp_path / "there").code == 0
     rows = []
     for study in ("here", "there"):
         with open(tmp_path / study / "data" / "manifest.csv", newline="", encoding="utf-8") as file:

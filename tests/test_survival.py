@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from pipelines.data.manifest import read_manifest
 from tests.conftest import cxr, ok
-from tests.killing import Starter, going_on, started
+from tests.desk import Desk, going_on
 from tests.undisturbed import differences, files, leftovers
 
 COURSE: dict[str, list[tuple[str, int]]] = {  # each command, and the changes before which it is killed, one after the other
@@ -33,61 +31,55 @@ IMPORT: list[tuple[str, int]] = [
 ORPHANS = [("data/images/other/", 5), ("data/import.json", 1), ("data/manifest.csv", 1)]  # of these, where another import comes next
 
 
-@pytest.fixture(scope="module")
-def starter() -> Iterator[Starter]:
-    with started() as one:
-        yield one
-
-
-def test_killed_and_continued_a_study_ends_as_if_nothing_had_happened(starter: Starter, phantom_study: Path, tmp_path: Path) -> None:
+def test_killed_and_continued_a_study_ends_as_if_nothing_had_happened(desk: Desk, phantom_study: Path, tmp_path: Path) -> None:
     whole, killed = (Path(shutil.copytree(phantom_study, tmp_path / name)) for name in ("whole", "killed"))
     for command, places in COURSE.items():
-        undisturbed = starter.cxr(*command.split(), folder=whole)
+        undisturbed = desk.cxr(*command.split(), folder=whole)
         assert undisturbed.code == 0, undisturbed.errors
         arguments = command.split()
         for place in places:
-            ended = starter.cxr(*arguments, folder=killed, at=place)
+            ended = desk.cxr(*arguments, folder=killed, at=place)
             assert ended.killed, f"{arguments} never came to {place}: {ended}"
             arguments = going_on(killed, command.split())
             assert arguments, f"{command} has no result before {place}, and calls itself finished"
-        last = starter.cxr(*arguments, folder=killed)
+        last = desk.cxr(*arguments, folder=killed)
         assert last.code == 0 and set(last.errors.splitlines()) <= set(undisturbed.errors.splitlines()), last.errors
         assert not differences(killed, whole) and not leftovers(killed), command
 
 
-def test_an_import_that_is_killed_anywhere_is_whole_or_never_was(starter: Starter, tmp_path: Path) -> None:
+def test_an_import_that_is_killed_anywhere_is_whole_or_never_was(desk: Desk, tmp_path: Path) -> None:
     first, second, other = (films(tmp_path / name, seed) for name, seed in (("first", 0), ("second", 1), ("other", 2)))
     before, after, instead = (tmp_path / name for name in ("before", "after", "instead"))
     ok(cxr("data", "import", first, folder=before))
     for study, more in ((after, second), (instead, other)):
         shutil.copytree(before, study)
-        assert starter.cxr("data", "import", more, folder=study).code == 0
+        assert desk.cxr("data", "import", more, folder=study).code == 0
     rows = [read_manifest(study / "data" / "manifest.csv") for study in (before, after)]
     for place in IMPORT:
         killed = Path(shutil.copytree(before, tmp_path / "killed"))
-        assert starter.cxr("data", "import", second, folder=killed, at=place).killed, place
+        assert desk.cxr("data", "import", second, folder=killed, at=place).killed, place
         committed = read_manifest(killed / "data" / "manifest.csv") == rows[1]
         assert committed or read_manifest(killed / "data" / "manifest.csv") == rows[0]
         if place in ORPHANS:
             another = Path(shutil.copytree(killed, tmp_path / "another"))
-            assert starter.cxr("data", "import", other, folder=another).code == 0
+            assert desk.cxr("data", "import", other, folder=another).code == 0
             assert not differences(another, instead), place
             shutil.rmtree(another)
-        again = starter.cxr("data", "import", second, folder=killed)
+        again = desk.cxr("data", "import", second, folder=killed)
         assert "nothing to import: 12 already in the study" in again.errors if committed else again.code == 0, (place, again.errors)
         assert not differences(killed, after), place
         shutil.rmtree(killed)
 
 
-def test_the_key_of_a_killed_import_is_that_of_the_study(starter: Starter, tmp_path: Path) -> None:
+def test_the_key_of_a_killed_import_is_that_of_the_study(desk: Desk, tmp_path: Path) -> None:
     study, key = tmp_path / "study", tmp_path / "study" / "data" / "patients.key"
     keys = []
     for place in (("data/manifest.csv", 1), ("commit.json", 5)):  # right before the first import is committed, and right after
-        assert starter.cxr("data", "import", films(tmp_path / "first", 0), folder=study, at=place).killed
+        assert desk.cxr("data", "import", films(tmp_path / "first", 0), folder=study, at=place).killed
         keys.append(key.read_text())
-        assert keys[1:] or "holds no data yet" in starter.cxr("gan-train", folder=study).errors
+        assert keys[1:] or "holds no data yet" in desk.cxr("gan-train", folder=study).errors
     for number in (1, 2):
-        assert starter.cxr("data", "import", films(tmp_path / f"more {number}", number), folder=study).code == 0
+        assert desk.cxr("data", "import", films(tmp_path / f"more {number}", number), folder=study).code == 0
     rows = read_manifest(study / "data" / "manifest.csv")
     assert {*keys, key.read_text()} == {keys[0]} and key.stat().st_mode & 0o077 == 0
     assert len(rows) == 36 and {f"data/{row.file_name}" for row in rows} == {name for name in files(study) if name.endswith(".png")}

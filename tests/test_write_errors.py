@@ -31,19 +31,13 @@ from runtime.files import atomic
 from runtime.run import Run
 from tests.conftest import ROOT
 from tests.course import COMMANDS, PAGE, ROOM, Leg, fill_up, go_on, raw, run_course
-from tests.disk import Desk, open_desk
+from tests.desk import Desk
 from tests.undisturbed import differences, leftovers
 
 # How much of what a command needs there is room for; benchmarks/write_errors.py takes all commands, and any share.
 FULL = {"data import": 0.7, "gan-train": 0.95, "synthesize": 0.5, "classify-train": 0.9, "score": 0.6, "compare": 0.6, "export": 0.5, "reader-study": 0.7}
 WRITING = ("gan-train", "synthesize", "compare", "reader-study", "report", "data check", "classify")
 READING = {"dry run": ("gan-train", "--dry-run"), "plan": ("compare", "--plan"), "sources": ("data", "sources"), "classify": ("classify", "{films}/covid", "--csv", "{elsewhere}/answers.csv")}
-
-
-@pytest.fixture(scope="module")
-def desk() -> Iterator[Desk]:
-    with open_desk() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,9 @@
-"""Small disks that fill up, and processes that work on them.
+"""Commands in processes of their own, which can be killed at a moment or at a place, and have small disks that fill up.
 
 A `Desk` is a process that has imported everything once and starts each command as a child of its own by fork, so that a command costs its own
-work and not the seconds that torch takes to be imported. Where it may, it lives in a mount namespace of its own: then it can mount a tmpfs of
-any size, which this process reaches through /proc, and which is gone when the desk is. Elsewhere a limit on the size of files stands in.
+work and not the seconds that torch takes to be imported. A place is a change to a file: the child, told by Python's audit events of every change
+before it is made, kills itself there. Where it may, a desk lives in a mount namespace of its own: then it can mount a tmpfs of any size, which
+this process reaches through /proc, and which is gone when the desk is. Elsewhere a limit on the size of files stands in.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ import ctypes
 import gc
 import importlib
 import json
+import mmap
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,15 +37,24 @@ HEAVY = (
     "pipelines.data.importing", "pipelines.data.published", "pipelines.export", "pipelines.generate", "pipelines.reader_score", "pipelines.reader_study",
     "pipelines.report.data_figures", "pipelines.reproduce", "pipelines.scoring.folders", "pipelines.scoring.score",
 )  # fmt: skip
+CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod")
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+RESUMABLE = ("gan-train", "synthesize", "classify-train", "compare", "audit")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How a command ended and what it said."""
+    """How a command ended, its exit code or minus the signal, and what it said; how long it took, and how many changes it made to the files it was watched for."""
 
     code: int
     output: str
     errors: str
+    seconds: float
+    changes: int
+
+    @property
+    def killed(self) -> bool:
+        return self.code == -signal.SIGKILL
 
     @property
     def line(self) -> str:
@@ -56,18 +69,28 @@ class Desk:
 
     def __init__(self, namespace: list[str]) -> None:
         self.has_disks = bool(namespace)
-        command = [*namespace, sys.executable, "-m", "tests.disk"]
+        command = [*namespace, sys.executable, "-m", "tests.desk"]
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
         server = json.loads(self._process.stdout.readline())["pid"]  # once it has imported everything
         self._root = Path("/proc", server, "root") if namespace else Path("/")
 
-    def cxr(self, *arguments: object, folder: Path, largest: int | None = None, powerless: bool = False, output: str = "") -> Answer:
-        """Run a command on the study in `folder`.
+    def cxr(
+        self,
+        *arguments: object,
+        folder: Path,
+        after: float | None = None,
+        at: tuple[str, int] | None = None,
+        largest: int | None = None,
+        powerless: bool = False,
+        output: str = "",
+    ) -> Answer:
+        """Run a command on the study in `folder`, an absolute path.
 
+        after: seconds after its start at which it is killed. at: (text, n) kills it right before it changes a file with this text in its path for the nth time.
         largest: bytes in any file that it writes. powerless: root is held to the permissions of files as others are. output: where standard output goes.
         """
-        request = {"arguments": ["-C", str(folder), *map(str, arguments)], "largest": largest, "powerless": powerless, "output": output}
-        return Answer(**self._ask(request))
+        given = {"after": after, "at": at, "largest": largest, "powerless": powerless, "output": output}
+        return Answer(**self._ask({"arguments": ["-C", str(folder), *map(str, arguments)], "folder": str(folder), **given}))
 
     def mount(self, folder: Path, options: str) -> None:
         """A tmpfs at `folder`, or the one there with other options: its size, or ro."""
@@ -94,6 +117,14 @@ class Desk:
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
+
+
+def going_on(study: Path, arguments: Sequence[str]) -> Sequence[str] | None:
+    """What to give after a command has ended too early: nothing when its run is finished, --resume when there is something to resume, and else the same again."""
+    begun = sorted(study.glob(f"runs/*-{arguments[0]}"))
+    if begun and (begun[-1] / "result.json").exists():
+        return None
+    return [arguments[0], "--resume"] if begun and arguments[0] in RESUMABLE else arguments
 
 
 @contextmanager
@@ -139,21 +170,30 @@ def _mount(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _start(request: dict[str, Any]) -> dict[str, Any]:
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors, mmap.mmap(-1, 8) as changes:
         sys.stdout.flush()
+        begun = time.monotonic()
         child = os.fork()
         if child == 0:
             sys.stdin.close()
-            _become(request, output.fileno(), errors.fileno())
-        _, status = os.waitpid(child, 0)
+            _become(request, output.fileno(), errors.fileno(), changes)
+        ended = 0
+        while request["after"] is not None and not ended and time.monotonic() - begun < request["after"]:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            time.sleep(0.001)
+        if not ended:
+            if request["after"] is not None:
+                os.kill(child, signal.SIGKILL)
+            _, status = os.waitpid(child, 0)
         said = []
         for file in (output, errors):
             file.seek(0)
             said.append(file.read().decode(errors="replace"))
-    return {"code": os.waitstatus_to_exitcode(status), "output": said[0], "errors": said[1]}
+        seconds, (counted,) = time.monotonic() - begun, struct.unpack("q", changes[:])
+    return {"code": os.waitstatus_to_exitcode(status), "output": said[0], "errors": said[1], "seconds": seconds, "changes": counted}
 
 
-def _become(request: dict[str, Any], output: int, errors: int) -> None:
+def _become(request: dict[str, Any], output: int, errors: int, changes: mmap.mmap) -> None:
     """Run the command in this process, and end it as an interpreter does, but for taking apart all that was imported, which takes longest."""
     from pipelines.cli import main
 
@@ -166,6 +206,7 @@ def _become(request: dict[str, Any], output: int, errors: int) -> None:
     if request["powerless"] and os.geteuid() == 0:
         libc = ctypes.CDLL(None)
         libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())  # capabilities(7): version 3, this process, none
+    _watch(request, changes)
     code = 1
     try:
         main(request["arguments"])
@@ -179,6 +220,28 @@ def _become(request: dict[str, Any], output: int, errors: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code or 0)
+
+
+def _watch(request: dict[str, Any], changes: mmap.mmap) -> None:
+    """Count this process's changes to files of the study with a text in their path, and end it right before the last that it may not make."""
+    text, last = request["at"] or ("", 0)
+    first, seen = os.getpid(), 0
+
+    def watch(event: str, values: tuple[Any, ...]) -> None:
+        nonlocal seen
+        if event == "open" and not (isinstance(values[2], int) and values[2] & WRITES) or event not in ("open", *CHANGES):
+            return
+        path = values[1] if event == "os.rename" else values[0]
+        if not isinstance(path, (str, os.PathLike)) or os.getpid() != first:
+            return
+        path = os.fspath(path)
+        if text in path and (not os.path.isabs(path) or path.startswith(request["folder"])):  # relative ones are within a folder that is taken away
+            seen += 1
+            changes[:] = struct.pack("q", seen)
+            if seen == last:
+                os.kill(first, signal.SIGKILL)
+
+    sys.addaudithook(watch)
 
 
 if __name__ == "__main__":
