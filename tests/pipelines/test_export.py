@@ -15,7 +15,7 @@ from classifier.predict import load_classifier, predict
 from gan.sample import load_generator
 from pipelines import export
 from pipelines.use import INTENDED_USE
-from tests.conftest import cxr, ok
+from tests.conftest import ROOT, cxr, ok
 
 BATCHES = (1, 2, 5, 33)
 
@@ -73,6 +73,7 @@ def test_both_in_onnx(study: Path) -> None:
     ok(cxr("export", "--format", "onnx", folder=study))
     ok(cxr("export", "1", "--format", "onnx", folder=study))
     described(study / "runs" / "0004-export", "classifier"), described(study / "runs" / "0005-export", "generator")
+    assert not any(str(ROOT).encode() in path.read_bytes() for path in study.glob("runs/*-export/*")), "it says where it was made"
     original = load_classifier(study / "runs" / "0003-classify-train" / "classifier.pt", export.CPU.device)
     generator = load_generator(study / "runs" / "0001-gan-train" / "generator.pt", export.CPU.device)
     classify, draw = (
