@@ -11,11 +11,11 @@ IMAGE_SIZES = (32, 64, 128, 256)
 PRESETS: dict[str, dict[str, Any]] = {
     "small-data": {},
     "dcgan": {
-        "channels": 3, "steps": 5000, "batch_size": 128, "width": 64, "latent_size": 100, "learning_rate": 2e-4, "beta1": 0.5, "beta2": 0.999,
+        "channels": 3, "steps": 5000, "batch_size": 128, "width": 64, "latent_size": 100, "sampling_scale": 1.0, "learning_rate": 2e-4, "beta1": 0.5, "beta2": 0.999,
         "cooldown": 0.0, "penalty": 0.0, "augment": False, "ema_decay": 0.0, "sample_every": 500,
     },
     "covidgan": {
-        "image_size": 112, "channels": 3, "steps": 29_000, "batch_size": 64, "width": 128, "latent_size": 100, "latent_scale": 0.02, "learning_rate": 2e-4,
+        "image_size": 112, "channels": 3, "steps": 29_000, "batch_size": 64, "width": 128, "latent_size": 100, "latent_scale": 0.02, "sampling_scale": 1.0, "learning_rate": 2e-4,
         "beta1": 0.5, "beta2": 0.999, "cooldown": 0.0, "penalty": 0.0, "augment": False, "ema_decay": 0.0, "sample_every": 2900,
     },
 }  # fmt: skip
@@ -40,7 +40,8 @@ class GanConfig:
     batch_size: int = field(default=32, metadata={"help": "Images per step, of all processes together."})
     width: int = field(default=32, metadata={"help": "Channels at half the resolution; deeper layers have up to 8 times as many."})
     latent_size: int = field(default=64, metadata={"help": "Length of the latent vector."})
-    latent_scale: float = field(default=1.0, metadata={"help": "Standard deviation of the latents."})
+    latent_scale: float = field(default=1.0, metadata={"help": "Standard deviation of the latents in training."})
+    sampling_scale: float = field(default=1.1, metadata={"help": "Standard deviation of the latents of samples, in that of training; above 1 they vary more."})
     learning_rate: float = field(default=5e-4, metadata={"help": "Adam's learning rate, for both networks."})
     beta1: float = field(default=0.0, metadata={"help": "Adam's decay of the mean gradient."})
     beta2: float = field(default=0.99, metadata={"help": "Adam's decay of the mean squared gradient."})
@@ -69,7 +70,7 @@ class GanConfig:
                 raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected a whole number of at least 1")
         if self.batch_size < 2:
             raise ValueError(f"--batch-size {self.batch_size}: expected at least 2, a batch of one has nothing to compare")
-        for name in ("learning_rate", "latent_scale"):
+        for name in ("learning_rate", "latent_scale", "sampling_scale"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"--{name.replace('_', '-')} {getattr(self, name)}: expected a positive number")
         if not 0 <= self.penalty < float("inf"):

@@ -57,9 +57,14 @@ def load_generator(path: Path, device: torch.device) -> TrainedGenerator:
 
 @torch.no_grad()
 def drawn(network: nn.Module, labels: Sequence[int], config: GanConfig, *purpose: int | str, latents: Tensor | None = None) -> Tensor:
-    """Gray samples of these classes as uint8 (N, 1, S, S) on the CPU, latents (N, latent_size) keyed by (seed, purpose) where not given."""
+    """Gray samples of these classes as uint8 (N, 1, S, S) on the CPU, of latents (N, latent_size) ~ N(0, I), keyed by (seed, purpose) where not given.
+
+    The network gets them in the scales of the configuration, wider than in training by sampling_scale: where the training of a generator
+    has given up some of the variety of its images, this brings it back (the reverse of truncation, Brock et al. 2019, section 3.1).
+    """
     if latents is None:
-        latents = torch.randn(len(labels), config.latent_size, generator=torch_generator(config.seed, *purpose)) * config.latent_scale
+        latents = torch.randn(len(labels), config.latent_size, generator=torch_generator(config.seed, *purpose))
+    latents = latents * (config.latent_scale * config.sampling_scale)
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
@@ -75,7 +80,7 @@ def sample_block(trained: TrainedGenerator, labels: Sequence[int], seed: int, bl
     indices = range(block * BLOCK, (block + 1) * BLOCK)
     latents = torch.stack([torch.randn(config.latent_size, generator=torch_generator(seed, "sample", i)) for i in indices])
     of_class = [labels[i % len(labels)] for i in indices]
-    return drawn(trained.network, of_class, config, latents=latents * config.latent_scale).squeeze(1).numpy()
+    return drawn(trained.network, of_class, config, latents=latents).squeeze(1).numpy()
 
 
 def interpolation(trained: TrainedGenerator, label: int, columns: int, number: int) -> np.ndarray:
@@ -84,7 +89,7 @@ def interpolation(trained: TrainedGenerator, label: int, columns: int, number: i
     Spherical, since Gaussian latents of many dimensions live near a sphere (White 2016).
     """
     config = trained.config
-    ends = torch.randn(2, config.latent_size, generator=torch_generator(config.seed, "interpolation", number)) * config.latent_scale
+    ends = torch.randn(2, config.latent_size, generator=torch_generator(config.seed, "interpolation", number))
     angle = torch.acos(torch.cosine_similarity(ends[0], ends[1], dim=0)).item()
     along = torch.linspace(0, angle, columns).unsqueeze(1)
     latents = (torch.sin(angle - along) * ends[0] + torch.sin(along) * ends[1]) / math.sin(angle)

@@ -65,7 +65,7 @@ for command in (compare, report, reader_study, reproduce):
 def gan_train(workspace: Workspace, compute: Compute, options: dict[str, Any], dry_run: bool, preview_augment: bool, **choices: Any) -> None:
     """Train a class-conditional GAN on the study's training split.
 
-    Leaves the best snapshot as generator.pt, all snapshots, sample grids, curves, a strip and an animation of the
+    Leaves the best snapshot as generator.pt, earlier ones, sample grids, curves, a strip and an animation of the
     progress and walks between latents, in a new folder under runs/. While it trains it watches each class's diversity
     and the discriminator, says what goes wrong, and stops what cannot be saved.
 

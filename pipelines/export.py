@@ -154,7 +154,8 @@ def _classifier(trained: TrainedClassifier, workspace: Workspace) -> Model:
 def _generator(trained: TrainedGenerator) -> Model:
     """Checked on the latents of samples, with every label."""
     config, classes = trained.config, trained.classes
-    latents = torch.stack([torch.randn(config.latent_size, generator=torch_generator(0, "sample", index)) for index in range(CHECKED)]) * config.latent_scale
+    scale = config.latent_scale * config.sampling_scale
+    latents = torch.stack([torch.randn(config.latent_size, generator=torch_generator(0, "sample", index)) for index in range(CHECKED)]) * scale
     labels = torch.arange(CHECKED) % len(classes)
     about = {
         "preset": config.preset,
@@ -162,7 +163,7 @@ def _generator(trained: TrainedGenerator) -> Model:
         "image_size": config.image_size,
         "classes": list(classes),
         "inputs": [
-            {"name": "latents", "shape": ["batch", config.latent_size], "dtype": "float32", "range": f"normal, of mean 0 and standard deviation {config.latent_scale:g}"},
+            {"name": "latents", "shape": ["batch", config.latent_size], "dtype": "float32", "range": f"normal, of mean 0 and standard deviation {scale:g}"},
             {"name": "labels", "shape": ["batch"], "dtype": "int64", "range": f"0..{len(classes) - 1}, places in classes"},
         ],
         "outputs": [{

@@ -16,7 +16,6 @@ from tests.undisturbed import differences
 
 COMMANDS = (
     ("data", "check"),
-    ("data", "show"),
     ("gan-train", "--steps", "8", *TINY_GAN),
     ("synthesize", "--n", "24", "--reject-copies"),
     ("classify-train", "--with-synthetic", "--augment", "yes", *TINY_CLASSIFIER),
@@ -25,7 +24,6 @@ COMMANDS = (
     ("export",),
     ("reader-study", "--n", "8"),
     ("compare", "--seeds", "2", "--arms", "real,real+gan,gan-pretrain", *TINY_CLASSIFIER),
-    ("report",),
 )
 
 
