@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from click.testing import CliRunner, Result
 from pipelines.cli import main
 from tests.chromium import Chromium
 from tests.desk import Desk, open_desk
+from tests.ranks import Ranks
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY_GAN = ["--image-size", "32", "--width", "4", "--batch-size", "8", "--sample-every", "4"]
@@ -118,15 +118,8 @@ def desk() -> Iterator[Desk]:
 
 
 @pytest.fixture(scope="session")
-def torchrun() -> Callable[..., subprocess.CompletedProcess]:
-    """Run a command in two processes on this machine."""
-
-    def run(folder: Path, *arguments: object) -> subprocess.CompletedProcess:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}", "-m", "pipelines.cli", "-C", str(folder)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.run([*command, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, env=environment, timeout=180)
-
-    return run
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
+    """Two processes under torchrun."""
+    both = Ranks(tmp_path_factory.mktemp("ranks"))
+    yield both
+    both.close()

@@ -20,10 +20,9 @@ COMMANDS = (
     ("synthesize", "--n", "24", "--reject-copies"),
     ("classify-train", "--with-synthetic", "--augment", "yes", *TINY_CLASSIFIER),
     ("score", "--features", "random"),
-    ("audit", "--steps", "3"),
     ("export",),
     ("reader-study", "--n", "8"),
-    ("compare", "--seeds", "2", "--arms", "real,real+gan,gan-pretrain", *TINY_CLASSIFIER),
+    ("compare", "--seeds", "1", "--arms", "real,real+gan", *TINY_CLASSIFIER),
 )
 
 

@@ -8,7 +8,6 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +31,7 @@ from runtime import checkpoint
 from runtime.device import Compute
 from runtime.run import Run, list_runs
 from tests.conftest import TINY_CLASSIFIER, TINY_GAN, cxr, cxr_process, ok
+from tests.ranks import Ranks
 
 
 def test_the_whole_study(study: Path) -> None:
@@ -132,12 +132,12 @@ def test_stopped_by_ctrl_c_a_command_says_how_to_go_on(phantom_study: Path, tmp_
     assert cxr("synthesize", "--n", 2, folder=study).exit_code == 0, "what is there can be used"
 
 
-def test_two_processes_train_what_one_does(phantom_study: Path, tmp_path: Path, torchrun: Callable) -> None:
+def test_two_processes_train_what_one_does(phantom_study: Path, tmp_path: Path, ranks: Ranks) -> None:
     for name in ("one", "two"):
         shutil.copytree(phantom_study, tmp_path / name)
     training = ["gan-train", "--steps", 5, *TINY_GAN, "--batch-size", 16, "--device", "cpu", "--precision", "fp32"]
     ok(cxr(*training, folder=tmp_path / "one"))
-    done = torchrun(tmp_path / "two", *training)
+    done = ranks.cxr(*training, folder=tmp_path / "two")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("made: a generator") == 1, "one process speaks"
     assert [run.name for run in list_runs(tmp_path / "two" / "runs")] == ["0001-gan-train"], "one process writes"
@@ -147,11 +147,11 @@ def test_two_processes_train_what_one_does(phantom_study: Path, tmp_path: Path, 
         assert (one - two).norm() < 1e-3 * one.norm(), "five steps change the weights by ten times as much"
 
 
-def test_two_processes_train_one_classifier_and_judge_it_as_one_does(tmp_path: Path, torchrun: Callable) -> None:
+def test_two_processes_train_one_classifier_and_judge_it_as_one_does(tmp_path: Path, ranks: Ranks) -> None:
     """Of two batches of test images each process predicts one, so that what they say fits the file only if both hold the same weights."""
     ok(cxr("data", "phantom", "--n", 330, folder=tmp_path))
     training = ["classify-train", "--steps", 7, "--batch-size", 8, "--evaluate-every", 3, "--augment", "yes", "--device", "cpu", "--precision", "fp32"]
-    done = torchrun(tmp_path, *training)
+    done = ranks.cxr(*training, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("made: a classifier") == 1, "one process speaks"
     (run,) = (tmp_path / "runs").glob("*-classify-train")

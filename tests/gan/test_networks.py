@@ -154,7 +154,7 @@ def test_the_auxiliary_game_teaches_classes() -> None:
     assert loss.item() == pytest.approx(sum(expected(torch.tensor([2.0, -1.0]), torch.full((2,), target)).item() for target in (1.0, 0.0))) and gap.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("wrong", [{"image_size": 48}, {"steps": 0}, {"batch_size": 1}, {"learning_rate": 0.0}, {"penalty": -1.0}, {"channels": 2}, {"latent_scale": 0.0}, {"beta1": 1.0}, {"preset": "stylegan"}, {"ema_decay": 1.0}])
+@pytest.mark.parametrize("wrong", [{"image_size": 48}, {"steps": 0}, {"batch_size": 1}, {"learning_rate": 0.0}, {"penalty": -1.0}, {"channels": 2}, {"latent_scale": 0.0}, {"sampling_scale": 0.0}, {"cooldown": 1.0}, {"beta1": 1.0}, {"preset": "stylegan"}, {"ema_decay": 1.0}])
 def test_a_wrong_option_is_named(wrong: dict) -> None:
     with pytest.raises(ValueError, match=f"--{next(iter(wrong)).replace('_', '-')}"):
         GanConfig.of(**wrong)

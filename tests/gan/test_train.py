@@ -94,7 +94,7 @@ def assert_same_end(first: Run, second: Run) -> None:
 
 
 def test_stopped_by_a_signal_and_resumed_it_ends_the_same(tmp_path: Path) -> None:
-    config = GanConfig(**{**asdict(TINY), "steps": 200, "sample_every": 60})
+    config = GanConfig(**{**asdict(TINY), "steps": 100, "sample_every": 60})
     whole = run_training(tmp_path / "whole", config)
     stopped = create_run(tmp_path / "stopped", "gan-train", {})
     arguments = (config, blobs(), stopped, CPU)

@@ -116,18 +116,13 @@ def test_what_is_pretrained_begins_anew_from_the_same_weights(tmp_path: Path, mo
     """With small batches, which are filled up, for speed."""
     monkeypatch.setattr(features, "BATCH", 4)
     study = tmp_path / "study"
-    ok(cxr("data", "import", draw(tmp_path / "drawn", 8, 3, white_mark), "--split", "50/25/25", folder=study))
+    ok(cxr("data", "import", draw(tmp_path / "drawn", 6, 2, white_mark), "--split", "50/25/25", folder=study))
     torch.manual_seed(0)
     for name in ("first", "other"):
         torch.save(models.resnet18(weights=None).state_dict(), tmp_path / f"{name}.pth")
     short = ["--image-size", 32, "--steps", 2, "--batch-size", 4, "--evaluate-every", 2]
     ok(cxr("classify-train", "--arch", "svm", "--features", "resnet18", "--weights", tmp_path / "first.pth", "--image-size", 32, folder=study))
     ok(cxr("audit", folder=study))
-    whole = audited(study, "0002-audit")
-    for name in ("result.json", "audit.json", "classifiers/border-only/result.json"):
-        (study / "runs" / "0002-audit" / name).unlink()
-    ok(cxr("audit", "--resume", folder=study))
-    assert audited(study, "0002-audit") == whole
     assert cxr("audit", "--steps", 5, folder=study).exit_code == 2, "an svm has no steps"
     ok(cxr("classify-train", "--arch", "resnet18", "--unfreeze", 1, "--weights", tmp_path / "first.pth", *short, folder=study))
     refused = cxr("audit", "--weights", tmp_path / "other.pth", folder=study)

@@ -6,7 +6,6 @@ import csv
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from pipelines.data.splitting import training_part
 from pipelines.reproduce import PAPERS
 from runtime.run import Run, list_runs
 from tests.conftest import TINY_CLASSIFIER, cxr, ok
+from tests.ranks import Ranks
 
 TWO = ["--seeds", 2, *TINY_CLASSIFIER]
 
@@ -61,11 +61,11 @@ def test_every_arm_over_generators_and_seeds(study: Path) -> None:
         assert (folder / name).stat().st_size > 10_000
 
 
-def test_two_processes_and_a_resumed_one_find_what_one_finds(study: Path, torchrun: Callable) -> None:
+def test_two_processes_and_a_resumed_one_find_what_one_finds(study: Path, ranks: Ranks) -> None:
     options = ["compare", "--arms", "real+gan,gan-pretrain", "--device", "cpu", "--precision", "fp32", *TWO]
     ok(cxr(*options, folder=study))
     whole = results(study / "runs" / "0004-compare")
-    done = torchrun(study, *options)
+    done = ranks.cxr(*options, folder=study)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("made: the comparison") == 1, "one process speaks"
     assert results(study / "runs" / "0005-compare") == whole

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +21,8 @@ from pipelines.data.reading import write_gray
 from pipelines.merge import Split
 from pipelines.scoring.memorisation import Nearness, auc, measure_nearness, share
 from pipelines.scoring.nearest import CopyGuard, copy_threshold, nearest, persons, thumbnails
-from tests.conftest import ROOT, cxr, ok
+from tests.conftest import cxr, ok
+from tests.ranks import Ranks
 
 SIZE = 64
 CLASSES = ["covid", "normal"]
@@ -226,12 +224,11 @@ def test_it_gives_up(study: Path) -> None:
     assert not (study / "runs" / "0004-synthesize" / "manifest.csv").exists()
 
 
-def test_two_processes_sample_and_leave_out_the_same(study: Path) -> None:
+def test_two_processes_sample_and_leave_out_the_same(study: Path, ranks: Ranks) -> None:
     for index in (4, 7, 21):
         plant(study, study / "runs" / "0002-synthesize", index, index % 3)
     ok(cxr("synthesize", "--n", 110, "--reject-copies", folder=study))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "pipelines.cli", "-C", str(study), "synthesize", "-n", "110", "--reject-copies"]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    done = ranks.cxr("synthesize", "--n", 110, "--reject-copies", folder=study)
     assert done.returncode == 0, done.stderr
     one, two = study / "runs" / "0004-synthesize", study / "runs" / "0005-synthesize"
     for name in ("manifest.csv", "result.json", "samples.png", "config.json"):
