@@ -22,7 +22,7 @@ COMMANDS = (
     ("score", "--features", "random"),
     ("export",),
     ("reader-study", "--n", "8"),
-    ("compare", "--seeds", "1", "--arms", "real,real+gan", *TINY_CLASSIFIER),
+    ("compare", "--seeds", "2", "--arms", "real,real+gan", *TINY_CLASSIFIER),
 )
 
 

@@ -68,7 +68,7 @@ def test_it_learns_nothing_from_shuffled_labels(tmp_path: Path) -> None:
 
 
 def test_stopped_by_a_signal_and_resumed_it_ends_the_same(tmp_path: Path) -> None:
-    config = ClassifierConfig(steps=400, batch_size=16, evaluate_every=30)
+    config = ClassifierConfig(steps=180, batch_size=16, evaluate_every=30)
     whole, _ = fit(tmp_path / "whole", stripes(60, 0), config)
     run = create_run(tmp_path / "stopped", "classify-train", {})
     arguments = (config, stripes(60, 0), stripes(60, 1), run, CPU)
