@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def cxr(*arguments: str, folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "pipelines.cli", "-C", str(folder), *arguments], cwd=ROOT, check=True, capture_output=True)
 
 
-def soak(study: Path, command: str, arguments: tuple[str, ...], done: object) -> list[Look]:
+def soak(study: Path, command: str, arguments: tuple[str, ...], done: Callable[[Run], int]) -> list[Look]:
     """Run a command and look at it until it ends."""
     looks = []
     process = subprocess.Popen([sys.executable, "-m", "pipelines.cli", "-C", str(study), command, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -89,7 +90,7 @@ def soak(study: Path, command: str, arguments: tuple[str, ...], done: object) ->
     return looks
 
 
-def look(pid: int, run: Run, done: object) -> Look:
+def look(pid: int, run: Run, done: Callable[[Run], int]) -> Look:
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     sizes = [path.stat().st_size for path in run.folder.rglob("*") if path.is_file()]
     return Look(done(run), int(status["VmRSS"].split()[0]) / 1024, len(os.listdir(f"/proc/{pid}/fd")), int(status["Threads"]), len(sizes), sum(sizes))

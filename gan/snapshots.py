@@ -42,8 +42,8 @@ def file_as_tensor(path: Path) -> torch.Tensor:
 
 def go_back(run: Run, state: Record) -> None:
     """Take back what a run has made since the state before its cooldown."""
-    for path in [*(run.folder / "snapshots").glob("step-*.pt"), *(run.folder / "samples").glob("step-*.png")]:
-        if int(path.stem.removeprefix("step-")) > state["step"]:
+    for step, path in _files(run):
+        if step > state["step"]:
             path.unlink()
     if not len(state["generator_file"]):
         (run.folder / "generator.pt").unlink(missing_ok=True)
@@ -56,7 +56,12 @@ def prune(run: Run, step: int, apart: int) -> None:
     """Delete older snapshots and their grids, so that no more than KEPT stay, evenly apart: by twice as much whenever a run gets too long for that."""
     while step // apart > KEPT:
         apart *= 2
-    for path in [*(run.folder / "snapshots").glob("step-*.pt"), *(run.folder / "samples").glob("step-*.png")]:
-        of = int(path.stem.removeprefix("step-"))
+    for of, path in _files(run):
         if of % apart and of < step:
             path.unlink()
+
+
+def _files(run: Run) -> list[tuple[int, Path]]:
+    """The snapshots and their grids, each with its step."""
+    paths = [*(run.folder / "snapshots").glob("step-*.pt"), *(run.folder / "samples").glob("step-*.png")]
+    return [(int(path.stem.removeprefix("step-")), path) for path in paths]

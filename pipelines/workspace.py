@@ -129,7 +129,7 @@ class Workspace:
 
     def release(self, *runs: Run) -> None:
         """Let others have these runs, or all that are held."""
-        for folder in [run.folder for run in runs if run.folder in self.locks] if runs else list(self.locks):
+        for folder in {run.folder for run in runs} & self.locks.keys() if runs else list(self.locks):
             self.locks.pop(folder).release()
 
     def open_run(self, command: str, record: dict[str, Any], resumed: Run | None) -> Run:

@@ -22,7 +22,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from runtime.files import Record, read_json, write_json
+from runtime.files import Record, named, read_json, write_json
 from runtime.lock import held, hold
 
 _NUMBERED = re.compile(r"(\d{4,})-(.+)")
@@ -73,12 +73,11 @@ class Run:
     def log(self, **event: Any) -> None:
         size = self.journal_size()
         try:
-            with open(self.journal_path, "a", encoding="utf-8") as file:
+            with named(self.journal_path), open(self.journal_path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(event) + "\n")
-        except OSError as error:
+        except OSError:
             with suppress(OSError):
                 os.truncate(self.journal_path, size)  # what came of the line before the disk was full
-            error.filename = str(self.journal_path)
             raise
 
     def journal(self, size: int | None = None) -> list[Record]:

@@ -17,10 +17,9 @@ from click.testing import CliRunner, Result
 
 from pipelines.cli import main
 from tests.chromium import Chromium
-from tests.desk import Desk, open_desk
+from tests.desk import ROOT, Desk, open_desk
 from tests.ranks import Ranks
 
-ROOT = Path(__file__).resolve().parent.parent
 TINY_GAN = ["--image-size", "32", "--width", "4", "--batch-size", "8", "--sample-every", "4"]
 TINY_CLASSIFIER = ["--steps", "6", "--batch-size", "8", "--evaluate-every", "3"]
 

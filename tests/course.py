@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.conftest import TINY_CLASSIFIER, TINY_GAN
 from tests.desk import Answer, Desk, going_on
 from tests.undisturbed import differences, files, leftovers
 
-TINY_GAN = ("--steps", "8", "--image-size", "32", "--width", "4", "--batch-size", "8", "--sample-every", "4")
-TINY_CLASSIFIER = ("--steps", "6", "--batch-size", "8", "--evaluate-every", "3")
 COMMANDS: dict[str, tuple[str, ...]] = {
     "data import": ("data", "import", "{films}"),
-    "gan-train": ("gan-train", *TINY_GAN),
+    "gan-train": ("gan-train", "--steps", "8", *TINY_GAN),
     "synthesize": ("synthesize", "--n", "24"),
     "classify-train": ("classify-train", *TINY_CLASSIFIER),
     "score": ("score",),

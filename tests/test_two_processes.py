@@ -15,10 +15,7 @@ from runtime import lock
 from runtime.lock import held
 from runtime.run import list_runs
 from tests.conftest import TINY_CLASSIFIER, TINY_GAN, cxr, cxr_process, ok
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+from tests.course import raw
 
 
 def wait_for(path: Path) -> None:
@@ -42,7 +39,7 @@ def test_commands_started_at_once_do_what_they_do_one_after_the_other(study: Pat
         ok(cxr(*command, folder=alone))
     by_size = {run.config["n"]: run for run in made if run.command == "synthesize"}
     for run in list_runs(alone / "runs")[3:]:
-        assert files(run.folder) == files(by_size[run.config["n"]].folder)
+        assert raw(run.folder) == raw(by_size[run.config["n"]].folder)
 
 
 def test_a_run_at_work_is_left_alone_and_a_killed_one_is_not(phantom_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,11 +60,11 @@ def test_a_run_at_work_is_left_alone_and_a_killed_one_is_not(phantom_study: Path
         process.communicate()
     refused = cxr("gan-train", "--resume", "--steps", 4, folder=study)
     assert "--steps 100000 → 4" in refused.output, "nobody is at work now"
-    at_4 = files(run)["samples/step-000004.png"]
+    at_4 = raw(run)["samples/step-000004.png"]
     with held(run):
         again = cxr("gan-train", "--resume", "--steps", 100_004, folder=study)
         assert again.exit_code == 2 and "another process is at work" in again.output
-    assert files(run)["samples/step-000004.png"] == at_4
+    assert raw(run)["samples/step-000004.png"] == at_4
 
 
 def test_a_command_sees_one_study_whatever_is_imported_meanwhile(phantom_study: Path, tmp_path: Path) -> None:
