@@ -26,6 +26,17 @@ def best_snapshot(run: Run) -> dict[str, Any] | None:
     return min(well or found, key=lambda event: sum(event["distance"]), default=None)
 
 
+def snapshot_file(run: Run, name: str) -> Path:
+    """The generator that is meant by "best", "last" or a step. Raises ValueError, with what there is, when there is no such snapshot."""
+    if name == "best":
+        return run.folder / "generator.pt"
+    there = {step: path for step, path in sorted(_files(run)) if path.suffix == ".pt"}
+    step = max(there) if name == "last" and there else int(name) if name.isdecimal() else None
+    if step not in there:
+        raise ValueError(f"--snapshot {name}: {run.name} has best, last, {', '.join(map(str, there))}")
+    return there[step]
+
+
 def what_is_kept(run: Run) -> str:
     """What is left of a run that went wrong."""
     best = best_snapshot(run)

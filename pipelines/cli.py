@@ -104,7 +104,7 @@ def gan_train(workspace: Workspace, compute: Compute, options: dict[str, Any], d
 @workspace_option()
 def synthesize(workspace: Workspace, compute: Compute, **choices: Any) -> None:
     """Write synthetic images from the newest generator, as PNGs with a manifest."""
-    from pipelines.generate import synthesize
+    from pipelines.synthesize import synthesize
 
     run = synthesize(workspace, compute, **choices)
     counts = ", ".join(f"{count} {label}" for label, count in run.result["images"].items())

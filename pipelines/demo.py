@@ -12,9 +12,10 @@ from pipelines.compare.study import compare
 from pipelines.data.importing import import_listings
 from pipelines.data.sources import phantom_listing
 from pipelines.data.splitting import parse_ratios
-from pipelines.generate import synthesize, train_generator
+from pipelines.generate import train_generator
 from pipelines.scoring.group import Score
 from pipelines.scoring.score import score_synthetic
+from pipelines.synthesize import synthesize
 from pipelines.workspace import Workspace
 from runtime.device import Compute
 

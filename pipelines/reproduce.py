@@ -20,8 +20,8 @@ from pipelines.compare.design import Design
 from pipelines.compare.replicates import continued_generator, finished, finished_generator, unfinished
 from pipelines.compare.study import compare
 from pipelines.data.manifest import study_fingerprint, table
-from pipelines.generate import synthesize
 from pipelines.merge import SyntheticSet, read_synthetic, real_splits, with_synthetic
+from pipelines.synthesize import synthesize
 from pipelines.workspace import Workspace
 from runtime.device import Compute
 from runtime.files import read_json, write_json, write_text

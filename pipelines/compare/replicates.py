@@ -14,7 +14,8 @@ from typing import Any
 from gan.config import GanConfig
 from pipelines.data.manifest import fingerprint
 from pipelines.data.splitting import training_part
-from pipelines.generate import synthesize, train_generator
+from pipelines.generate import train_generator
+from pipelines.synthesize import synthesize
 from pipelines.workspace import Workspace
 from runtime.device import Compute
 from runtime.run import Run, list_runs
