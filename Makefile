@@ -11,7 +11,7 @@ demo: .venv/installed
 	.venv/bin/cxr demo
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 # The versions that were tested; where one of them cannot be had, whatever pyproject.toml allows.
 INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'

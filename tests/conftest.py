@@ -1,19 +1,21 @@
-"""One tiny study, made once through the command line, and helpers to run commands and to copy it."""
+"""One tiny study, made once through the command line, and helpers to run commands and to copy it.
+
+Workers that run side by side share the studies that no test may change; tests that use one dear thing, such as a browser, run in one worker.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from filelock import FileLock
 
 from pipelines.cli import main
 from tests.chromium import Chromium
@@ -22,6 +24,16 @@ from tests.ranks import Ranks
 
 TINY_GAN = ["--image-size", "32", "--width", "4", "--batch-size", "8", "--sample-every", "4"]
 TINY_CLASSIFIER = ["--steps", "6", "--batch-size", "8", "--evaluate-every", "3"]
+DEAR = ("ranks", "desk", "chromium")  # fixtures that take seconds to start
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a dear fixture, or else a file, run one after the other in one worker; those of dear ones, of which there are most, begin first."""
+    groups = {item: next((name for name in DEAR if name in item.fixturenames), "") for item in items}
+    items.sort(key=lambda item: groups[item] == "")
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item] or item.path.stem))
 
 
 def cxr(*arguments: object, folder: Path) -> Result:
@@ -30,13 +42,6 @@ def cxr(*arguments: object, folder: Path) -> Result:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
-
-
-def cxr_process(*arguments: object, folder: Path, **options: object) -> subprocess.Popen:
-    """Start a command in a process of its own, with two threads, whose order must not matter."""
-    options.setdefault("env", os.environ | {"OMP_NUM_THREADS": "2"})
-    command = [sys.executable, "-m", "pipelines.cli", "-C", str(folder), *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 @contextmanager
@@ -64,23 +69,35 @@ def ok(result: Result) -> str:
     return result.output
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first worker that needs it makes for all."""
+    shared = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    folder, new = shared / name, shared / f"{name}.new"
+    with FileLock(shared / f"{name}.lock"):
+        if not folder.exists():
+            shutil.rmtree(new, ignore_errors=True)  # of a worker that failed
+            make(new)
+            new.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def phantom_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """64 phantom images, imported and split. Not to be changed: copy it."""
-    folder = tmp_path_factory.mktemp("phantom") / "study"
-    ok(cxr("data", "phantom", "--n", 64, folder=folder))
-    return folder
+    return made_once(tmp_path_factory, "phantom-study", lambda folder: ok(cxr("data", "phantom", "--n", 64, folder=folder)))
 
 
 @pytest.fixture(scope="session")
 def tiny_study(phantom_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with a generator, 24 synthetic images and a classifier, all far too small to be good. Copy it."""
-    folder = tmp_path_factory.mktemp("tiny") / "study"
-    shutil.copytree(phantom_study, folder)
-    ok(cxr("gan-train", "--steps", 8, *TINY_GAN, folder=folder))
-    ok(cxr("synthesize", "--n", 24, folder=folder))
-    ok(cxr("classify-train", *TINY_CLASSIFIER, folder=folder))
-    return folder
+
+    def make(folder: Path) -> None:
+        shutil.copytree(phantom_study, folder)
+        ok(cxr("gan-train", "--steps", 8, *TINY_GAN, folder=folder))
+        ok(cxr("synthesize", "--n", 24, folder=folder))
+        ok(cxr("classify-train", *TINY_CLASSIFIER, folder=folder))
+
+    return made_once(tmp_path_factory, "tiny-study", make)
 
 
 @pytest.fixture

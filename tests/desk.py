@@ -28,14 +28,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMESPACES = (["unshare", "-m"], ["unshare", "-rm"])  # of root, and of a user who may make one in which they are root
 HEAVY = (
     "matplotlib.backends.backend_agg", "pipelines.audit", "pipelines.classify", "pipelines.classify_images", "pipelines.compare.study", "pipelines.data.checking",
     "pipelines.data.importing", "pipelines.data.published", "pipelines.export", "pipelines.generate", "pipelines.reader_score", "pipelines.reader_study",
-    "pipelines.report.data_figures", "pipelines.reproduce", "pipelines.scoring.folders", "pipelines.scoring.score",
+    "pipelines.report.data_figures", "pipelines.reproduce", "pipelines.scoring.folders", "pipelines.scoring.score", "pipelines.synthesize",
 )  # fmt: skip
 CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -65,7 +65,7 @@ class Answer:
 
 
 class Desk:
-    """Starts commands one after the other, in processes of their own."""
+    """Starts commands in processes of their own, one after the other or at once."""
 
     def __init__(self, namespace: list[str]) -> None:
         self.has_disks = bool(namespace)
@@ -90,7 +90,15 @@ class Desk:
         largest: bytes in any file that it writes. powerless: root is held to the permissions of files as others are. output: where standard output goes.
         """
         given = {"after": after, "at": at, "largest": largest, "powerless": powerless, "output": output}
-        return Answer(**self._ask({"arguments": ["-C", str(folder), *map(str, arguments)], "folder": str(folder), **given}))
+        return self.end(self._begin(arguments, folder, given), after)
+
+    def begin(self, *arguments: object, folder: Path) -> int:
+        """Start a command with two threads, whose order must not matter, and do not wait for it. Returns the id of its process, which must be ended."""
+        return self._begin(arguments, folder, {"threads": 2})
+
+    def end(self, process: int, after: float | None = None) -> Answer:
+        """Wait for a command that was begun; `after` so many seconds from its start it is killed."""
+        return Answer(**self._ask({"end": process, "after": after}))
 
     def mount(self, folder: Path, options: str) -> None:
         """A tmpfs at `folder`, or the one there with other options: its size, or ro."""
@@ -112,6 +120,9 @@ class Desk:
 
     def close(self) -> None:
         self._process.communicate()
+
+    def _begin(self, arguments: Sequence[object], folder: Path, given: dict[str, Any]) -> int:
+        return self._ask({"arguments": ["-C", str(folder), *map(str, arguments)], "folder": str(folder), **given})["process"]
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -155,8 +166,10 @@ def _serve() -> None:
     print(json.dumps({"pid": str(os.getpid())}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        answer = _mount(request) if "mount" in request else _start(request)
+        answer = _mount(request) if "mount" in request else _end(request) if "end" in request else _begin(request)
         print(json.dumps(answer), flush=True)
+    for child in _BEGUN:
+        os.kill(child, signal.SIGKILL)
     os._exit(0)
 
 
@@ -169,44 +182,67 @@ def _mount(request: dict[str, Any]) -> dict[str, Any]:
     return {"code": subprocess.run([*command, folder], stderr=sys.stderr).returncode}
 
 
-def _start(request: dict[str, Any]) -> dict[str, Any]:
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors, mmap.mmap(-1, 8) as changes:
-        sys.stdout.flush()
-        begun = time.monotonic()
-        child = os.fork()
-        if child == 0:
-            sys.stdin.close()
-            _become(request, output.fileno(), errors.fileno(), changes)
-        ended = 0
-        while request["after"] is not None and not ended and time.monotonic() - begun < request["after"]:
-            ended, status = os.waitpid(child, os.WNOHANG)
-            time.sleep(0.001)
-        if not ended:
-            if request["after"] is not None:
-                os.kill(child, signal.SIGKILL)
-            _, status = os.waitpid(child, 0)
-        said = []
-        for file in (output, errors):
+@dataclass(frozen=True)
+class _Begun:
+    """A child at work: when it was begun, and where it writes what it says and how many files it has changed."""
+
+    at: float
+    output: IO[bytes]
+    errors: IO[bytes]
+    changes: mmap.mmap
+
+
+_BEGUN: dict[int, _Begun] = {}
+
+
+def _begin(request: dict[str, Any]) -> dict[str, Any]:
+    begun = _Begun(time.monotonic(), tempfile.TemporaryFile(), tempfile.TemporaryFile(), mmap.mmap(-1, 8))
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        sys.stdin.close()
+        _become(request, begun)
+    _BEGUN[child] = begun
+    return {"process": child}
+
+
+def _end(request: dict[str, Any]) -> dict[str, Any]:
+    child, after, ended = request["end"], request["after"], 0
+    begun = _BEGUN.pop(child)
+    while after is not None and not ended and time.monotonic() - begun.at < after:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        time.sleep(0.001)
+    if not ended:
+        if after is not None:
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+    seconds, said = time.monotonic() - begun.at, []
+    for file in (begun.output, begun.errors):
+        with file:
             file.seek(0)
             said.append(file.read().decode(errors="replace"))
-        seconds, (counted,) = time.monotonic() - begun, struct.unpack("q", changes[:])
+    with begun.changes as changes:
+        (counted,) = struct.unpack("q", changes[:])
     return {"code": os.waitstatus_to_exitcode(status), "output": said[0], "errors": said[1], "seconds": seconds, "changes": counted}
 
 
-def _become(request: dict[str, Any], output: int, errors: int, changes: mmap.mmap) -> None:
+def _become(request: dict[str, Any], begun: _Begun) -> None:
     """Run the command in this process, and end it as an interpreter does, but for taking apart all that was imported, which takes longest."""
+    import torch
+
     from pipelines.cli import main
 
     signal.alarm(300)
-    os.dup2(os.open(request["output"], os.O_WRONLY) if request["output"] else output, 1)
-    os.dup2(errors, 2)
-    if request["largest"] is not None:
+    torch.set_num_threads(request.get("threads", 1))
+    os.dup2(os.open(request["output"], os.O_WRONLY) if request.get("output") else begun.output.fileno(), 1)
+    os.dup2(begun.errors.fileno(), 2)
+    if request.get("largest") is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest"],) * 2)
-    if request["powerless"] and os.geteuid() == 0:
+    if request.get("powerless") and os.geteuid() == 0:
         libc = ctypes.CDLL(None)
         libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())  # capabilities(7): version 3, this process, none
-    _watch(request, changes)
+    _watch(request, begun.changes)
     code = 1
     try:
         main(request["arguments"])
@@ -224,7 +260,7 @@ def _become(request: dict[str, Any], output: int, errors: int, changes: mmap.mma
 
 def _watch(request: dict[str, Any], changes: mmap.mmap) -> None:
     """Count this process's changes to files of the study with a text in their path, and end it right before the last that it may not make."""
-    text, last = request["at"] or ("", 0)
+    text, last = request.get("at") or ("", 0)
     first, seen = os.getpid(), 0
 
     def watch(event: str, values: tuple[Any, ...]) -> None:

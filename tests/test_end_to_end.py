@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import signal
 import time
@@ -30,7 +31,8 @@ from pipelines.workspace import Workspace
 from runtime import checkpoint
 from runtime.device import Compute
 from runtime.run import Run, list_runs
-from tests.conftest import TINY_CLASSIFIER, TINY_GAN, cxr, cxr_process, ok
+from tests.conftest import TINY_CLASSIFIER, TINY_GAN, cxr, ok
+from tests.desk import Desk
 from tests.ranks import Ranks
 
 
@@ -70,8 +72,8 @@ def test_the_whole_study(study: Path) -> None:
 
 def test_the_demo_is_a_whole_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With smaller numbers than it has, for speed."""
-    monkeypatch.setattr(demo, "PHANTOMS", 64)
-    monkeypatch.setattr(demo, "SYNTHETIC", 24)
+    monkeypatch.setattr(demo, "PHANTOMS", 40)
+    monkeypatch.setattr(demo, "SYNTHETIC", 16)
     monkeypatch.setattr(demo, "GAN", {"steps": 4, "image_size": 32, "width": 4, "batch_size": 8})
     monkeypatch.setattr(demo, "DESIGN", {"seeds": 2})
     monkeypatch.setattr(demo, "CLASSIFIER", {"steps": 6, "batch_size": 8, "evaluate_every": 3})
@@ -115,17 +117,17 @@ def final_state(study: Path, run: str) -> dict:
     return weights | moments | {"journal": (folder / "journal.jsonl").read_bytes(), "step": state["step"]}
 
 
-def test_stopped_by_ctrl_c_a_command_says_how_to_go_on(phantom_study: Path, tmp_path: Path) -> None:
+def test_stopped_by_ctrl_c_a_command_says_how_to_go_on(desk: Desk, phantom_study: Path, tmp_path: Path) -> None:
     study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
-    process = cxr_process("gan-train", "--steps", 100_000, *TINY_GAN, folder=study)
+    process = desk.begin("gan-train", "--steps", 100_000, *TINY_GAN, folder=study)
     deadline = time.monotonic() + 60
     while not (study / "runs" / "0001-gan-train" / "samples" / "step-000004.png").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130 and "--resume" in errors and "Traceback" not in errors
+    os.kill(process, signal.SIGINT)
+    stopped = desk.end(process)
+    assert stopped.code == 130 and "--resume" in stopped.errors and "Traceback" not in stopped.errors
     reached = checkpoint.load(study / "runs" / "0001-gan-train" / "checkpoints" / "last.pt", "gan checkpoint")["step"]
-    assert f"stopped at step {reached}" in errors
+    assert f"stopped at step {reached}" in stopped.errors
     refused = cxr("gan-train", "--resume", "--width", 8, folder=study)
     assert refused.exit_code == 2 and "--width 4 → 8" in refused.output
     assert cxr("synthesize", "--n", 2, folder=study).exit_code == 0, "what is there can be used"
@@ -148,7 +150,12 @@ def test_two_processes_train_what_one_does(phantom_study: Path, tmp_path: Path, 
 
 def test_two_processes_train_one_classifier_and_judge_it_as_one_does(tmp_path: Path, ranks: Ranks) -> None:
     """Of two batches of test images each process predicts one, so that what they say fits the file only if both hold the same weights."""
-    ok(cxr("data", "phantom", "--n", 330, folder=tmp_path))
+    rng = np.random.default_rng(0)
+    for number in range(120):
+        film = tmp_path / "films" / ("covid", "normal")[number % 2] / f"{number}.png"
+        film.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 200, (16, 16), np.uint8).repeat(8, 0).repeat(8, 1) + np.uint8(50 * (number % 2))).save(film)
+    ok(cxr("data", "import", tmp_path / "films", "--split", "30/10/60", folder=tmp_path))
     training = ["classify-train", "--steps", 7, "--batch-size", 8, "--evaluate-every", 3, "--augment", "yes", "--device", "cpu", "--precision", "fp32"]
     done = ranks.cxr(*training, folder=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import signal
 import time
@@ -14,8 +15,9 @@ from pipelines.workspace import Workspace
 from runtime import lock
 from runtime.lock import held
 from runtime.run import list_runs
-from tests.conftest import TINY_CLASSIFIER, TINY_GAN, cxr, cxr_process, ok
+from tests.conftest import TINY_CLASSIFIER, TINY_GAN, cxr, ok
 from tests.course import raw
+from tests.desk import Desk
 
 
 def wait_for(path: Path) -> None:
@@ -25,12 +27,12 @@ def wait_for(path: Path) -> None:
     assert path.exists()
 
 
-def test_commands_started_at_once_do_what_they_do_one_after_the_other(study: Path, tmp_path: Path) -> None:
+def test_commands_started_at_once_do_what_they_do_one_after_the_other(desk: Desk, study: Path, tmp_path: Path) -> None:
     commands = [("synthesize", "--n", 30, "--seed", 1), ("synthesize", "--n", 40, "--seed", 2), ("classify-train", *TINY_CLASSIFIER)]
-    processes = [cxr_process(*command, folder=study) for command in commands]
+    processes = [desk.begin(*command, folder=study) for command in commands]
     for process in processes:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
+        ended = desk.end(process)
+        assert ended.code == 0, ended.errors
     made = list_runs(study / "runs")[3:]
     assert [int(run.name[:4]) for run in made] == [4, 5, 6] and all(run.finished for run in made)
     assert sorted(run.command for run in made) == ["classify-train", "synthesize", "synthesize"]
@@ -42,22 +44,21 @@ def test_commands_started_at_once_do_what_they_do_one_after_the_other(study: Pat
         assert raw(run.folder) == raw(by_size[run.config["n"]].folder)
 
 
-def test_a_run_at_work_is_left_alone_and_a_killed_one_is_not(phantom_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_at_work_is_left_alone_and_a_killed_one_is_not(desk: Desk, phantom_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "PATIENCE", 0.5)
     study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
     run = study / "runs" / "0001-gan-train"
-    process = cxr_process("gan-train", "--steps", 100_000, *TINY_GAN, folder=study)
+    process = desk.begin("gan-train", "--steps", 100_000, *TINY_GAN, folder=study)
     try:
         wait_for(run / "samples" / "step-000004.png")
         refused = cxr("gan-train", "--resume", folder=study)
         assert refused.exit_code == 2 and f"another process is at work in {run}; wait until it has ended, or stop it" in refused.output
-        assert process.poll() is None
         reached = [event["step"] for event in list_runs(study / "runs")[0].journal() if "step" in event]
         assert sorted(reached) == reached, "one process writes the journal"
-        process.send_signal(signal.SIGKILL)
     finally:
-        process.kill()
-        process.communicate()
+        os.kill(process, signal.SIGKILL)
+        ended = desk.end(process)
+    assert ended.killed, f"it was at work until then: {ended}"
     refused = cxr("gan-train", "--resume", "--steps", 4, folder=study)
     assert "--steps 100000 → 4" in refused.output, "nobody is at work now"
     at_4 = raw(run)["samples/step-000004.png"]
@@ -71,20 +72,20 @@ def test_a_command_sees_one_study_whatever_is_imported_meanwhile(phantom_study: 
     study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
     workspace = Workspace(study)
     before = list(workspace.rows())
-    ok(cxr("data", "phantom", "--n", 70, "--seed", 5, folder=study))
+    ok(cxr("data", "phantom", "--n", 8, "--seed", 5, folder=study))
     assert workspace.rows() == before and workspace.replicates.rows() == before
     assert len(Workspace(study).rows()) > len(before)
 
 
-def test_two_imports_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_two_imports_at_once_lose_nothing(desk: Desk, tmp_path: Path) -> None:
     study = tmp_path / "study"
-    processes = [cxr_process("data", "phantom", "--n", 40, "--seed", seed, folder=study) for seed in (11, 12)]
-    outcomes = [(process.communicate(timeout=60)[1], process.returncode) for process in processes]
-    for errors, code in outcomes:
-        assert code == 0 or (code == 2 and "another process is at work in" in errors and len(errors.strip().splitlines()) == 1), errors
-    whole = sum(code == 0 for _, code in outcomes)
+    processes = [desk.begin("data", "phantom", "--n", 20, "--seed", seed, folder=study) for seed in (11, 12)]
+    outcomes = [desk.end(process) for process in processes]
+    for ended in outcomes:
+        assert ended.code == 0 or "another process is at work in" in ended.line
+    whole = sum(ended.code == 0 for ended in outcomes)
     assert whole >= 1
     with open(study / "data" / "manifest.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 40 * whole == len(list((study / "data" / "images").rglob("*.png")))
+    assert len(rows) == 20 * whole == len(list((study / "data" / "images").rglob("*.png")))
     assert len(Workspace(study).imports()) == whole

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import TensorDataset
 from torchvision import models
 
+from classifier import features
 from classifier.augment import augment
 from classifier.config import ClassifierConfig
 from classifier.networks import Unfrozen, build
@@ -38,11 +39,13 @@ def test_the_svm_learns_and_comes_back_without_a_pickle(tmp_path: Path) -> None:
     assert np.allclose(predict(again, images, CPU), predict(trained, images, CPU)) and np.allclose(predict(again, images, CPU).sum(axis=1), 1)
 
 
-def test_unfrozen_stages_are_trained_and_the_trunk_that_was_given_is_not(tmp_path: Path) -> None:
+def test_unfrozen_stages_are_trained_and_the_trunk_that_was_given_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With small batches, which are filled up, for speed."""
+    monkeypatch.setattr(features, "BATCH", 4)
     torch.manual_seed(0)
     trunk = load_trunk("resnet18", Path("none"))
     before = weights_hash(trunk)
-    run, trained = fit(tmp_path, stripes(12, 0), ClassifierConfig(arch="resnet18", unfreeze=1, steps=2, batch_size=4, evaluate_every=2), trunk=trunk)
+    run, trained = fit(tmp_path, stripes(12, 0), ClassifierConfig(arch="resnet18", unfreeze=1, steps=2, batch_size=4, evaluate_every=2), 12, trunk=trunk)
     assert weights_hash(trunk) == before
     (last,) = [part for part in trained.network.head.modules() if isinstance(part, Unfrozen)]
     theirs = list(trunk.stages[-1].parameters())

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 from torch.utils.data import TensorDataset
 
+from classifier import features
 from classifier.config import ClassifierConfig
 from classifier.metrics import _average_precision, _matthews, _of_decisions, best_threshold, evaluate, resampled_means, roc_auc
 from classifier.pretrained import INPUT, load_trunk, weights_hash
@@ -96,7 +97,9 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
     assert factors[5:] == sorted(factors[5:], reverse=True) and factors[-1] < 0.001
 
 
-def test_vgg16_with_real_weights(tmp_path: Path, shared: Path) -> None:
+def test_vgg16_with_real_weights(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With small batches, which are filled up, for speed."""
+    monkeypatch.setattr(features, "BATCH", 4)
     trunk = load_trunk("vgg16", shared / "weights" / "vgg16_features_fp16.pth")
     assert len(weights_hash(trunk)) == 64
     run, trained = fit(tmp_path, stripes(16, 0), ClassifierConfig(arch="vgg16", steps=60, batch_size=16), 12, trunk=trunk)
@@ -180,9 +183,9 @@ def test_every_resample_is_scikit_learn_s_with_weights() -> None:
 
 def test_calibration_and_the_threshold() -> None:
     rng = np.random.default_rng(0)
-    true = rng.uniform(0, 1, 8_000)
-    labels = (rng.uniform(0, 1, 8_000) < true).astype(int)
-    patients = [str(index // 80) for index in range(8_000)]
+    true = rng.uniform(0, 1, 4_000)
+    labels = (rng.uniform(0, 1, 4_000) < true).astype(int)
+    patients = [str(index // 80) for index in range(4_000)]
     honest = evaluate(labels, np.stack([1 - true, true], axis=1), ["a", "b"], "b", patients)
     sharp = true**3 / (true**3 + (1 - true) ** 3)
     boastful = evaluate(labels, np.stack([1 - sharp, sharp], axis=1), ["a", "b"], "b", patients)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from classifier.features import BATCH, WRITTEN, FeatureStore
+from classifier import features
+from classifier.features import BATCH, FeatureStore
 from tests.classifier.test_classifier import CPU, stripes
 
 
@@ -56,9 +57,10 @@ def test_other_weights_are_another_network(tmp_path: Path) -> None:
     assert not torch.allclose(FeatureStore(tmp_path).features(network, images, CPU), before)
 
 
-def test_large_features_stay_in_memory_and_a_damaged_file_is_named(tmp_path: Path) -> None:
+def test_large_features_stay_in_memory_and_a_damaged_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "WRITTEN", 40)
     images = stripes(3, 0).tensors[0]
-    FeatureStore(tmp_path).features(Counted(WRITTEN + 1), images, CPU)
+    FeatureStore(tmp_path).features(Counted(41), images, CPU)
     assert not list(tmp_path.iterdir())
     network = Counted()
     FeatureStore(tmp_path).features(network, images, CPU)

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torchvision import models
 
-from classifier import features
+from classifier import features, pretrained
 from pipelines.use import INTENDED_USE
 from tests.conftest import cxr, ok, signalled
 
@@ -113,8 +113,9 @@ def test_stopped_and_resumed_it_keeps_what_is_finished_and_ends_the_same(marked:
 
 
 def test_what_is_pretrained_begins_anew_from_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With small batches, which are filled up, for speed."""
+    """With small batches, which are filled up, and few pixels, for speed."""
     monkeypatch.setattr(features, "BATCH", 4)
+    monkeypatch.setattr(pretrained, "INPUT", 64)
     study = tmp_path / "study"
     ok(cxr("data", "import", draw(tmp_path / "drawn", 6, 2, white_mark), "--split", "50/25/25", folder=study))
     torch.manual_seed(0)

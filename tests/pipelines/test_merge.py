@@ -58,7 +58,7 @@ def test_reals_and_synthetic_images_are_decoded_alike(study: Path, tmp_path: Pat
 def split_again(study: Path) -> None:
     """Another seed of the split puts images that the generator saw into test."""
     shutil.rmtree(study / "data")
-    import_listings(Workspace(study), [phantom_listing(64, 0)], ratios=(0.7, 0.1, 0.2), seed=1)
+    import_listings(Workspace(study), [phantom_listing(20, 0)], ratios=(0.7, 0.1, 0.2), seed=1)
 
 
 def move_one_image(study: Path) -> None:
@@ -148,7 +148,7 @@ def test_another_size_or_label_is_an_error(study: Path) -> None:
 def test_the_lock_lets_an_honest_generator_pass_in_another_study(study: Path, tmp_path: Path) -> None:
     """Copied into a study of other patients, a synthetic set is welcome."""
     other = tmp_path / "other"
-    ok(cxr("data", "phantom", "--n", 40, "--seed", 9, folder=other))
+    ok(cxr("data", "phantom", "--n", 16, "--seed", 9, folder=other))
     shutil.copytree(study / "runs" / "0002-synthesize", other / "runs" / "0001-synthesize")
     before, after, _ = merge(Workspace(other))
     assert len(after["train"].labels) == len(before["train"].labels) + 24

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
+from classifier import features
 from pipelines.data.reading import write_gray
 from pipelines.data.store import load_images
 from pipelines.merge import read_synthetic
@@ -135,7 +136,12 @@ def test_a_study_with_no_classifier_is_scored_offline(study: Path) -> None:
     assert "features of random (" in ok(cxr("score", folder=study))
 
 
-def test_vgg16_features_of_real_weights(study: Path, shared: Path) -> None:
+def test_vgg16_features_of_real_weights(study: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With few images and small batches, which are filled up, for speed."""
+    monkeypatch.setattr(features, "BATCH", 4)
+    for label in ("covid", "normal"):
+        for path in sorted((study / "data" / "images" / label).iterdir())[20:]:
+            path.unlink()
     weights = shared / "weights" / "vgg16_features_fp16.pth"
     folders = ["--dataset-a", study / "data" / "images" / "covid", "--dataset-b", study / "data" / "images" / "normal", "--out", study]
     output = ok(cxr("score", "--features", "vgg16,random", "--weights", f"vgg16={weights}", *folders, folder=study))

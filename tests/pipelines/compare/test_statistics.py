@@ -51,7 +51,7 @@ def test_no_effect_is_rarely_called_one_and_a_large_one_mostly(replicates: list[
 
 
 def test_on_phantoms_redrawn_reals_are_rarely_called_a_help_and_fresh_ones_mostly() -> None:
-    """100 studies of each kind: 20 training phantoms and 240 beside them, either the same ones drawn again or ones of other patients.
+    """60 studies of each kind: 20 training phantoms and 240 beside them, either the same ones drawn again or ones of other patients.
 
     The classifier is discriminant analysis of 40 principal components at 16 px, for speed; benchmarks/verdicts.py has the cnn.
     """
@@ -65,7 +65,7 @@ def test_on_phantoms_redrawn_reals_are_rarely_called_a_help_and_fresh_ones_mostl
         fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x[training], y[training])
         return (fitted.predict(x[test]) == y[test]).astype(float)
 
-    for _ in range(100):
+    for _ in range(60):
         order = rng.permutation(patients.max() + 1)
         places = [np.flatnonzero(np.isin(patients, part)) for part in np.array_split(order, [len(order) * 3 // 5])]
         pool, test = places
@@ -76,8 +76,8 @@ def test_on_phantoms_redrawn_reals_are_rarely_called_a_help_and_fresh_ones_mostl
             with_more = np.stack([right(np.concatenate([reals, rng.choice(source, 240, replace=replace)]), test) for _ in replicates])
             difference = estimate(with_more - alone, np.ones(len(test), bool), [str(one) for one in patients[test]], replicates, -1.0)
             found[name].append(verdict(difference.mean, difference.p))
-    assert found["redrawn"].count("helps") <= 5, found["redrawn"]
-    assert found["fresh"].count("helps") >= 80, found["fresh"]
+    assert found["redrawn"].count("helps") <= 3, found["redrawn"]
+    assert found["fresh"].count("helps") >= 48, found["fresh"]
 
 
 def test_what_it_says_of_itself() -> None:

@@ -6,8 +6,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,21 +15,22 @@ import pytest
 from PIL import Image
 
 from pipelines.data.manifest import read_manifest
-from tests.conftest import ROOT, cxr, cxr_process, ok
+from tests.conftest import cxr, ok
+from tests.desk import Desk
 
 
 @pytest.fixture(scope="session")
 def clinic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """360 pictures of two labels, brighter in one of them, half of them of patients with two."""
+    """240 pictures of two labels, brighter in one of them, half of them of patients with two."""
     folder = tmp_path_factory.mktemp("clinic")
     with open(folder / "list.csv", "w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["file_name", "label", "patient", "view"])
-        for number in range(360):
+        for number in range(240):
             label = ("covid", "normal")[number % 2]
             gray = np.random.default_rng(number).integers(0, 160, (20, 20), dtype=np.uint8).repeat(12, 0).repeat(12, 1) + np.uint8(60 * (label == "covid"))
             Image.fromarray(gray).save(folder / f"{number}.png", compress_level=1)
-            table.writerow([f"{number}.png", label, f"p{number // 4 if number < 180 else number}-{label}", "AP" if label == "covid" else "PA"])
+            table.writerow([f"{number}.png", label, f"p{number // 4 if number < 120 else number}-{label}", "AP" if label == "covid" else "PA"])
     return folder
 
 
@@ -39,43 +38,41 @@ def without_patients(folder: Path) -> list[tuple]:
     return [(row.file_name, row.label, row.split, row.sha256, row.near_hash) for row in read_manifest(folder / "data" / "manifest.csv")]
 
 
-def started(folder: Path, clinic: Path, lines: int) -> subprocess.Popen:
-    """An import that has decoded so many images."""
-    process = cxr_process("data", "import", clinic, folder=folder)
-    journal = folder / "data" / ".incoming" / "journal.jsonl"
-    while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") >= lines):
+def started(desk: Desk, folder: Path, clinic: Path, lines: int) -> int:
+    """The process of an import that has decoded so many images."""
+    process = desk.begin("data", "import", clinic, folder=folder)
+    journal, deadline = folder / "data" / ".incoming" / "journal.jsonl", time.monotonic() + 60
+    while not (journal.exists() and journal.read_bytes().count(b"\n") >= lines) and time.monotonic() < deadline:
         time.sleep(0.005)
     return process
 
 
-def test_an_import_goes_on_after_a_signal_and_after_a_kill(clinic: Path, tmp_path: Path) -> None:
+def test_an_import_goes_on_after_a_signal_and_after_a_kill(desk: Desk, clinic: Path, tmp_path: Path) -> None:
     ok(cxr("data", "import", clinic, folder=tmp_path / "whole"))
-    process = started(tmp_path / "study", clinic, 64)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130 and "the same command goes on from there" in errors and "Traceback" not in errors
+    process = started(desk, tmp_path / "study", clinic, 64)
+    os.kill(process, signal.SIGINT)
+    stopped = desk.end(process)
+    assert stopped.code == 130 and "the same command goes on from there" in stopped.errors and "Traceback" not in stopped.errors
     assert not (tmp_path / "study" / "data" / "manifest.csv").exists()
     assert cxr("gan-train", folder=tmp_path / "study").exit_code == 2
-    process = started(tmp_path / "study", clinic, 192)
-    process.kill()
-    process.communicate(timeout=60)
+    process = started(desk, tmp_path / "study", clinic, 160)
+    os.kill(process, signal.SIGKILL)
+    assert desk.end(process).killed
     files = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "study" / "data" / ".incoming").glob("*.png")}
     assert len(files) >= 128
-    process = started(tmp_path / "study", clinic, 200)
+    process = started(desk, tmp_path / "study", clinic, 170)
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "study" / "data" / ".incoming").glob("*.png") if path.name in files}
-    assert process.wait(timeout=60) == 0
+    assert desk.end(process).code == 0
     assert sum(kept.get(name) == when for name, when in files.items()) > 0.5 * len(files) or not kept, "decoded images are not decoded again"
     assert without_patients(tmp_path / "study") == without_patients(tmp_path / "whole")
     assert not (tmp_path / "study" / "data" / ".incoming").exists()
 
 
-def test_a_full_disk_leaves_the_study_as_it_was(clinic: Path, phantom_study: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_study_as_it_was(desk: Desk, clinic: Path, tmp_path: Path) -> None:
     """A limit on the size of files stands in for a full disk: the images fit, the tables do not."""
     ok(cxr("data", "phantom", "--n", 8, folder=tmp_path))
     before = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()}
-    code = "import resource, sys\nfrom pipelines.cli import main\nresource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\nmain(sys.argv[1:])"
-    done = subprocess.run([sys.executable, "-c", code, "-C", str(tmp_path), "data", "import", str(clinic)], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "no file may be so large here" in desk.cxr("data", "import", clinic, folder=tmp_path, largest=40_000).line
     after = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()}
     assert after == before
 
@@ -126,7 +123,7 @@ def test_check_says_what_a_reviewer_would(clinic: Path, tmp_path: Path) -> None:
     assert report["predictable"]["by_source"] == report["predictable"]["commonest"] == 0.5 and report["predictable"]["by_facts"] > 0.95
     for folder, label in (("a", "covid"), ("b", "normal")):
         (tmp_path / folder).mkdir()
-        for number in range(0 if label == "covid" else 1, 360, 2):
+        for number in range(0 if label == "covid" else 1, 240, 2):
             os.link(clinic / f"{number}.png", tmp_path / folder / f"{number}.png")
     ok(cxr("data", "import", f"{tmp_path / 'a'}=covid", f"{tmp_path / 'b'}=normal", folder=tmp_path / "study"))
     output = ok(cxr("data", "check", folder=tmp_path / "study"))

@@ -61,9 +61,17 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {make.__name__: write_report(*make(tmp_path_factory.mktemp(make.__name__))) for make in (make_study, poor_study)}
 
 
-@pytest.fixture(params=["make_study", "poor_study"])
-def page(request: pytest.FixtureRequest, pages: dict[str, Path], chromium: Chromium) -> Page:
+@pytest.fixture(scope="module", params=["make_study", "poor_study"])
+def tab(request: pytest.FixtureRequest, pages: dict[str, Path], chromium: Chromium) -> Page:
     return chromium.open(pages[request.param], width=360)
+
+
+@pytest.fixture
+def page(tab: Page) -> Page:
+    """The page as it is when it is opened, in the tab of the tests before."""
+    tab.show(360, 800)
+    tab.load()
+    return tab
 
 
 def test_it_is_quiet_and_asks_for_nothing(page: Page) -> None:

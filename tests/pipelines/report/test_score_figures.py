@@ -23,8 +23,8 @@ from pipelines.scoring.memorisation import Memorisation, measure_nearness, share
 from pipelines.scoring.nearest import thumbnails
 from pipelines.workspace import Workspace
 from runtime.files import read_json, write_json
+from runtime.run import Run
 from tests.conftest import cxr, ok
-from tests.pipelines.report.studies import make_study
 from tests.pipelines.report.test_report import HOSTILE, Page
 
 SIZE = 32
@@ -75,9 +75,9 @@ def test_the_map_takes_any_class_name_and_empty_classes(sets: dict[str, Split], 
     feature_map(sets, {name: np.zeros_like(rows) for name, rows in features.items()}, ["a", "b"], "cnn", tmp_path / "constant.png")
 
 
-def test_the_page_shows_them_with_their_warnings(sets: dict[str, Split], tmp_path: Path) -> None:
+def test_the_page_shows_them_with_their_warnings(sets: dict[str, Split], small: tuple[Workspace, Run]) -> None:
     classes = ("covid", "normal")
-    workspace, run = make_study(tmp_path)
+    workspace, run = small
     score = workspace.find_run("score").folder
     before = Page(write_report(workspace, run).read_text(encoding="utf-8"))
     assert "tell-tale brightness have not been looked for" in before.text
