@@ -57,6 +57,11 @@ class GanConfig:
         """The configuration of a preset (`preset`, or small-data) with these options changed."""
         return cls(**PRESETS.get(options.get("preset", "small-data"), {}) | options)
 
+    @property
+    def scale_of_samples(self) -> float:
+        """Standard deviation of the latents that samples are drawn from."""
+        return self.latent_scale * self.sampling_scale
+
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise ValueError(f"--preset {self.preset}: expected one of {', '.join(PRESETS)}")

@@ -64,7 +64,7 @@ def drawn(network: nn.Module, labels: Sequence[int], config: GanConfig, *purpose
     """
     if latents is None:
         latents = torch.randn(len(labels), config.latent_size, generator=torch_generator(config.seed, *purpose))
-    latents = latents * (config.latent_scale * config.sampling_scale)
+    latents = latents * config.scale_of_samples
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()

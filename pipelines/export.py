@@ -154,7 +154,7 @@ def _classifier(trained: TrainedClassifier, workspace: Workspace) -> Model:
 def _generator(trained: TrainedGenerator) -> Model:
     """Checked on the latents of samples, with every label."""
     config, classes = trained.config, trained.classes
-    scale = config.latent_scale * config.sampling_scale
+    scale = config.scale_of_samples
     latents = torch.stack([torch.randn(config.latent_size, generator=torch_generator(0, "sample", index)) for index in range(CHECKED)]) * scale
     labels = torch.arange(CHECKED) % len(classes)
     about = {
