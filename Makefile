@@ -2,8 +2,6 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CXR_SHARED ?= ../shared
 export CXR_SHARED
-# One more than there are cores, since tests wait for processes of their own.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + os.cpu_count())')
 
 .PHONY: demo test clean
 
@@ -11,7 +9,7 @@ demo: .venv/installed
 	.venv/bin/cxr demo
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder
 
 # The versions that were tested; where one of them cannot be had, whatever pyproject.toml allows.
 INSTALL = .venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
