@@ -20,9 +20,10 @@ COMMANDS = (
     ("synthesize", "--n", "24", "--reject-copies"),
     ("classify-train", "--with-synthetic", "--augment", "yes", *TINY_CLASSIFIER),
     ("score", "--features", "random"),
+    ("audit", "--steps", "3"),
     ("export",),
     ("reader-study", "--n", "8"),
-    ("compare", "--seeds", "2", "--arms", "real,real+gan", *TINY_CLASSIFIER),
+    ("compare", "--seeds", "2", "--arms", "real,real+gan,gan-pretrain", *TINY_CLASSIFIER),
 )
 
 
