@@ -58,8 +58,16 @@ def draw(folder: Path, count: int, seed: int) -> TensorDataset:
         path = folder / label / f"{number:04d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path)
-    small = np.stack([np.asarray(Image.fromarray(image).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for image in images])
-    return TensorDataset(torch.from_numpy(small).unsqueeze(1), torch.tensor([CLASSES.index(label) for label in labels]))
+    small = np.stack(
+        [
+            np.asarray(Image.fromarray(image).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+            for image in images
+        ]
+    )
+    return TensorDataset(
+        torch.from_numpy(small).unsqueeze(1),
+        torch.tensor([CLASSES.index(label) for label in labels]),
+    )
 
 
 class Noise(nn.Module):
@@ -72,13 +80,25 @@ def reference_epochs(training: Path, validation: Path) -> Callable[[], float]:
     gray, normal = transforms.Grayscale(), transforms.Normalize([0.5], [0.25])
     changed = [
         transforms.Resize((SIZE, SIZE)),
-        transforms.RandomAffine(ROTATION, translate=(TRANSLATION, TRANSLATION), scale=(1 - SCALE, 1 + SCALE), interpolation=transforms.InterpolationMode.BILINEAR),
+        transforms.RandomAffine(
+            ROTATION,
+            translate=(TRANSLATION, TRANSLATION),
+            scale=(1 - SCALE, 1 + SCALE),
+            interpolation=transforms.InterpolationMode.BILINEAR,
+        ),
         transforms.ColorJitter(BRIGHTNESS / 255, CONTRAST),
         transforms.RandomAdjustSharpness(1 + SHARPNESS, p=0.5),
     ]
-    train_set = ImageFolder(training, transforms.Compose([gray, *changed, transforms.ToTensor(), Noise(), normal]))
-    held_out = ImageFolder(validation, transforms.Compose([gray, transforms.Resize((SIZE, SIZE)), transforms.ToTensor(), normal]))
-    train_loader = DataLoader(train_set, BATCH, shuffle=True, num_workers=2, persistent_workers=True)
+    train_set = ImageFolder(
+        training, transforms.Compose([gray, *changed, transforms.ToTensor(), Noise(), normal])
+    )
+    held_out = ImageFolder(
+        validation,
+        transforms.Compose([gray, transforms.Resize((SIZE, SIZE)), transforms.ToTensor(), normal]),
+    )
+    train_loader = DataLoader(
+        train_set, BATCH, shuffle=True, num_workers=2, persistent_workers=True
+    )
     held_out_loader = DataLoader(held_out, BATCH, num_workers=2, persistent_workers=True)
     network = build("cnn", len(CLASSES)).head.to(memory_format=torch.contiguous_format)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.05)
@@ -111,27 +131,44 @@ def our_epoch(training: TensorDataset, validation: TensorDataset) -> float:
         return time.perf_counter() - started
 
 
-def with_reuse(arms: list[TensorDataset], held_out: TensorDataset, trunk: Trunk, steps: int) -> float:
+def with_reuse(
+    arms: list[TensorDataset], held_out: TensorDataset, trunk: Trunk, steps: int
+) -> float:
     compute = choose_compute("cpu")
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         store = FeatureStore(Path(folder) / "features")
         for seed in range(SEEDS):
             for arm in arms:
-                config = ClassifierConfig(arch="vgg16", steps=steps, evaluate_every=steps, seed=seed)
-                trained = train(config, arm, held_out, create_run(Path(folder), "classify-train", {}), compute, classes=CLASSES, trunk=trunk, store=store)
+                config = ClassifierConfig(
+                    arch="vgg16", steps=steps, evaluate_every=steps, seed=seed
+                )
+                trained = train(
+                    config,
+                    arm,
+                    held_out,
+                    create_run(Path(folder), "classify-train", {}),
+                    compute,
+                    classes=CLASSES,
+                    trunk=trunk,
+                    store=store,
+                )
                 predict(trained, held_out.tensors[0], compute, store)
     return time.perf_counter() - started
 
 
-def without_reuse(arms: list[TensorDataset], held_out: TensorDataset, trunk: Trunk, steps: int) -> float:
+def without_reuse(
+    arms: list[TensorDataset], held_out: TensorDataset, trunk: Trunk, steps: int
+) -> float:
     started = time.perf_counter()
     for seed in range(SEEDS):
         for arm in arms:
             torch.manual_seed(seed)
             network = build("vgg16", len(CLASSES), trunk)
             optimizer = torch.optim.AdamW(network.head.parameters(), lr=1e-3, weight_decay=0.05)
-            batches = iter(DataLoader(arm, BATCH, sampler=torch.randint(len(arm), (steps * BATCH,)).tolist()))
+            batches = iter(
+                DataLoader(arm, BATCH, sampler=torch.randint(len(arm), (steps * BATCH,)).tolist())
+            )
             for images, labels in batches:
                 loss = cross_entropy(network.train()(images), labels)
                 optimizer.zero_grad()
@@ -146,12 +183,19 @@ def without_reuse(arms: list[TensorDataset], held_out: TensorDataset, trunk: Tru
 @click.command()
 @click.option("--rounds", default=5)
 @click.option("--steps", default=8, help="Of each training on frozen features.")
-@click.option("--weights", type=click.Path(path_type=Path, exists=True), help="VGG16 weights; without them fresh ones, which take as long.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, exists=True),
+    help="VGG16 weights; without them fresh ones, which take as long.",
+)
 def main(rounds: int, steps: int, weights: Path | None) -> None:
     """Print both ratios."""
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder)
-        training, validation = draw(files / "train", TRAINING, 0), draw(files / "validation", VALIDATION, 1)
+        training, validation = (
+            draw(files / "train", TRAINING, 0),
+            draw(files / "validation", VALIDATION, 1),
+        )
         reference = reference_epochs(files / "train", files / "validation")
         reference()  # its workers start
         ours, theirs = [], []
@@ -159,14 +203,21 @@ def main(rounds: int, steps: int, weights: Path | None) -> None:
             theirs.append(reference())
             ours.append(our_epoch(training, validation))
     mine, plain = statistics.median(ours), statistics.median(theirs)
-    print(f"an epoch of the cnn: reference {plain:.2f} s, ours {mine:.2f} s ({TRAINING / mine:.0f} images/s): {plain / mine:.1f} times as fast")
+    print(
+        f"an epoch of the cnn: reference {plain:.2f} s, ours {mine:.2f} s ({TRAINING / mine:.0f} images/s): {plain / mine:.1f} times as fast"
+    )
 
     trunk = load_trunk("vgg16", weights or Path("none")).eval()
     images, labels = (tensor[:64] for tensor in training.tensors)
     arms = [TensorDataset(images[:32], labels[:32]), TensorDataset(images, labels)]
     held_out = TensorDataset(*(tensor[:32] for tensor in validation.tensors))
-    plain, mine = without_reuse(arms, held_out, trunk, steps), with_reuse(arms, held_out, trunk, steps)
-    print(f"{SEEDS} seeds of frozen VGG16 over both arms, {steps} steps each: every step anew {plain:.1f} s, features once {mine:.1f} s: {plain / mine:.1f} times as fast")
+    plain, mine = (
+        without_reuse(arms, held_out, trunk, steps),
+        with_reuse(arms, held_out, trunk, steps),
+    )
+    print(
+        f"{SEEDS} seeds of frozen VGG16 over both arms, {steps} steps each: every step anew {plain:.1f} s, features once {mine:.1f} s: {plain / mine:.1f} times as fast"
+    )
 
 
 if __name__ == "__main__":

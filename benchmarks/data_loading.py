@@ -63,7 +63,13 @@ def imported(images: Path, study: Path) -> tuple[float, float]:
         "worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\nprint((own + min(os.cpu_count(), 16) * worker) / 1024, file=sys.stderr)"
     )
     started = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code, "-C", str(study), "data", "import", str(images)], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "-C", str(study), "data", "import", str(images)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return time.perf_counter() - started, float(done.stderr.strip().splitlines()[-1])
 
 
@@ -80,20 +86,38 @@ def seconds_of(epoch: Callable[[], int], expected: int) -> float:
 def main(images: int, sizes: str, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        print("cxr data import, images of 256 px (peak memory: the first process and one worker for each core, added up)")
+        print(
+            "cxr data import, images of 256 px (peak memory: the first process and one worker for each core, added up)"
+        )
         for count in map(int, sizes.split(",")):
-            taken, peak = imported(source(folder / f"source-{count}", count), folder / f"study-{count}")
-            print(f"{count:6d} images: {taken:6.1f} s, {1000 * taken / count:5.2f} ms an image, {peak:5.0f} MB")
+            taken, peak = imported(
+                source(folder / f"source-{count}", count), folder / f"study-{count}"
+            )
+            print(
+                f"{count:6d} images: {taken:6.1f} s, {1000 * taken / count:5.2f} ms an image, {peak:5.0f} MB"
+            )
 
         imported(source(folder / "source", images), folder / "study")
-        steps = [transforms.Grayscale(), transforms.Resize(SIZE), transforms.CenterCrop(SIZE), transforms.ToTensor(), transforms.Normalize(0.5, 0.5)]
+        steps = [
+            transforms.Grayscale(),
+            transforms.Resize(SIZE),
+            transforms.CenterCrop(SIZE),
+            transforms.ToTensor(),
+            transforms.Normalize(0.5, 0.5),
+        ]
         plain = ImageFolder(folder / "study" / "data" / "images", transforms.Compose(steps))
         started = time.perf_counter()
         study = open_study(folder / "study", "train", image_size=SIZE)
-        print(f"the first opening at {SIZE} px decodes {images} images: {time.perf_counter() - started:.1f} s, once")
-        chosen = torch.randperm(len(plain), generator=torch.Generator().manual_seed(0))[: len(study)].tolist()
+        print(
+            f"the first opening at {SIZE} px decodes {images} images: {time.perf_counter() - started:.1f} s, once"
+        )
+        chosen = torch.randperm(len(plain), generator=torch.Generator().manual_seed(0))[
+            : len(study)
+        ].tolist()
         loaders = {
-            "ImageFolder, 2 workers": DataLoader(plain, BATCH, sampler=chosen, num_workers=2, persistent_workers=True),
+            "ImageFolder, 2 workers": DataLoader(
+                plain, BATCH, sampler=chosen, num_workers=2, persistent_workers=True
+            ),
             "open_study in a DataLoader": DataLoader(study, BATCH, shuffle=True),
         }
 
@@ -101,9 +125,13 @@ def main(images: int, sizes: str, rounds: int) -> None:
             return sum(len(pixels) for pixels, _ in loader)
 
         def indexed() -> int:
-            return sum(len(study.batch(part)[0]) for part in torch.randperm(len(study)).split(BATCH))
+            return sum(
+                len(study.batch(part)[0]) for part in torch.randperm(len(study)).split(BATCH)
+            )
 
-        epochs = {what: lambda loader=loader: through(loader) for what, loader in loaders.items()} | {"open_study, batch": indexed}
+        epochs = {
+            what: lambda loader=loader: through(loader) for what, loader in loaders.items()
+        } | {"open_study, batch": indexed}
         times: dict[str, list[float]] = {what: [] for what in epochs}
         through(loaders["ImageFolder, 2 workers"])  # workers and files are ready
         for _ in range(rounds):
@@ -112,7 +140,9 @@ def main(images: int, sizes: str, rounds: int) -> None:
         first = statistics.median(times["ImageFolder, 2 workers"])
         for what, values in times.items():
             median = statistics.median(values)
-            print(f"{what:28} {median:7.3f} s an epoch of {len(study)} images, {len(study) / median:9.0f} images/s, {first / median:6.1f}×")
+            print(
+                f"{what:28} {median:7.3f} s an epoch of {len(study)} images, {len(study) / median:9.0f} images/s, {first / median:6.1f}×"
+            )
 
 
 if __name__ == "__main__":

@@ -48,27 +48,49 @@ STEPS = 10  # of the plain loop per round; ours is the difference between a run 
 
 class PlainUpsampleConv(UpsampleConv):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return conv2d(interpolate(x, scale_factor=2, mode="nearest"), self.weight, self.bias, padding=1)
+        return conv2d(
+            interpolate(x, scale_factor=2, mode="nearest"), self.weight, self.bias, padding=1
+        )
 
 
 def plain_loop(config: GanConfig, folder: Path, device: torch.device, every: int) -> Iterator[None]:
     """Endless training; every `every`-th image of a batch is probed for the penalties. Yields after each step."""
-    steps = [transforms.Grayscale(), transforms.Resize(config.image_size), transforms.CenterCrop(config.image_size), transforms.ToTensor(), transforms.Normalize(0.5, 0.5)]
+    steps = [
+        transforms.Grayscale(),
+        transforms.Resize(config.image_size),
+        transforms.CenterCrop(config.image_size),
+        transforms.ToTensor(),
+        transforms.Normalize(0.5, 0.5),
+    ]
     dataset = ImageFolder(folder, transforms.Compose(steps))
-    loader = DataLoader(dataset, batch_size=config.batch_size, shuffle=True, num_workers=2, drop_last=True, persistent_workers=True)
-    generator, discriminator = build_generator(config, 2).to(device), build_discriminator(config, 2).to(device)
+    loader = DataLoader(
+        dataset,
+        batch_size=config.batch_size,
+        shuffle=True,
+        num_workers=2,
+        drop_last=True,
+        persistent_workers=True,
+    )
+    generator, discriminator = (
+        build_generator(config, 2).to(device),
+        build_discriminator(config, 2).to(device),
+    )
     for module in generator.modules():
         if isinstance(module, UpsampleConv):
             module.__class__ = PlainUpsampleConv
     adam = {"lr": config.learning_rate, "betas": (config.beta1, config.beta2)}
-    optimizers = [torch.optim.Adam(network.parameters(), **adam) for network in (discriminator, generator)]
+    optimizers = [
+        torch.optim.Adam(network.parameters(), **adam) for network in (discriminator, generator)
+    ]
 
     def seen(images: torch.Tensor) -> torch.Tensor:
         return augment(images, torch.rand(len(images), DRAWS, device=device))
 
     def penalty(images: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         shifted = images[::every] + SIGMA * torch.randn_like(images[::every])
-        return gradient_penalty(discriminator(shifted, labels[::every]), logits[::every], SIGMA / 2)  # one-sided: σ apart and not 2σ
+        return gradient_penalty(
+            discriminator(shifted, labels[::every]), logits[::every], SIGMA / 2
+        )  # one-sided: σ apart and not 2σ
 
     while True:
         for images, labels in loader:
@@ -76,13 +98,20 @@ def plain_loop(config: GanConfig, folder: Path, device: torch.device, every: int
             fake = generator(torch.randn(len(real), config.latent_size, device=device), labels)
             optimizers[0].zero_grad()
             seen_real, seen_fake = seen(real), seen(fake.detach())
-            real_logits, fake_logits = discriminator(seen_real, labels), discriminator(seen_fake, labels)
-            penalties = penalty(seen_real, real_logits, labels) + penalty(seen_fake, fake_logits, labels)
+            real_logits, fake_logits = (
+                discriminator(seen_real, labels),
+                discriminator(seen_fake, labels),
+            )
+            penalties = penalty(seen_real, real_logits, labels) + penalty(
+                seen_fake, fake_logits, labels
+            )
             loss = discriminator_loss(real_logits, fake_logits) + config.penalty * penalties
             loss.backward()
             optimizers[0].step()
             optimizers[1].zero_grad()
-            g_loss = generator_loss(discriminator(seen(real), labels), discriminator(seen(fake), labels))
+            g_loss = generator_loss(
+                discriminator(seen(real), labels), discriminator(seen(fake), labels)
+            )
             g_loss.backward()
             optimizers[1].step()
             loss.item(), g_loss.item()  # the example prints them
@@ -117,7 +146,9 @@ def main(rounds: int, image_size: int, device: str) -> None:
         dataset = TensorDataset(images, torch.tensor([classes.index(row.label) for row in rows]))
         loops = {
             "plain": plain_loop(config, workspace.data / "images", compute.device, 1),
-            f"plain, penalties on every {PROBED}th": plain_loop(config, workspace.data / "images", compute.device, PROBED),
+            f"plain, penalties on every {PROBED}th": plain_loop(
+                config, workspace.data / "images", compute.device, PROBED
+            ),
         }
 
         def of_plain(loop: Iterator[None]) -> float:
@@ -129,7 +160,14 @@ def main(rounds: int, image_size: int, device: str) -> None:
         def run_ours(steps: int) -> None:
             asked = replace(config, steps=steps)
             run = create_run(workspace.runs, "gan-train", asdict(asked))
-            train(asked, dataset, run, compute, classes=classes, trained_on=[row.sha256 for row in rows])
+            train(
+                asked,
+                dataset,
+                run,
+                compute,
+                classes=classes,
+                trained_on=[row.sha256 for row in rows],
+            )
 
         def of_ours() -> float:
             seconds = []
@@ -157,11 +195,17 @@ def main(rounds: int, image_size: int, device: str) -> None:
             times["ours"].append(of_ours())
         work, peak = operations(), matrix_rate(compute)
     ours = statistics.median(times["ours"])
-    print(f"{compute}, {torch.get_num_threads()} threads, {image_size} px, batch {config.batch_size}, width {config.width}; medians of {rounds} interleaved rounds")
+    print(
+        f"{compute}, {torch.get_num_threads()} threads, {image_size} px, batch {config.batch_size}, width {config.width}; medians of {rounds} interleaved rounds"
+    )
     for which, values in times.items():
         median = statistics.median(values)
-        print(f"{which:32} {median:.3f} s a step, {config.batch_size / median:6.0f} images/s, ours is {median / ours:.2f}×")
-    print(f"a step of ours: {work / 1e9:.1f} GFLOP in {ours:.3f} s, {work / ours / 1e9:.0f} GFLOP/s; matrix products here: {peak / 1e9:.0f} GFLOP/s, {100 * work / ours / peak:.0f} %")
+        print(
+            f"{which:32} {median:.3f} s a step, {config.batch_size / median:6.0f} images/s, ours is {median / ours:.2f}×"
+        )
+    print(
+        f"a step of ours: {work / 1e9:.1f} GFLOP in {ours:.3f} s, {work / ours / 1e9:.0f} GFLOP/s; matrix products here: {peak / 1e9:.0f} GFLOP/s, {100 * work / ours / peak:.0f} %"
+    )
 
 
 if __name__ == "__main__":

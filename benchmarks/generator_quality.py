@@ -41,17 +41,39 @@ MOST = 150  # images of a class in one Fréchet distance
 
 def equal_sized(features: np.ndarray, n: int, rounds: int) -> list[np.ndarray]:
     """Random parts (n, d) of features (N, d), one a round."""
-    return [features[np.random.default_rng(number).permutation(len(features))[:n]] for number in range(rounds)]
+    return [
+        features[np.random.default_rng(number).permutation(len(features))[:n]]
+        for number in range(rounds)
+    ]
 
 
-def accuracy(training: Split, splits: dict[str, Split], classes: list[str], compute: Compute, seeds: int, augment: bool) -> float:
+def accuracy(
+    training: Split,
+    splits: dict[str, Split],
+    classes: list[str],
+    compute: Compute,
+    seeds: int,
+    augment: bool,
+) -> float:
     """Mean share of right answers on the real test images, in %; real validation images choose the weights."""
     found, test = [], splits["test"]
     for seed in range(seeds):
         config = ClassifierConfig(augment=augment, seed=seed)
         with tempfile.TemporaryDirectory() as folder:
-            classifier = train(config, training.dataset(), splits["validation"].dataset(), create_run(Path(folder), "classify-train", {}), compute, classes=classes)
-        found.append((predict(classifier, test.dataset().tensors[0], compute).argmax(axis=1) == test.labels).mean())
+            classifier = train(
+                config,
+                training.dataset(),
+                splits["validation"].dataset(),
+                create_run(Path(folder), "classify-train", {}),
+                compute,
+                classes=classes,
+            )
+        found.append(
+            (
+                predict(classifier, test.dataset().tensors[0], compute).argmax(axis=1)
+                == test.labels
+            ).mean()
+        )
     return round(100 * float(np.mean(found)), 1)
 
 
@@ -60,7 +82,9 @@ def accuracy(training: Split, splits: dict[str, Split], classes: list[str], comp
 @click.argument("generators", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--weights", required=True, help="VGG16's weights.")
 @click.option("--rounds", default=3, help="Random parts of equal size for each distance.")
-@click.option("--seeds", default=3, help="Classifiers of each kind, whose accuracies are averaged; 0: none.")
+@click.option(
+    "--seeds", default=3, help="Classifiers of each kind, whose accuracies are averaged; 0: none."
+)
 def main(study: Path, generators: tuple[Path, ...], weights: str, rounds: int, seeds: int) -> None:
     compute, store = choose_compute(), FeatureStore()
     extractor = choose_extractors(["vgg16"], [weights], compute)[0]
@@ -69,18 +93,43 @@ def main(study: Path, generators: tuple[Path, ...], weights: str, rounds: int, s
         classes = list(trained.classes)
         splits = real_splits(Workspace(study), trained.config.image_size, classes)
         training, held_out = splits["train"], splits["validation"].joined(splits["test"])
-        images = np.concatenate([sample_block(trained, range(len(classes)), 0, block) for block in range(IMAGES // BLOCK)])
+        images = np.concatenate(
+            [
+                sample_block(trained, range(len(classes)), 0, block)
+                for block in range(IMAGES // BLOCK)
+            ]
+        )
         labels = np.arange(IMAGES) % len(classes)
-        features = extractor.features({"train": training.images, "held out": held_out.images, "synthetic": images[:FEATURES]}, store, compute)
+        features = extractor.features(
+            {"train": training.images, "held out": held_out.images, "synthetic": images[:FEATURES]},
+            store,
+            compute,
+        )
         found: dict[str, object] = {"generator": str(path), "step": trained.step}
         for index, name in enumerate(classes):
-            mine = {"train": training.labels == index, "held out": held_out.labels == index, "synthetic": labels[:FEATURES] == index}
+            mine = {
+                "train": training.labels == index,
+                "held out": held_out.labels == index,
+                "synthetic": labels[:FEATURES] == index,
+            }
             reals, others, synthetic = (features[part][of_class] for part, of_class in mine.items())
             n = min(len(others), len(synthetic), MOST)
-            floor, distance = (np.mean([frechet_distance(reals, part) for part in equal_sized(of, n, rounds)]) for of in (others, synthetic))
-            of_class = (training.images[mine["train"]], held_out.images[mine["held out"]], images[:FEATURES][mine["synthetic"]])
-            pixels, held_pixels, drawn = (part.reshape(len(part), -1).astype(np.float64) for part in of_class)
-            nearest, held_nearest = cdist(drawn, pixels).min(axis=1), cdist(held_pixels, pixels).min(axis=1)
+            floor, distance = (
+                np.mean([frechet_distance(reals, part) for part in equal_sized(of, n, rounds)])
+                for of in (others, synthetic)
+            )
+            of_class = (
+                training.images[mine["train"]],
+                held_out.images[mine["held out"]],
+                images[:FEATURES][mine["synthetic"]],
+            )
+            pixels, held_pixels, drawn = (
+                part.reshape(len(part), -1).astype(np.float64) for part in of_class
+            )
+            nearest, held_nearest = (
+                cdist(drawn, pixels).min(axis=1),
+                cdist(held_pixels, pixels).min(axis=1),
+            )
             found[name] = {
                 "frechet_ratio": round(distance / floor, 2),
                 "frechet": round(float(distance)),
@@ -89,11 +138,17 @@ def main(study: Path, generators: tuple[Path, ...], weights: str, rounds: int, s
                 "diversity_pixels": round(pdist(drawn).mean() / pdist(pixels).mean(), 2),
                 "diversity_features": round(pdist(synthetic).mean() / pdist(reals).mean(), 2),
                 "nearest_training_image": [round(nearest.min()), round(float(np.median(nearest)))],
-                "of_held_out_reals": [round(held_nearest.min()), round(float(np.median(held_nearest)))],
+                "of_held_out_reals": [
+                    round(held_nearest.min()),
+                    round(float(np.median(held_nearest))),
+                ],
             }
         if seeds:
             alone = Split(images, labels, [""] * IMAGES, [""] * IMAGES)
-            found["accuracy"], found["accuracy_augmented"] = (accuracy(alone, splits, classes, compute, seeds, augment) for augment in (False, True))
+            found["accuracy"], found["accuracy_augmented"] = (
+                accuracy(alone, splits, classes, compute, seeds, augment)
+                for augment in (False, True)
+            )
         click.echo(json.dumps(found))
 
 

@@ -33,14 +33,30 @@ from pipelines.data.manifest import MAX_CELLS, MAX_TABLE
 from pipelines.data.reading import MAX_PIXELS
 from runtime.files import MAX_JSON
 from tests import test_hostile_files as checks
-from tests.hostile import dicom_bytes, hostile_configurations, hostile_manifests, hostile_pictures, hostile_sets, hostile_sources
+from tests.hostile import (
+    dicom_bytes,
+    hostile_configurations,
+    hostile_manifests,
+    hostile_pictures,
+    hostile_sets,
+    hostile_sources,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 READERS: dict[str, tuple[Any, Callable[[Any], str]]] = {
     "pictures": (hostile_pictures(), lambda case: checks.check_picture(*case)),
-    "the study's manifest": (hostile_manifests(), lambda case: checks.check_table("manifest.csv", case, checks.files_of_manifest)),
-    "manifests of synthetic sets": (hostile_sets(), lambda case: checks.check_table("manifest.csv", case, checks.files_of_set)),
-    "tables of sources": (hostile_sources(), lambda case: checks.check_table(*case, checks.files_of_source)),
+    "the study's manifest": (
+        hostile_manifests(),
+        lambda case: checks.check_table("manifest.csv", case, checks.files_of_manifest),
+    ),
+    "manifests of synthetic sets": (
+        hostile_sets(),
+        lambda case: checks.check_table("manifest.csv", case, checks.files_of_set),
+    ),
+    "tables of sources": (
+        hostile_sources(),
+        lambda case: checks.check_table(*case, checks.files_of_source),
+    ),
     "configurations": (hostile_configurations(), checks.check_configuration),
 }
 MEASURE = """
@@ -74,17 +90,29 @@ def large_files() -> dict[str, Callable[[Path], Any]]:
     return {
         "gray.png": lambda path: Image.new("L", (side, side)).save(path, compress_level=1),
         "colour.png": lambda path: Image.new("RGB", (side, side)).save(path, compress_level=1),
-        "transparent.png": lambda path: Image.new("RGBA", (side, side)).save(path, compress_level=1),
+        "transparent.png": lambda path: Image.new("RGBA", (side, side)).save(
+            path, compress_level=1
+        ),
         "deep.png": lambda path: Image.fromarray(deep).save(path, compress_level=1),
         "float.tif": lambda path: Image.fromarray(deep.astype(np.float32)).save(path),
         "plain.dcm": lambda path: path.write_bytes(dicom_bytes(PixelData=deep.tobytes(), **about)),
-        "window.dcm": lambda path: path.write_bytes(dicom_bytes(PixelData=deep.tobytes(), **about, **window)),
-        "wide.csv": lambda path: path.write_text("a,b," + ",".join(map(str, range(100_000))) + "\n" + "x\n" * 200_000),
+        "window.dcm": lambda path: path.write_bytes(
+            dicom_bytes(PixelData=deep.tobytes(), **about, **window)
+        ),
+        "wide.csv": lambda path: path.write_text(
+            "a,b," + ",".join(map(str, range(100_000))) + "\n" + "x\n" * 200_000
+        ),
         "full.csv": lambda path: path.write_text("a,b,c,d\n" + "1,2,3,4\n" * (MAX_CELLS // 4)),
         "tall.table": lambda path: path.write_text("a,b\n" + ",\n" * (MAX_CELLS // 2)),
-        "long.csv": lambda path: path.write_text("a,b\n" + ("x" * 100_000 + ",ä\n") * (MAX_TABLE // 100_010)),
-        "objects.json": lambda path: path.write_text('{"a": [' + ",".join(["{}"] * ((MAX_JSON - 20) // 3)) + "]}"),
-        "numbers.json": lambda path: path.write_text('{"a": [' + ",".join(["1e9"] * ((MAX_JSON - 20) // 4)) + "]}"),
+        "long.csv": lambda path: path.write_text(
+            "a,b\n" + ("x" * 100_000 + ",ä\n") * (MAX_TABLE // 100_010)
+        ),
+        "objects.json": lambda path: path.write_text(
+            '{"a": [' + ",".join(["{}"] * ((MAX_JSON - 20) // 3)) + "]}"
+        ),
+        "numbers.json": lambda path: path.write_text(
+            '{"a": [' + ",".join(["1e9"] * ((MAX_JSON - 20) // 4)) + "]}"
+        ),
     }
 
 
@@ -99,7 +127,13 @@ def main(cases: int, seed: int) -> None:
         counts: Counter[str] = Counter()
 
         @hypothesis.seed(seed)
-        @settings(max_examples=cases, deadline=None, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+        @settings(
+            max_examples=cases,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate],
+        )
         @given(strategy)
         def run(case: Any) -> None:
             try:
@@ -107,19 +141,33 @@ def main(cases: int, seed: int) -> None:
             except Exception as error:
                 counts["FAULT"] += 1
                 last = traceback.extract_tb(error.__traceback__)[-1]
-                faults.setdefault(f"{name}: {type(error).__name__} {str(error)[:120]} at {Path(last.filename).name}:{last.lineno}", case)
+                faults.setdefault(
+                    f"{name}: {type(error).__name__} {str(error)[:120]} at {Path(last.filename).name}:{last.lineno}",
+                    case,
+                )
 
         started = time.monotonic()
         run()
-        print(f"{name:28} {counts.total():6d} cases: {', '.join(f'{count} {what}' for what, count in sorted(counts.items()))}; {time.monotonic() - started:.0f} s", flush=True)
+        print(
+            f"{name:28} {counts.total():6d} cases: {', '.join(f'{count} {what}' for what, count in sorted(counts.items()))}; {time.monotonic() - started:.0f} s",
+            flush=True,
+        )
     for fault, case in faults.items():
         print(f"FAULT {fault}\n      {case!r:.300}")
     with tempfile.TemporaryDirectory() as folder:
         for name, write in large_files().items():
             path = Path(folder) / name
             write(path)
-            done = subprocess.run([sys.executable, "-W", "ignore", "-c", MEASURE, str(path)], cwd=ROOT, capture_output=True, text=True)
-            print(f"{name:16} {path.stat().st_size / 1e6:6.1f} MB on disk, peak of the process {done.stdout.strip() or done.stderr.strip()[-300:]}", flush=True)
+            done = subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", MEASURE, str(path)],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+            )
+            print(
+                f"{name:16} {path.stat().st_size / 1e6:6.1f} MB on disk, peak of the process {done.stdout.strip() or done.stderr.strip()[-300:]}",
+                flush=True,
+            )
             path.unlink()
     sys.exit(bool(faults))
 

@@ -42,12 +42,16 @@ DISTANCES = 3  # rounds of (b)
 def write_phantoms(folder: Path, count: int, seed: int) -> None:
     folder.mkdir(parents=True)
     for number, case in enumerate(cases(count, seed)):
-        Image.fromarray(draw(case, seed, 96)).resize((SIZE, SIZE), Image.Resampling.BICUBIC).save(folder / f"{number:05d}.png")
+        Image.fromarray(draw(case, seed, 96)).resize((SIZE, SIZE), Image.Resampling.BICUBIC).save(
+            folder / f"{number:05d}.png"
+        )
 
 
 def write_weights(path: Path) -> None:
     """A state dict of pytorch-fid's layout with random weights, in the place of its download."""
-    state = inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False).state_dict()
+    state = inception_v3(
+        num_classes=1008, aux_logits=False, weights=None, init_weights=False
+    ).state_dict()
     generator = torch.Generator().manual_seed(0)
     for name, tensor in state.items():
         if name.endswith(("conv.weight", "fc.weight")):
@@ -73,7 +77,13 @@ def resident(root: int) -> float:
         family |= grown
     for process in family:
         try:
-            total += int(next(line for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines() if line.startswith("Pss:")).split()[1])
+            total += int(
+                next(
+                    line
+                    for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+                    if line.startswith("Pss:")
+                ).split()[1]
+            )
         except (OSError, StopIteration):
             continue
     return total / 1024
@@ -83,7 +93,14 @@ def run(command: list[str], hub: Path, threads: int) -> tuple[float, float, floa
     """Wall seconds, CPU seconds, peak memory in MB, and what it printed."""
     peak, ended = [0.0], threading.Event()
     before, started = os.times(), time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-W", "ignore", *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | {"TORCH_HOME": str(hub), "OMP_NUM_THREADS": str(threads)})
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", *command],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"TORCH_HOME": str(hub), "OMP_NUM_THREADS": str(threads)},
+    )
 
     def watch() -> None:
         while not ended.wait(0.25):
@@ -97,20 +114,38 @@ def run(command: list[str], hub: Path, threads: int) -> tuple[float, float, floa
     watcher.join()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
-    return wall, after.children_user + after.children_system - before.children_user - before.children_system, peak[0], output
+    return (
+        wall,
+        after.children_user + after.children_system - before.children_user - before.children_system,
+        peak[0],
+        output,
+    )
 
 
 def compare_distances(rounds: int) -> None:
     rng = np.random.default_rng(0)
-    sets = [(rng.gamma(1, 1, (2000, 2048)) @ (np.eye(2048) + rng.normal(0, 0.02, (2048, 2048)))).astype(np.float32) for _ in range(2)]
+    sets = [
+        (rng.gamma(1, 1, (2000, 2048)) @ (np.eye(2048) + rng.normal(0, 0.02, (2048, 2048)))).astype(
+            np.float32
+        )
+        for _ in range(2)
+    ]
     times: dict[str, list[float]] = {"ours": [], "sqrtm": []}
     for _ in range(rounds):
         started = time.perf_counter()
         ours = frechet_distance(*sets)
         times["ours"].append(time.perf_counter() - started)
         started = time.perf_counter()
-        (mean, covariance), (other_mean, other) = ((one.mean(axis=0, dtype=np.float64), np.cov(one.astype(np.float64), rowvar=False)) for one in sets)
-        theirs = np.square(mean - other_mean).sum() + np.trace(covariance) + np.trace(other) - 2 * np.trace(sqrtm(covariance @ other)).real
+        (mean, covariance), (other_mean, other) = (
+            (one.mean(axis=0, dtype=np.float64), np.cov(one.astype(np.float64), rowvar=False))
+            for one in sets
+        )
+        theirs = (
+            np.square(mean - other_mean).sum()
+            + np.trace(covariance)
+            + np.trace(other)
+            - 2 * np.trace(sqrtm(covariance @ other)).real
+        )
         times["sqrtm"].append(time.perf_counter() - started)
     medians = {name: statistics.median(values) for name, values in times.items()}
     print(
@@ -135,20 +170,60 @@ def main(rounds: int, first: int, second: int, threads: int) -> None:
         weights = folder / "hub" / "hub" / "checkpoints" / URL.rsplit("/", 1)[1]
         write_weights(weights)
         commands = {
-            "cxr score": ["-m", "pipelines.cli", "score", "--features", "inception", "--weights", str(weights), "--device", "cpu", "--dataset-a", str(folder / "a"), "--dataset-b", str(folder / "b"), "--out", str(folder / "out")],
-            "pytorch_fid": ["-m", "pytorch_fid", "--device", "cpu", "--num-workers", "2", str(folder / "a"), str(folder / "b")],
+            "cxr score": [
+                "-m",
+                "pipelines.cli",
+                "score",
+                "--features",
+                "inception",
+                "--weights",
+                str(weights),
+                "--device",
+                "cpu",
+                "--dataset-a",
+                str(folder / "a"),
+                "--dataset-b",
+                str(folder / "b"),
+                "--out",
+                str(folder / "out"),
+            ],
+            "pytorch_fid": [
+                "-m",
+                "pytorch_fid",
+                "--device",
+                "cpu",
+                "--num-workers",
+                "2",
+                str(folder / "a"),
+                str(folder / "b"),
+            ],
         }
         found: dict[str, list[tuple[float, float, float, str]]] = {what: [] for what in commands}
         for _ in range(rounds):
             for what, command in commands.items():
                 found[what].append(run(command, folder / "hub", threads))
-                print(f"{what:12} {found[what][-1][0]:6.0f} s, {found[what][-1][1]:6.0f} s of CPU, peak {found[what][-1][2]:5.0f} MB", flush=True)
-        ratios = [statistics.median(one[place] for one in found["pytorch_fid"]) / statistics.median(one[place] for one in found["cxr score"]) for place in range(3)]
-        print(f"{first} against {second} images of {SIZE} px: {ratios[0]:.2f}× faster ({ratios[1]:.2f}× less CPU time), {1 / ratios[2]:.2f} of the memory")
+                print(
+                    f"{what:12} {found[what][-1][0]:6.0f} s, {found[what][-1][1]:6.0f} s of CPU, peak {found[what][-1][2]:5.0f} MB",
+                    flush=True,
+                )
+        ratios = [
+            statistics.median(one[place] for one in found["pytorch_fid"])
+            / statistics.median(one[place] for one in found["cxr score"])
+            for place in range(3)
+        ]
+        print(
+            f"{first} against {second} images of {SIZE} px: {ratios[0]:.2f}× faster ({ratios[1]:.2f}× less CPU time), {1 / ratios[2]:.2f} of the memory"
+        )
         scores = json.loads((folder / "out" / "score.json").read_text())["scores"]
-        ours = next(one["of_all"] for one in scores if (one["group"], one["score"]) == ("overall", "frechet"))
+        ours = next(
+            one["of_all"]
+            for one in scores
+            if (one["group"], one["score"]) == ("overall", "frechet")
+        )
         theirs = float(found["pytorch_fid"][-1][3].split()[-1])
-        print(f"FID {ours:.6g}, pytorch-fid's {theirs:.6g}, relative difference {abs(ours / theirs - 1):.1e}")
+        print(
+            f"FID {ours:.6g}, pytorch-fid's {theirs:.6g}, relative difference {abs(ours / theirs - 1):.1e}"
+        )
 
 
 if __name__ == "__main__":

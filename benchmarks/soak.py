@@ -51,32 +51,62 @@ def main(steps: int, classifiers: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         study = Path(folder) / "study"
         cxr("data", "phantom", "--n", "64", folder=study)
-        looks = soak(study, "gan-train", ("--steps", str(steps), *TINY_GAN), lambda run: max((event["step"] for event in run.journal() if "step" in event), default=0))
+        looks = soak(
+            study,
+            "gan-train",
+            ("--steps", str(steps), *TINY_GAN),
+            lambda run: max(
+                (event["step"] for event in run.journal() if "step" in event), default=0
+            ),
+        )
         faults += report(f"gan-train, {steps} steps", looks, "step")
         (run,) = list_runs(study / "runs")
-        snapshots, checkpoints = (len(list((run.folder / name).iterdir())) for name in ("snapshots", "checkpoints"))
-        print(f"left: {snapshots} snapshots of {steps // 50}, {checkpoints} checkpoints, a journal of {run.journal_size() / steps:.0f} bytes per step")
+        snapshots, checkpoints = (
+            len(list((run.folder / name).iterdir())) for name in ("snapshots", "checkpoints")
+        )
+        print(
+            f"left: {snapshots} snapshots of {steps // 50}, {checkpoints} checkpoints, a journal of {run.journal_size() / steps:.0f} bytes per step"
+        )
         faults += ["snapshots"] * (snapshots > KEPT + 1) + ["checkpoints"] * (checkpoints > 2)
         cxr("synthesize", "--n", "64", folder=study)
         arms = ("--arms", "real,real+gan", "--seeds", str(classifiers // 2))
-        looks = soak(study, "compare", (*arms, *TINY_CLASSIFIER), lambda run: len(list((run.folder / "classifiers").glob("*/result.json"))))
+        looks = soak(
+            study,
+            "compare",
+            (*arms, *TINY_CLASSIFIER),
+            lambda run: len(list((run.folder / "classifiers").glob("*/result.json"))),
+        )
         faults += report(f"compare, {classifiers} classifiers", looks, "classifier")
         (left,) = study.glob("runs/*-compare")
         weights = list(left.rglob("*.pt"))
-        print(f"left: {len(weights)} files of weights, {sum(path.stat().st_size for path in left.rglob('*') if path.is_file()) / classifiers / 1024:.1f} KB per classifier")
+        print(
+            f"left: {len(weights)} files of weights, {sum(path.stat().st_size for path in left.rglob('*') if path.is_file()) / classifiers / 1024:.1f} KB per classifier"
+        )
         faults += ["weights"] * bool(weights)
     if faults:
         sys.exit(f"grew: {', '.join(faults)}")
 
 
 def cxr(*arguments: str, folder: Path) -> None:
-    subprocess.run([sys.executable, "-m", "pipelines.cli", "-C", str(folder), *arguments], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", "-C", str(folder), *arguments],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
 
 
-def soak(study: Path, command: str, arguments: tuple[str, ...], done: Callable[[Run], int]) -> list[Look]:
+def soak(
+    study: Path, command: str, arguments: tuple[str, ...], done: Callable[[Run], int]
+) -> list[Look]:
     """Run a command and look at it until it ends."""
     looks = []
-    process = subprocess.Popen([sys.executable, "-m", "pipelines.cli", "-C", str(study), command, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.cli", "-C", str(study), command, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     while process.poll() is None:
         time.sleep(0.5)
         begun = [run for run in list_runs(study / "runs") if run.command == command]
@@ -91,23 +121,43 @@ def soak(study: Path, command: str, arguments: tuple[str, ...], done: Callable[[
 
 
 def look(pid: int, run: Run, done: Callable[[Run], int]) -> Look:
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
     sizes = [path.stat().st_size for path in run.folder.rglob("*") if path.is_file()]
-    return Look(done(run), int(status["VmRSS"].split()[0]) / 1024, len(os.listdir(f"/proc/{pid}/fd")), int(status["Threads"]), len(sizes), sum(sizes))
+    return Look(
+        done(run),
+        int(status["VmRSS"].split()[0]) / 1024,
+        len(os.listdir(f"/proc/{pid}/fd")),
+        int(status["Threads"]),
+        len(sizes),
+        sum(sizes),
+    )
 
 
 def report(title: str, looks: list[Look], unit: str) -> list[str]:
     """Print a line for each tenth of the work; returns what grew that should not."""
     working = [one for one in looks if one.done]
     last = working[-1].done
-    print(f"\n{title}\n{unit:>10} {'memory MB':>10} {'open files':>10} {'threads':>8} {'files':>8} {'KB on disk':>11}")
+    print(
+        f"\n{title}\n{unit:>10} {'memory MB':>10} {'open files':>10} {'threads':>8} {'files':>8} {'KB on disk':>11}"
+    )
     for tenth in range(1, 11):
         one = next(one for one in working if one.done >= tenth * last / 10)
-        print(f"{one.done:10d} {one.megabytes:10.1f} {one.open_files:10d} {one.threads:8d} {one.files:8d} {one.bytes / 1024:11.0f}")
+        print(
+            f"{one.done:10d} {one.megabytes:10.1f} {one.open_files:10d} {one.threads:8d} {one.files:8d} {one.bytes / 1024:11.0f}"
+        )
     grown = []
     for name, allowed in (("megabytes", 20.0), ("open_files", 2.0)):
-        early, late = (np.median([getattr(one, name) for one in working if low * last <= one.done <= high * last]) for low, high in ((0.05, 0.25), (0.75, 1.0)))
-        print(f"{name.replace('_', ' ')}: median {early:.1f} in the first quarter, {late:.1f} in the last ({(late - early) / early:+.1%})")
+        early, late = (
+            np.median(
+                [getattr(one, name) for one in working if low * last <= one.done <= high * last]
+            )
+            for low, high in ((0.05, 0.25), (0.75, 1.0))
+        )
+        print(
+            f"{name.replace('_', ' ')}: median {early:.1f} in the first quarter, {late:.1f} in the last ({(late - early) / early:+.1%})"
+        )
         if late - early > max(allowed, 0.05 * early if name == "megabytes" else 0):
             grown.append(f"{name.replace('_', ' ')} of {title}")
     return grown

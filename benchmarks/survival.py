@@ -71,7 +71,9 @@ def drawn(number: int, leg: Leg, random: np.random.Generator) -> dict:
     return {"after": leg.undisturbed.seconds * random.uniform(0.9 if kind == 3 else 0, 1)}
 
 
-def survive(desk: Desk, leg: Leg, study: Path, kill: dict, then: dict | None) -> tuple[Counter[str], list[str]] | None:
+def survive(
+    desk: Desk, leg: Leg, study: Path, kill: dict, then: dict | None
+) -> tuple[Counter[str], list[str]] | None:
     """Kill a command, go on, perhaps kill that too, and compare; counts and losses, or None when the command was done before it could be killed."""
     study.mkdir()
     shutil.copytree(leg.before, study, dirs_exist_ok=True)
@@ -95,55 +97,88 @@ def survive(desk: Desk, leg: Leg, study: Path, kill: dict, then: dict | None) ->
         then = None
     whole = ended.code == (2 if there_already(leg, study, ended) else 0) or arguments is None
     losses += [] if whole else [f"exit code {ended.code}"]
-    return counts, losses + differences(study, leg.after) + [f"left: {name}" for name in leftovers(study)]
+    return counts, losses + differences(study, leg.after) + [
+        f"left: {name}" for name in leftovers(study)
+    ]
 
 
 def begun(leg: Leg, study: Path) -> bool:
     """Whether the command has made the folder that it works in."""
-    return (study / "data" / ".incoming").exists() if leg.arguments[0] == "data" else bool([*study.glob(f"runs/*-{leg.arguments[0]}")])
+    return (
+        (study / "data" / ".incoming").exists()
+        if leg.arguments[0] == "data"
+        else bool([*study.glob(f"runs/*-{leg.arguments[0]}")])
+    )
 
 
 def unlike(leg: Leg, study: Path) -> list[str]:
     """Files of the study before that are neither as they were nor as they will be."""
     found, before, after = files(study), files(leg.before), files(leg.after)
-    states = [(name, *(one[name].read_bytes() if name in one else None for one in (found, before, after))) for name, path in before.items() if path.is_file()]
+    states = [
+        (name, *(one[name].read_bytes() if name in one else None for one in (found, before, after)))
+        for name, path in before.items()
+        if path.is_file()
+    ]
     return [name for name, now, was, will in states if now not in (was, will)]
 
 
 def there_already(leg: Leg, study: Path, ended: Answer) -> bool:
     """Whether an import was killed when it was whole, so that the same one finds nothing to do."""
-    return leg.arguments[0] == "data" and ended.errors.strip() == "cxr: nothing to import: 64 already in the study"
+    return (
+        leg.arguments[0] == "data"
+        and ended.errors.strip() == "cxr: nothing to import: 64 already in the study"
+    )
 
 
 def strange_words(leg: Leg, study: Path, ended: Answer) -> list[str]:
     """Lines on standard error that the undisturbed command did not write."""
     if there_already(leg, study, ended):
         return []
-    return [f"said: {line}" for line in ended.errors.splitlines() if line not in leg.undisturbed.errors.splitlines()]
+    return [
+        f"said: {line}"
+        for line in ended.errors.splitlines()
+        if line not in leg.undisturbed.errors.splitlines()
+    ]
 
 
 @click.command()
-@click.option("--kills", default=60, help="Kills in all, shared alike among the commands; those that hit a command going on come on top.")
+@click.option(
+    "--kills",
+    default=60,
+    help="Kills in all, shared alike among the commands; those that hit a command going on come on top.",
+)
 @click.option("--seed", default=0, help="Seed of the moments.")
 def main(kills: int, seed: int) -> None:
     start, total, lost = time.monotonic(), Counter(), 0
     with tempfile.TemporaryDirectory() as folder, open_desk() as desk:
         legs = undisturbed_course(desk, Path(folder))
-        print(f"{'command':16} {'undisturbed':>18} {'kills':>7} {'of them again':>14} {'before its folder':>18} {'after':>6} {'losses':>7}", flush=True)
+        print(
+            f"{'command':16} {'undisturbed':>18} {'kills':>7} {'of them again':>14} {'before its folder':>18} {'after':>6} {'losses':>7}",
+            flush=True,
+        )
         for place, (name, leg) in enumerate(legs.items()):
             random, counts, losses, number = np.random.default_rng([seed, place]), Counter(), [], 0
             wanted = kills // len(legs) + (place < kills % len(legs))
             while number < wanted:
                 study = Path(folder) / "killed"
-                kill, then = drawn(number, leg, random), drawn(number // AGAIN, leg, random) if number % AGAIN == AGAIN - 1 else None
+                kill, then = (
+                    drawn(number, leg, random),
+                    drawn(number // AGAIN, leg, random) if number % AGAIN == AGAIN - 1 else None,
+                )
                 done = survive(desk, leg, study, kill, then)
                 shutil.rmtree(study)
                 if done:
                     number += 1
                     counts += done[0]
-                    losses += [f"{name} killed {kill}{f', then {then}' if then else ''}: {loss}" for loss in done[1]]
+                    losses += [
+                        f"{name} killed {kill}{f', then {then}' if then else ''}: {loss}"
+                        for loss in done[1]
+                    ]
             took = f"{leg.undisturbed.seconds:.1f} s, {leg.undisturbed.changes} changes"
-            print(f"{name:16} {took:>18} {counts['kills']:7} {counts['killed again']:14} {counts['not begun']:18} {counts['begun']:6} {len(losses):7}", flush=True)
+            print(
+                f"{name:16} {took:>18} {counts['kills']:7} {counts['killed again']:14} {counts['not begun']:18} {counts['begun']:6} {len(losses):7}",
+                flush=True,
+            )
             for loss in losses:
                 print(f"    {loss}", flush=True)
             total, lost = total + counts, lost + len(losses)

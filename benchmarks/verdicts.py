@@ -37,33 +37,64 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=100, help="of each kind")
     studies = parser.parse_args().studies
     drawn = cases(POOL, 1)
-    images = torch.from_numpy(np.stack([to_square(draw(case, 1, 64), SIZE) for case in drawn])).unsqueeze(1)
+    images = torch.from_numpy(
+        np.stack([to_square(draw(case, 1, 64), SIZE) for case in drawn])
+    ).unsqueeze(1)
     labels = torch.tensor([LABELS.index(case.label) for case in drawn])
     patients = np.array([case.patient for case in drawn])
-    compute, rng, started = Compute(torch.device("cpu"), "fp32"), np.random.default_rng(0), time.monotonic()
+    compute, rng, started = (
+        Compute(torch.device("cpu"), "fp32"),
+        np.random.default_rng(0),
+        time.monotonic(),
+    )
     verdicts: dict[str, Counter[str]] = {"null": Counter(), "oracle": Counter()}
     for number in range(studies):
         order = rng.permutation(patients.max() + 1)
-        pool, test = (np.flatnonzero(np.isin(patients, part)) for part in np.split(order, [len(order) * 7 // 10]))
+        pool, test = (
+            np.flatnonzero(np.isin(patients, part))
+            for part in np.split(order, [len(order) * 7 // 10])
+        )
         pool = rng.permutation(pool)
-        reals, validation, others = pool[:TRAINING], pool[TRAINING : TRAINING + VALIDATION], pool[TRAINING + VALIDATION :]
+        reals, validation, others = (
+            pool[:TRAINING],
+            pool[TRAINING : TRAINING + VALIDATION],
+            pool[TRAINING + VALIDATION :],
+        )
 
         def right(training: np.ndarray, seed: int) -> np.ndarray:
             """Which test images a classifier gets right, (N,)."""
-            config = ClassifierConfig(steps=CONFIG.steps, evaluate_every=CONFIG.evaluate_every, seed=seed)
-            sets = [TensorDataset(images[chosen], labels[chosen]) for chosen in (training, validation)]
+            config = ClassifierConfig(
+                steps=CONFIG.steps, evaluate_every=CONFIG.evaluate_every, seed=seed
+            )
+            sets = [
+                TensorDataset(images[chosen], labels[chosen]) for chosen in (training, validation)
+            ]
             with tempfile.TemporaryDirectory() as folder:
                 trained = train(config, *sets, Run(Path(folder)), compute, classes=LABELS)
-            return (predict(trained, images[test], compute).argmax(axis=1) == labels[test].numpy()).astype(float)
+            return (
+                predict(trained, images[test], compute).argmax(axis=1) == labels[test].numpy()
+            ).astype(float)
 
         seeds = range(SEEDS * number, SEEDS * (number + 1))
         alone = np.stack([right(reals, seed) for seed in seeds])
-        for name, beside in (("null", rng.choice(reals, BESIDE)), ("oracle", rng.choice(others, BESIDE, replace=False))):
+        for name, beside in (
+            ("null", rng.choice(reals, BESIDE)),
+            ("oracle", rng.choice(others, BESIDE, replace=False)),
+        ):
             more = np.stack([right(np.concatenate([reals, beside]), seed) for seed in seeds])
             replicates = [Replicate(0, 0, seed) for seed in seeds]
-            difference = estimate(more - alone, np.ones(len(test), bool), [str(one) for one in patients[test]], replicates, -1.0)
+            difference = estimate(
+                more - alone,
+                np.ones(len(test), bool),
+                [str(one) for one in patients[test]],
+                replicates,
+                -1.0,
+            )
             verdicts[name][verdict(difference.mean, difference.p)] += 1
-        told = "; ".join(f"{name}: " + ", ".join(f"{count} {what}" for what, count in found.items()) for name, found in verdicts.items())
+        told = "; ".join(
+            f"{name}: " + ", ".join(f"{count} {what}" for what, count in found.items())
+            for name, found in verdicts.items()
+        )
         print(f"{number + 1} studies, {time.monotonic() - started:.0f} s; {told}", flush=True)
 
 

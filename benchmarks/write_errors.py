@@ -30,14 +30,25 @@ MOST = 1.3  # times what stays of a command is what it needs while it works, at 
 @click.command()
 @click.option("--points", default=60, help="Disks that fill up, shared out among the commands.")
 @click.option("--seed", default=0, help="Seed of their sizes.")
-@click.option("--command", "commands", multiple=True, type=click.Choice(list(COMMANDS)), help="Only this one; may be given several times.")
+@click.option(
+    "--command",
+    "commands",
+    multiple=True,
+    type=click.Choice(list(COMMANDS)),
+    help="Only this one; may be given several times.",
+)
 def main(points: int, seed: int, commands: tuple[str, ...]) -> None:
     random = np.random.default_rng(seed)
     chosen = commands or tuple(COMMANDS)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     losses, started = [], time.monotonic()
     with open_desk() as desk, tempfile.TemporaryDirectory() as folder:
-        print("disks of a tmpfs" if desk.has_disks else "nothing can be mounted here: a limit on the size of files instead", flush=True)
+        print(
+            "disks of a tmpfs"
+            if desk.has_disks
+            else "nothing can be mounted here: a limit on the size of files instead",
+            flush=True,
+        )
         study = Path(folder) / "phantoms"
         assert desk.cxr("data", "phantom", "--n", 64, folder=study).code == 0
         legs = run_course(desk, study, Path(folder))
@@ -57,7 +68,9 @@ def main(points: int, seed: int, commands: tuple[str, ...]) -> None:
             shutil.rmtree(place)
     print(f"{'':16}{'points':>8}{'failed with a clear line':>26}{'finished':>10}{'losses':>8}")
     for name, found in [*counts.items(), ("all", sum(counts.values(), Counter()))]:
-        print(f"{name:16}{found.total():8}{found['failed with a clear line']:26}{found['finished']:10}{found['LOST']:8}")
+        print(
+            f"{name:16}{found.total():8}{found['failed with a clear line']:26}{found['finished']:10}{found['LOST']:8}"
+        )
     print(f"{time.monotonic() - started:.0f} s")
     sys.exit(bool(losses))
 

@@ -17,7 +17,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, conv2d, interpolate, pad
 
-CENTRE, HALF_AXES, EXPONENT = (0.48, 0.50), (0.43, 0.45), 5  # of the template, (down, across) in shares of the side
+CENTRE, HALF_AXES, EXPONENT = (
+    (0.48, 0.50),
+    (0.43, 0.45),
+    5,
+)  # of the template, (down, across) in shares of the side
 BORDER = 0.05  # share of the side
 PIXELS = 8
 SIGMAS = (0.01, 0.02, 0.04, 0.08)  # of the side
@@ -36,13 +40,20 @@ class Alteration:
     lungless: bool = False  # whether it leaves no lung to look at
 
     def __call__(self, images: Tensor) -> Tensor:
-        return torch.cat([self.change(batch.float()).round().clamp(0, 255).to(torch.uint8) for batch in images.split(BATCH)])
+        return torch.cat(
+            [
+                self.change(batch.float()).round().clamp(0, 255).to(torch.uint8)
+                for batch in images.split(BATCH)
+            ]
+        )
 
 
 def lung_template(size: int) -> Tensor:
     """Bool (size, size), true where the lungs of a frontal radiograph are expected, and around them."""
     at = (torch.arange(size) + 0.5) / size
-    down, across = (((at - centre).abs() / half) ** EXPONENT for centre, half in zip(CENTRE, HALF_AXES))
+    down, across = (
+        ((at - centre).abs() / half) ** EXPONENT for centre, half in zip(CENTRE, HALF_AXES)
+    )
     return down[:, None] + across <= 1
 
 
@@ -79,5 +90,12 @@ ALTERATIONS = (
     Alteration("lungs-covered", "lungs covered", lungs_covered, retrained=True, lungless=True),
     Alteration("border-only", "only the border left", border_only, retrained=True, lungless=True),
     Alteration("few-pixels", f"{PIXELS}×{PIXELS} pixels", in_few_pixels, retrained=True),
-    *(Alteration(f"blurred-{100 * sigma:.0f}", f"blurred, σ {100 * sigma:.0f}\u00a0% of the side", partial(blurred, sigma=sigma)) for sigma in SIGMAS),
+    *(
+        Alteration(
+            f"blurred-{100 * sigma:.0f}",
+            f"blurred, σ {100 * sigma:.0f}\u00a0% of the side",
+            partial(blurred, sigma=sigma),
+        )
+        for sigma in SIGMAS
+    ),
 )

@@ -27,18 +27,29 @@ def augment(images: Tensor, generator: torch.Generator, *, flip: bool = False) -
 
     What comes in from outside of the picture repeats its edge. generator: on the device of the images.
     """
-    batch, _, size, _ = images.shape
+    batch, _, _size, _ = images.shape
     draws = torch.rand(batch, DRAWS, generator=generator, device=images.device) * 2 - 1  # −1..1
     noise = torch.randn(images.shape, generator=generator, device=images.device)
     coin = torch.rand(batch, generator=generator, device=images.device) < 0.5
     angle, scale = draws[:, 0] * math.radians(ROTATION), 1 + draws[:, 1] * SCALE
     mirrored = torch.where(coin, -1.0, 1.0) if flip else torch.ones_like(angle)
     cosine, sine = angle.cos() * scale, angle.sin() * scale
-    rows = (cosine * mirrored, -sine, draws[:, 2] * 2 * TRANSLATION, sine * mirrored, cosine, draws[:, 3] * 2 * TRANSLATION)
-    grid = affine_grid(torch.stack(rows, dim=1).view(-1, 2, 3), list(images.shape), align_corners=False)
+    rows = (
+        cosine * mirrored,
+        -sine,
+        draws[:, 2] * 2 * TRANSLATION,
+        sine * mirrored,
+        cosine,
+        draws[:, 3] * 2 * TRANSLATION,
+    )
+    grid = affine_grid(
+        torch.stack(rows, dim=1).view(-1, 2, 3), list(images.shape), align_corners=False
+    )
     x = grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
-    brightness, contrast, sharpness, grain = (draws[:, column].view(-1, 1, 1, 1) for column in range(4, 8))
+    brightness, contrast, sharpness, grain = (
+        draws[:, column].view(-1, 1, 1, 1) for column in range(4, 8)
+    )
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     x = (x - mean) * (1 + CONTRAST * contrast) + mean + BRIGHTNESS * brightness
     binomial = torch.tensor([1.0, 2.0, 1.0], device=x.device)

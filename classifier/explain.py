@@ -26,16 +26,24 @@ def grad_cam(network: Network, images: Tensor, classes: Tensor) -> Tensor:
             maps.append(output)
 
     network.eval()
-    hooks = [module.register_forward_hook(keep) for module in network.modules() if isinstance(module, nn.ReLU)]
+    hooks = [
+        module.register_forward_hook(keep)
+        for module in network.modules()
+        if isinstance(module, nn.ReLU)
+    ]
     try:
         logits = network(images.float().requires_grad_())  # (B, K)
     finally:
         for hook in hooks:
             hook.remove()
     if not maps:
-        raise ValueError("this classifier has no convolutions to look into; explain a cnn, vgg16, resnet18 or resnet50")
+        raise ValueError(
+            "this classifier has no convolutions to look into; explain a cnn, vgg16, resnet18 or resnet50"
+        )
     last = maps[-1]  # (B, C, H, W)
     (gradient,) = torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), last)
     weighted = (gradient.mean(dim=(2, 3), keepdim=True) * last).sum(dim=1, keepdim=True).relu()
-    raised = interpolate(weighted.detach().float(), images.shape[2:], mode="bilinear", align_corners=False).squeeze(1)
+    raised = interpolate(
+        weighted.detach().float(), images.shape[2:], mode="bilinear", align_corners=False
+    ).squeeze(1)
     return raised / raised.amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)

@@ -23,7 +23,14 @@ WRITTEN = 4096  # values per image; a feature of more, such as a map, is kept in
 
 
 @torch.no_grad()
-def apply(module: nn.Module, images: Tensor, compute: Compute, what: str | None = None, *, fill: bool = False) -> Tensor:
+def apply(
+    module: nn.Module,
+    images: Tensor,
+    compute: Compute,
+    what: str | None = None,
+    *,
+    fill: bool = False,
+) -> Tensor:
     """module(images), batch by batch on the device, as float32 on the CPU. images (N, …), result (N, …).
 
     Of several processes each takes every so-many-th batch, and all get the whole result, as one process would have it.
@@ -32,10 +39,16 @@ def apply(module: nn.Module, images: Tensor, compute: Compute, what: str | None 
     """
     module.eval()
     mine = {}
-    with progress(len(images), what or "", "image", shown=what is not None and compute.leads) as bar:
+    with progress(
+        len(images), what or "", "image", shown=what is not None and compute.leads
+    ) as bar:
         for number, batch in enumerate(images.split(BATCH)):
             if number % compute.ranks == compute.rank:
-                whole = torch.cat([batch, batch[:1].expand(BATCH - len(batch), *batch.shape[1:])]) if fill else batch
+                whole = (
+                    torch.cat([batch, batch[:1].expand(BATCH - len(batch), *batch.shape[1:])])
+                    if fill
+                    else batch
+                )
                 with compute.autocast():
                     mine[number] = module(whole.to(compute.device))[: len(batch)].float().cpu()
             bar.update(len(batch))
@@ -50,7 +63,9 @@ class FeatureStore:
         self.folder = folder
         self._known: dict[str, dict[bytes, np.ndarray]] = {}
 
-    def features(self, network: nn.Module, images: Tensor, compute: Compute, what: str | None = None) -> Tensor:
+    def features(
+        self, network: nn.Module, images: Tensor, compute: Compute, what: str | None = None
+    ) -> Tensor:
         """network(images) as float32 (N, …) on the CPU, of uint8 images (N, C, S, S); only those never seen before are computed.
 
         network: on the device. what: the name on a progress bar, shown when anything has to be computed. Of several processes
@@ -60,25 +75,37 @@ class FeatureStore:
         if name not in self._known:
             self._known[name] = self._read(name) if compute.leads else {}
         known = self._known[name]
-        keys = [hashlib.sha256(repr(tuple(image.shape)).encode() + image.numpy().tobytes()).digest() for image in images]
-        new = compute.agree(list({key: index for index, key in enumerate(keys) if key not in known}.values()))
+        keys = [
+            hashlib.sha256(repr(tuple(image.shape)).encode() + image.numpy().tobytes()).digest()
+            for image in images
+        ]
+        new = compute.agree(
+            list({key: index for index, key in enumerate(keys) if key not in known}.values())
+        )
         if new:
             computed = apply(network, images[new], compute, what, fill=True).numpy()
             if compute.leads:
                 known.update((keys[index], row) for index, row in zip(new, computed))
                 self._write(name, [keys[index] for index in new], computed)
-        return torch.from_numpy(compute.agree(np.stack([known[key] for key in keys]) if compute.leads else np.empty(0)))
+        return torch.from_numpy(
+            compute.agree(np.stack([known[key] for key in keys]) if compute.leads else np.empty(0))
+        )
 
     def _read(self, name: str) -> dict[bytes, np.ndarray]:
         known = {}
         for path in sorted(self.folder.glob(f"{name}-*.npz")) if self.folder else []:
             try:
                 with np.load(path, allow_pickle=False) as part:
-                    known |= {key.tobytes(): row for key, row in zip(part["keys"], part["features"], strict=True)}
+                    known |= {
+                        key.tobytes(): row
+                        for key, row in zip(part["keys"], part["features"], strict=True)
+                    }
             except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise  # the disk, not the file
-                raise ValueError(f"{path} is damaged ({error}); delete it, it is made anew from the images") from error
+                raise ValueError(
+                    f"{path} is damaged ({error}); delete it, it is made anew from the images"
+                ) from error
         return known
 
     def _write(self, name: str, keys: list[bytes], features: np.ndarray) -> None:
@@ -86,7 +113,11 @@ class FeatureStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             part = hashlib.sha256(b"".join(keys)).hexdigest()[:16]
             with held(self.folder, wait=True), atomic(self.folder / f"{name}-{part}.npz") as file:
-                np.savez(file, keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32), features=features)
+                np.savez(
+                    file,
+                    keys=np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32),
+                    features=features,
+                )
 
 
 def network_hash(network: nn.Module, compute: Compute) -> str:
@@ -94,5 +125,7 @@ def network_hash(network: nn.Module, compute: Compute) -> str:
     digest = hashlib.sha256(f"{network} {compute.device.type} {compute.precision}".encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(
+            tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )
     return digest.hexdigest()[:16]

@@ -33,7 +33,13 @@ class RateTest:
 
 
 def find_learning_rate(
-    config: ClassifierConfig, training: Dataset, compute: Compute, *, classes: Sequence[str], trunk: nn.Module | None = None, store: FeatureStore | None = None
+    config: ClassifierConfig,
+    training: Dataset,
+    compute: Compute,
+    *,
+    classes: Sequence[str],
+    trunk: nn.Module | None = None,
+    store: FeatureStore | None = None,
 ) -> RateTest:
     """Train a fresh network for STEPS steps at rates from LOWEST to HIGHEST, and say what peak rate to train with.
 
@@ -42,7 +48,9 @@ def find_learning_rate(
     and FloatingPointError when the loss breaks within the first decade.
     """
     if config.arch == "svm":
-        raise ValueError("--find-learning-rate: an svm is fitted in no steps; use it with another --arch")
+        raise ValueError(
+            "--find-learning-rate: an svm is fitted in no steps; use it with another --arch"
+        )
     images, labels = stacked(training)
     task = prepare(config, images, labels, compute, classes, trunk, store or FeatureStore())
     optimizer = task.optimizer()
@@ -66,5 +74,7 @@ def find_learning_rate(
             bar.update()
     falls = [before - after for before, after in zip(losses, losses[DECADE:])]
     if not falls:
-        raise FloatingPointError(f"the loss breaks at a learning rate of {LOWEST:.0e} already; look at the images and labels")
+        raise FloatingPointError(
+            f"the loss breaks at a learning rate of {LOWEST:.0e} already; look at the images and labels"
+        )
     return RateTest(tuple(rates), tuple(losses), rates[falls.index(max(falls)) + DECADE // 2])

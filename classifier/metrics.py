@@ -64,7 +64,12 @@ class Metrics:
 
 
 def evaluate(
-    labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], positive: str, patients: Sequence[str], threshold: float = 0.5
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    positive: str,
+    patients: Sequence[str],
+    threshold: float = 0.5,
 ) -> Metrics:
     """Measures of class probabilities (N, K) against label indices (N,), with 95 % intervals over `patients` (N,).
 
@@ -76,29 +81,64 @@ def evaluate(
     """
     absent = [name for index, name in enumerate(classes) if not (labels == index).any()]
     if absent:
-        raise ValueError(f"no image of {', '.join(absent)} among the {len(labels)} to evaluate on; expected every class")
+        raise ValueError(
+            f"no image of {', '.join(absent)} among the {len(labels)} to evaluate on; expected every class"
+        )
     every, chosen = range(len(classes)), classes.index(positive)
     predicted = probabilities.argmax(axis=1)
     above = probabilities[:, chosen] >= threshold
-    weights = np.concatenate([np.ones((1, len(labels))), resampled_weights(patients)])  # (1 + resamples, N), the first the images as they are
+    weights = np.concatenate(
+        [np.ones((1, len(labels))), resampled_weights(patients)]
+    )  # (1 + resamples, N), the first the images as they are
     with np.errstate(invalid="ignore", divide="ignore"):
-        confusion = np.stack([np.stack([weights @ ((labels == i) & (predicted == j)) for j in every], axis=1) for i in every], axis=1)  # (R, K, K)
-        aucs = np.stack([roc_auc(labels == index, probabilities[:, index], weights) for index in every])  # (K, R)
-        precisions = np.stack([_average_precision(labels == index, probabilities[:, index], weights) for index in every])
+        confusion = np.stack(
+            [
+                np.stack([weights @ ((labels == i) & (predicted == j)) for j in every], axis=1)
+                for i in every
+            ],
+            axis=1,
+        )  # (R, K, K)
+        aucs = np.stack(
+            [roc_auc(labels == index, probabilities[:, index], weights) for index in every]
+        )  # (K, R)
+        precisions = np.stack(
+            [
+                _average_precision(labels == index, probabilities[:, index], weights)
+                for index in every
+            ]
+        )
         two = len(classes) == 2
         values = {
             "accuracy": np.trace(confusion, axis1=1, axis2=2) / weights.sum(axis=1),
-            "balanced_accuracy": np.mean([confusion[:, i, i] / confusion[:, i].sum(axis=1) for i in every], axis=0),
+            "balanced_accuracy": np.mean(
+                [confusion[:, i, i] / confusion[:, i].sum(axis=1) for i in every], axis=0
+            ),
             **_of_decisions(labels == chosen, predicted == chosen, weights),
             "roc_auc": aucs[chosen] if two else aucs.mean(axis=0),
             "average_precision": precisions[chosen] if two else precisions.mean(axis=0),
             "matthews": _matthews(confusion),
             "calibration_error": _calibration_error(labels, probabilities, weights),
-            "brier": _mean((probabilities[:, chosen] - (labels == chosen)) ** 2 if two else ((probabilities - np.eye(len(classes))[labels]) ** 2).sum(axis=1), weights),
-            "log_loss": _mean(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], np.finfo(probabilities.dtype).eps, 1)), weights),
+            "brier": _mean(
+                (probabilities[:, chosen] - (labels == chosen)) ** 2
+                if two
+                else ((probabilities - np.eye(len(classes))[labels]) ** 2).sum(axis=1),
+                weights,
+            ),
+            "log_loss": _mean(
+                -np.log(
+                    np.clip(
+                        probabilities[np.arange(len(labels)), labels],
+                        np.finfo(probabilities.dtype).eps,
+                        1,
+                    )
+                ),
+                weights,
+            ),
         }
         at_threshold = _of_decisions(labels == chosen, above, weights)
-    precision, recall, f1, support = precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=every, zero_division=0
+    )
     return Metrics(
         n=len(labels),
         patients=len(set(patients)),
@@ -107,7 +147,14 @@ def evaluate(
         threshold=float(threshold),
         at_threshold={name: _measure(value) for name, value in at_threshold.items()},
         classes={
-            name: ClassMetrics(float(precision[i]), float(recall[i]), float(f1[i]), float((predicted[labels != i] != i).mean()), float(aucs[i, 0]), int(support[i]))
+            name: ClassMetrics(
+                float(precision[i]),
+                float(recall[i]),
+                float(f1[i]),
+                float((predicted[labels != i] != i).mean()),
+                float(aucs[i, 0]),
+                int(support[i]),
+            )
             for i, name in enumerate(classes)
         },
         confusion=confusion[0].astype(int).tolist(),
@@ -124,7 +171,9 @@ def best_threshold(positives: np.ndarray, scores: np.ndarray) -> float:
     cuts = np.concatenate([order[:1], (order[1:] + order[:-1]) / 2])
     gains = [(scores[positives] >= cut).mean() + (scores[~positives] < cut).mean() for cut in cuts]
     best = np.flatnonzero(np.isclose(gains, np.max(gains)))
-    return float(cuts[best[np.abs(cuts[best] - 0.5).argmin()]])  # of several equal ones that nearest to the middle
+    return float(
+        cuts[best[np.abs(cuts[best] - 0.5).argmin()]]
+    )  # of several equal ones that nearest to the middle
 
 
 def _measure(values: np.ndarray) -> Measure:
@@ -136,11 +185,26 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return (weights @ values) / weights.sum(axis=1)
 
 
-def _of_decisions(positives: np.ndarray, called: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+def _of_decisions(
+    positives: np.ndarray, called: np.ndarray, weights: np.ndarray
+) -> dict[str, np.ndarray]:
     """Measures of calling images positive, bool (N,), when others are, for each row of weights (R, N)."""
-    hit, missed, false, right = (weights @ mask for mask in (positives & called, positives & ~called, ~positives & called, ~positives & ~called))
+    hit, missed, false, right = (
+        weights @ mask
+        for mask in (
+            positives & called,
+            positives & ~called,
+            ~positives & called,
+            ~positives & ~called,
+        )
+    )
     precision = np.where(hit + false > 0, hit / (hit + false), 0.0)
-    return {"sensitivity": hit / (hit + missed), "specificity": right / (right + false), "precision": precision, "f1": 2 * hit / (2 * hit + false + missed)}
+    return {
+        "sensitivity": hit / (hit + missed),
+        "specificity": right / (right + false),
+        "precision": precision,
+        "f1": 2 * hit / (2 * hit + false + missed),
+    }
 
 
 def _matthews(confusion: np.ndarray) -> np.ndarray:
@@ -148,15 +212,23 @@ def _matthews(confusion: np.ndarray) -> np.ndarray:
     total, hits = confusion.sum(axis=(1, 2)), np.trace(confusion, axis1=1, axis2=2)
     true, called = confusion.sum(axis=2), confusion.sum(axis=1)
     spread = np.sqrt((total**2 - (true**2).sum(axis=1)) * (total**2 - (called**2).sum(axis=1)))
-    return np.where(spread > 0, (hits * total - (true * called).sum(axis=1)) / np.where(spread > 0, spread, 1), 0.0)
+    return np.where(
+        spread > 0,
+        (hits * total - (true * called).sum(axis=1)) / np.where(spread > 0, spread, 1),
+        0.0,
+    )
 
 
-def _by_score(positives: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _by_score(
+    positives: np.ndarray, scores: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Weight of positives and of negatives at each distinct score, from the highest down, (R, G) each."""
     order = np.argsort(-scores, kind="stable")
     first = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
     ordered = weights[:, order]
-    return tuple(np.add.reduceat(ordered * mask[order], first, axis=1) for mask in (positives, ~positives))
+    return tuple(
+        np.add.reduceat(ordered * mask[order], first, axis=1) for mask in (positives, ~positives)
+    )
 
 
 def roc_auc(positives: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -169,7 +241,9 @@ def roc_auc(positives: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> n
     return (positive * below).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
 
 
-def _average_precision(positives: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _average_precision(
+    positives: np.ndarray, scores: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     """Σ (R_n − R_{n−1}) P_n over thresholds, without interpolation."""
     positive, negative = _by_score(positives, scores, weights)
     called = (positive + negative).cumsum(axis=1)
@@ -181,26 +255,54 @@ def _bin_of(probabilities: np.ndarray) -> np.ndarray:
     return np.minimum((probabilities.max(axis=1) * BINS).astype(int), BINS - 1)
 
 
-def _calibration_error(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _calibration_error(
+    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     surplus = probabilities.max(axis=1) - (probabilities.argmax(axis=1) == labels)
-    gaps = [np.abs(weights @ np.where(_bin_of(probabilities) == number, surplus, 0)) for number in range(BINS)]
+    gaps = [
+        np.abs(weights @ np.where(_bin_of(probabilities) == number, surplus, 0))
+        for number in range(BINS)
+    ]
     return np.sum(gaps, axis=0) / weights.sum(axis=1)
 
 
 def _reliability(labels: np.ndarray, probabilities: np.ndarray) -> list[Bin]:
     """The bins that have images, from the least sure up."""
-    place, confidence, right = _bin_of(probabilities), probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    return [Bin(float(confidence[place == number].mean()), float(right[place == number].mean()), int((place == number).sum())) for number in np.unique(place)]
+    place, confidence, right = (
+        _bin_of(probabilities),
+        probabilities.max(axis=1),
+        probabilities.argmax(axis=1) == labels,
+    )
+    return [
+        Bin(
+            float(confidence[place == number].mean()),
+            float(right[place == number].mean()),
+            int((place == number).sum()),
+        )
+        for number in np.unique(place)
+    ]
 
 
-def resampled_weights(patients: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+def resampled_weights(
+    patients: Sequence[str], resamples: int = RESAMPLES, seed: int = 0
+) -> np.ndarray:
     """How often each image is drawn when whole patients are drawn with replacement, (resamples, N)."""
     _, patient = np.unique(np.asarray(patients), return_inverse=True)
     count = patient.max() + 1
-    return numpy_generator(seed, "bootstrap").multinomial(count, np.full(count, 1 / count), size=resamples)[:, patient].astype(np.float64)
+    return (
+        numpy_generator(seed, "bootstrap")
+        .multinomial(count, np.full(count, 1 / count), size=resamples)[:, patient]
+        .astype(np.float64)
+    )
 
 
-def resampled_means(values: np.ndarray, weights: np.ndarray, patients: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+def resampled_means(
+    values: np.ndarray,
+    weights: np.ndarray,
+    patients: Sequence[str],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> np.ndarray:
     """Σ values / Σ weights (resamples,) over whole patients drawn with replacement; NaN where no weight was drawn."""
     drawn = resampled_weights(patients, resamples, seed)
     with np.errstate(invalid="ignore"):

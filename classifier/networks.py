@@ -54,7 +54,11 @@ def build(arch: str, classes: int, trunk: Trunk | None = None, unfreeze: int = 0
     if trunk is None or trunk.arch != arch:
         raise ValueError(f"{arch} needs its pretrained trunk; load one with load_trunk")
     features = MODELS[arch].features
-    dense = [nn.Linear(features, 64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, classes)] if arch == "vgg16" else [nn.Linear(features, classes)]
+    dense = (
+        [nn.Linear(features, 64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, classes)]
+        if arch == "vgg16"
+        else [nn.Linear(features, classes)]
+    )
     if not unfreeze:
         return Network(trunk, nn.Sequential(*dense))
     stages = copy.deepcopy(trunk.stages[len(trunk.stages) - unfreeze :]).requires_grad_(True)
@@ -68,8 +72,18 @@ def _cnn(classes: int) -> nn.Sequential:
     """
     layers: list[nn.Module] = []
     for number, (before, after) in enumerate(zip((1, *CNN_WIDTHS), CNN_WIDTHS), start=1):
-        layers.append(nn.Conv2d(before, after, 5, stride=2, padding=2, bias=False) if number == 1 else nn.Conv2d(before, after, 3, padding=1, bias=False))
+        layers.append(
+            nn.Conv2d(before, after, 5, stride=2, padding=2, bias=False)
+            if number == 1
+            else nn.Conv2d(before, after, 3, padding=1, bias=False)
+        )
         if number < len(CNN_WIDTHS):
             layers.append(nn.MaxPool2d(2))
         layers += [nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(CNN_WIDTHS[-1], classes))
+    return nn.Sequential(
+        *layers,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(0.3),
+        nn.Linear(CNN_WIDTHS[-1], classes),
+    )

@@ -30,33 +30,59 @@ class TrainedClassifier:
 
 
 def save_classifier(path: Path, classifier: TrainedClassifier) -> None:
-    about = {"config": asdict(classifier.config), "image_size": classifier.image_size, "classes": list(classifier.classes)}
+    about = {
+        "config": asdict(classifier.config),
+        "image_size": classifier.image_size,
+        "classes": list(classifier.classes),
+    }
     checkpoint.save(path, "classifier", {**about, "weights": classifier.network.state_dict()})
 
 
 def load_classifier(path: Path, device: torch.device) -> TrainedClassifier:
     """Read a classifier file. Raises FileNotFoundError or ValueError, naming the file and what is wrong with it."""
-    state = checkpoint.load(path, "classifier", config=dict, weights=dict, classes=list, image_size=int)
-    config, classes = configuration(ClassifierConfig, state["config"], path), tuple(state["classes"])
+    state = checkpoint.load(
+        path, "classifier", config=dict, weights=dict, classes=list, image_size=int
+    )
+    config, classes = (
+        configuration(ClassifierConfig, state["config"], path),
+        tuple(state["classes"]),
+    )
     if len(classes) < 2 or not all(isinstance(name, str) for name in classes):
-        raise ValueError(f"{path} does not say of which classes it is; it is damaged or not a file of cxr")
+        raise ValueError(
+            f"{path} does not say of which classes it is; it is damaged or not a file of cxr"
+        )
     trunk = Trunk(config.trunk) if config.trunk else None
 
     def empty() -> Network:
-        return Network(svm_trunk(trunk), empty_svm(state["weights"], len(classes), path)) if config.arch == "svm" else build(config.arch, len(classes), trunk, config.unfreeze)
+        return (
+            Network(svm_trunk(trunk), empty_svm(state["weights"], len(classes), path))
+            if config.arch == "svm"
+            else build(config.arch, len(classes), trunk, config.unfreeze)
+        )
 
-    network = checkpoint.filled(empty, state["weights"], path).to(device, memory_format=torch.channels_last).eval()
+    network = (
+        checkpoint.filled(empty, state["weights"], path)
+        .to(device, memory_format=torch.channels_last)
+        .eval()
+    )
     return TrainedClassifier(network, config, state["image_size"], classes)
 
 
-def predict(classifier: TrainedClassifier, images: Tensor, compute: Compute, store: FeatureStore | None = None) -> np.ndarray:
+def predict(
+    classifier: TrainedClassifier,
+    images: Tensor,
+    compute: Compute,
+    store: FeatureStore | None = None,
+) -> np.ndarray:
     """Class probabilities (N, classes), float64 rows that sum to 1, of uint8 images (N, 1, S, S).
 
     store: where the fixed part of the network is looked up and kept.
     """
     size = classifier.image_size
     if images.shape[1:] != (1, size, size):
-        raise ValueError(f"images are {tuple(images.shape[1:])}, the classifier was trained on (1, {size}, {size})")
+        raise ValueError(
+            f"images are {tuple(images.shape[1:])}, the classifier was trained on (1, {size}, {size})"
+        )
     network = classifier.network
     if store is not None and not isinstance(network.trunk, ScaledPixels):
         logits = apply(network.head, store.features(network.trunk, images, compute), compute)

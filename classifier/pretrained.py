@@ -38,19 +38,29 @@ class Model:
 
 
 MODELS = {
-    "vgg16": Model(models.vgg16, models.VGG16_Weights.IMAGENET1K_FEATURES, 512, CAFFE_NORMALISATION),
-    "resnet18": Model(models.resnet18, models.ResNet18_Weights.IMAGENET1K_V1, 512, TORCHVISION_NORMALISATION),
-    "resnet50": Model(models.resnet50, models.ResNet50_Weights.IMAGENET1K_V2, 2048, TORCHVISION_NORMALISATION),
+    "vgg16": Model(
+        models.vgg16, models.VGG16_Weights.IMAGENET1K_FEATURES, 512, CAFFE_NORMALISATION
+    ),
+    "resnet18": Model(
+        models.resnet18, models.ResNet18_Weights.IMAGENET1K_V1, 512, TORCHVISION_NORMALISATION
+    ),
+    "resnet50": Model(
+        models.resnet50, models.ResNet50_Weights.IMAGENET1K_V2, 2048, TORCHVISION_NORMALISATION
+    ),
 }
 
 
 class Trunk(nn.Module):
     """Images (B, 1, S, S) in 0..255 to the pooled last feature map (B, features), through five stages."""
 
-    def __init__(self, arch: str, normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None) -> None:
+    def __init__(
+        self, arch: str, normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    ) -> None:
         super().__init__()
         self.arch = arch
-        self.stages = nn.ModuleList(_stages(_outline(arch))).to_empty(device="cpu")  # to be loaded or initialised
+        self.stages = nn.ModuleList(_stages(_outline(arch))).to_empty(
+            device="cpu"
+        )  # to be loaded or initialised
         mean, std = normalisation or MODELS[arch].normalisation
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
@@ -64,7 +74,9 @@ class Trunk(nn.Module):
     def feature_map(self, images: Tensor) -> Tensor:
         """The last feature map (B, C, H, W)."""
         x = interpolate(images.float() / 255, (INPUT, INPUT), mode="bilinear", antialias=True)
-        x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)  # (B, 3, 112, 112)
+        x = ((x - self.mean) / self.std).contiguous(
+            memory_format=torch.channels_last
+        )  # (B, 3, 112, 112)
         for stage in self.stages:
             x = stage(x)
         return x
@@ -90,22 +102,39 @@ class Pooled(nn.Module):
 def _outline(arch: str) -> nn.Module:
     """torchvision's network without memory for its tensors: of the layers that are not needed, 124 million weights of VGG16, none is ever made."""
     with torch.device("meta"):
-        return MODELS[arch].make(weights=None, **({"init_weights": False} if arch == "vgg16" else {}))
+        return MODELS[arch].make(
+            weights=None, **({"init_weights": False} if arch == "vgg16" else {})
+        )
 
 
 def _stages(network: nn.Module) -> list[nn.Module]:
     if isinstance(network, models.VGG):
-        ends = [index + 1 for index, layer in enumerate(network.features) if isinstance(layer, nn.MaxPool2d)]
+        ends = [
+            index + 1
+            for index, layer in enumerate(network.features)
+            if isinstance(layer, nn.MaxPool2d)
+        ]
         return [network.features[start:end] for start, end in zip([0, *ends], ends)]
-    return [nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool), network.layer1, network.layer2, network.layer3, network.layer4]
+    return [
+        nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool),
+        network.layer1,
+        network.layer2,
+        network.layer3,
+        network.layer4,
+    ]
 
 
 def _names(arch: str) -> dict[str, str]:
     """For each tensor of a trunk's stages, its name in torchvision's state dict."""
     network = _outline(arch)
-    theirs = {id(tensor): name for name, tensor in [*network.named_parameters(), *network.named_buffers()]}
+    theirs = {
+        id(tensor): name for name, tensor in [*network.named_parameters(), *network.named_buffers()]
+    }
     stages = nn.ModuleList(_stages(network))
-    return {name: theirs[id(tensor)] for name, tensor in [*stages.named_parameters(), *stages.named_buffers()]}
+    return {
+        name: theirs[id(tensor)]
+        for name, tensor in [*stages.named_parameters(), *stages.named_buffers()]
+    }
 
 
 def load_trunk(arch: str, file: Path | None = None) -> Trunk:
@@ -129,16 +158,26 @@ def load_trunk(arch: str, file: Path | None = None) -> Trunk:
         weights = downloaded(arch, MODELS[arch].weights.url)
     else:
         if not Path(file).is_file():
-            raise FileNotFoundError(f"--weights {file}: no such file; expected {arch} weights as saved by torchvision, or none")
+            raise FileNotFoundError(
+                f"--weights {file}: no such file; expected {arch} weights as saved by torchvision, or none"
+            )
         weights = read_state_dict(Path(file))
         if arch == "vgg16" and sha256_of(Path(file)).startswith(TORCHVISION_V1_SHA256):
             normalisation = TORCHVISION_NORMALISATION
     trunk, names = Trunk(arch, normalisation), _names(arch)
     expected = trunk.stages.state_dict()
-    wrong = [names[name] for name, tensor in expected.items() if names[name] not in weights or weights[names[name]].shape != tensor.shape]
+    wrong = [
+        names[name]
+        for name, tensor in expected.items()
+        if names[name] not in weights or weights[names[name]].shape != tensor.shape
+    ]
     if wrong:
-        raise ValueError(f"--weights {file}: not {arch} weights, {wrong[0]} is absent or of another shape; expected names and shapes of torchvision's {arch}")
-    trunk.stages.load_state_dict({name: weights[names[name]].to(tensor.dtype) for name, tensor in expected.items()})
+        raise ValueError(
+            f"--weights {file}: not {arch} weights, {wrong[0]} is absent or of another shape; expected names and shapes of torchvision's {arch}"
+        )
+    trunk.stages.load_state_dict(
+        {name: weights[names[name]].to(tensor.dtype) for name, tensor in expected.items()}
+    )
     return trunk.to(memory_format=torch.channels_last)
 
 
@@ -158,22 +197,32 @@ def downloaded(name: str, url: str) -> Mapping[str, Tensor]:
     name: whose weights they are. Raises ConnectionError that says which file to fetch and where to put it.
     """
     try:
-        return torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
+        return torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", check_hash=True, weights_only=True
+        )
     except (URLError, OSError) as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             error.filename = str(cached(url))
             raise  # the disk, not the network
-        raise ConnectionError(f"the weights of {name} cannot be downloaded ({error}); fetch {url} elsewhere and name it with --weights FILE or put it at {cached(url)}") from error
+        raise ConnectionError(
+            f"the weights of {name} cannot be downloaded ({error}); fetch {url} elsewhere and name it with --weights FILE or put it at {cached(url)}"
+        ) from error
     except RuntimeError as error:  # its hash is wrong
-        raise ConnectionError(f"the download of {url} is damaged ({error}); try again, or name the file with --weights FILE") from error
+        raise ConnectionError(
+            f"the download of {url} is damaged ({error}); try again, or name the file with --weights FILE"
+        ) from error
 
 
 def read_state_dict(file: Path) -> Mapping[str, Tensor]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ValueError(f"--weights {file}: cannot be read as a state dict ({type(error).__name__}); expected one saved by torch.save") from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(
+            f"--weights {file}: cannot be read as a state dict ({type(error).__name__}); expected one saved by torch.save"
+        ) from error
+    if not isinstance(state, Mapping) or not all(
+        isinstance(value, Tensor) for value in state.values()
+    ):
         raise ValueError(f"--weights {file}: holds no state dict; expected names and tensors")
     return state
 

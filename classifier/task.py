@@ -35,10 +35,26 @@ class Task:
     def optimizer(self) -> torch.optim.Optimizer:
         """AdamW over the head; each group's `factor` is its share of the learning rate."""
         head, config = self.network.head, self.config
-        pretrained = [parameter for part in head.modules() if isinstance(part, Unfrozen) for parameter in part.parameters()]
-        fresh = [parameter for parameter in head.parameters() if all(parameter is not other for other in pretrained)]
-        groups = [{"params": fresh, "factor": 1.0}] + ([{"params": pretrained, "factor": PRETRAINED_FACTOR}] if pretrained else [])
-        return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=self.compute.device.type != "mps")
+        pretrained = [
+            parameter
+            for part in head.modules()
+            if isinstance(part, Unfrozen)
+            for parameter in part.parameters()
+        ]
+        fresh = [
+            parameter
+            for parameter in head.parameters()
+            if all(parameter is not other for other in pretrained)
+        ]
+        groups = [{"params": fresh, "factor": 1.0}] + (
+            [{"params": pretrained, "factor": PRETRAINED_FACTOR}] if pretrained else []
+        )
+        return torch.optim.AdamW(
+            groups,
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=self.compute.device.type != "mps",
+        )
 
     def loss(self, step: int) -> tuple[Tensor, Tensor]:
         """Loss and share of right answers on this process's part of a step's batch; a function of (seed, step, rank) and the weights."""
@@ -47,7 +63,11 @@ class Task:
         chosen = self._drawn(step)[compute.rank * share : (compute.rank + 1) * share].to(device)
         x = self.inputs[chosen]
         if config.augment:
-            x = augment(x, torch_generator(config.seed, "augment", step, compute.rank, device=device), flip=config.flip)
+            x = augment(
+                x,
+                torch_generator(config.seed, "augment", step, compute.rank, device=device),
+                flip=config.flip,
+            )
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(key(config.seed, "step", compute.rank, step))  # dropout
             with compute.autocast():
@@ -55,8 +75,17 @@ class Task:
                     with torch.no_grad():
                         x = self.network.trunk(x)
                 logits = self.network.head(x)
-        weights = len(self.labels) / (len(self.counts) * self.counts) if config.balance == "weights" else None
-        loss = cross_entropy(logits.float(), self.labels[chosen], weight=weights, label_smoothing=config.label_smoothing)
+        weights = (
+            len(self.labels) / (len(self.counts) * self.counts)
+            if config.balance == "weights"
+            else None
+        )
+        loss = cross_entropy(
+            logits.float(),
+            self.labels[chosen],
+            weight=weights,
+            label_smoothing=config.label_smoothing,
+        )
         return loss, (logits.argmax(1) == self.labels[chosen]).float().mean()
 
     def _drawn(self, step: int) -> Tensor:
@@ -64,23 +93,48 @@ class Task:
         if self.config.balance != "sampling":
             return batch_indices(len(self.labels), self.config.batch_size, step, self.config.seed)
         chances = 1 / self.counts[self.labels].cpu().double()
-        return torch.multinomial(chances, self.config.batch_size, replacement=True, generator=torch_generator(self.config.seed, "balanced", step))
+        return torch.multinomial(
+            chances,
+            self.config.batch_size,
+            replacement=True,
+            generator=torch_generator(self.config.seed, "balanced", step),
+        )
 
 
-def prepare(config: ClassifierConfig, images: Tensor, labels: Tensor, compute: Compute, classes: Sequence[str], trunk: nn.Module | None, store: FeatureStore) -> Task:
+def prepare(
+    config: ClassifierConfig,
+    images: Tensor,
+    labels: Tensor,
+    compute: Compute,
+    classes: Sequence[str],
+    trunk: nn.Module | None,
+    store: FeatureStore,
+) -> Task:
     """A task on images uint8 (N, 1, S, S) and labels (N,), with the same fresh weights in every process.
 
     Raises ValueError when the batch cannot be shared by the processes.
     """
     if config.batch_size % compute.ranks:
-        raise ValueError(f"--batch-size {config.batch_size} over {compute.ranks} processes: expected a multiple of {compute.ranks}")
+        raise ValueError(
+            f"--batch-size {config.batch_size} over {compute.ranks} processes: expected a multiple of {compute.ranks}"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(config.seed, "network"))
-        network = build(config.arch, len(classes), trunk, config.unfreeze).to(compute.device, memory_format=torch.channels_last)
+        network = build(config.arch, len(classes), trunk, config.unfreeze).to(
+            compute.device, memory_format=torch.channels_last
+        )
     featured = not config.augment and _worth_keeping(network.trunk, images)
     inputs = store.features(network.trunk, images, compute, "features") if featured else images
     inputs, labels = inputs.to(compute.device), labels.to(compute.device)
-    return Task(config, compute, network, inputs, labels, featured, torch.bincount(labels, minlength=len(classes)).clamp(min=1))
+    return Task(
+        config,
+        compute,
+        network,
+        inputs,
+        labels,
+        featured,
+        torch.bincount(labels, minlength=len(classes)).clamp(min=1),
+    )
 
 
 def _worth_keeping(trunk: nn.Module, images: Tensor) -> bool:

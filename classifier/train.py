@@ -60,30 +60,58 @@ def train(
     images, labels = stacked(training)
     validation_images, validation_labels = stacked(validation)
     if images.shape[1:] != validation_images.shape[1:]:
-        raise ValueError(f"training images are {tuple(images.shape[1:])}, validation images {tuple(validation_images.shape[1:])}; expected one shape")
+        raise ValueError(
+            f"training images are {tuple(images.shape[1:])}, validation images {tuple(validation_images.shape[1:])}; expected one shape"
+        )
     size = images.shape[-1]
 
     if config.arch == "svm":
-        return _fit_svm(config, (images, labels), (validation_images, validation_labels), run, compute, classes, trunk, store)
+        return _fit_svm(
+            config,
+            (images, labels),
+            (validation_images, validation_labels),
+            run,
+            compute,
+            classes,
+            trunk,
+            store,
+        )
     task = prepare(config, images, labels, compute, classes, trunk, store)
     network, head, optimizer = task.network, task.network.head, task.optimizer()
     if start:
         head.load_state_dict(start.network.head.state_dict())
     fixed = not isinstance(network.trunk, ScaledPixels)
-    validation_inputs = store.features(network.trunk, validation_images, compute, "features") if fixed else validation_images
+    validation_inputs = (
+        store.features(network.trunk, validation_images, compute, "features")
+        if fixed
+        else validation_images
+    )
     validation_labels = validation_labels.to(device)
     best, best_loss, best_step = copy.deepcopy(head.state_dict()), math.inf, 0
-    totals = torch.zeros(2, device=device)  # loss and correct share over the steps since the last evaluation
+    totals = torch.zeros(
+        2, device=device
+    )  # loss and correct share over the steps since the last evaluation
     step, seconds_before, tired = 0, 0.0, False
 
     path = run.folder / "checkpoints" / "last.pt"
     if path.exists():
-        state = checkpoint.load(path, "classifier checkpoint", best=dict, best_loss=float, best_step=int, step=int, seconds=float, journal_size=int)
+        state = checkpoint.load(
+            path,
+            "classifier checkpoint",
+            best=dict,
+            best_loss=float,
+            best_step=int,
+            step=int,
+            seconds=float,
+            journal_size=int,
+        )
         checkpoint.restore({"best": head}, state)
         checkpoint.restore({"head": head, "optimizer": optimizer, "totals": totals}, state)
         best, best_loss, best_step = state["best"], state["best_loss"], state["best_step"]
         step, seconds_before = state["step"], state["seconds"]
-        tired = bool(config.patience) and step - best_step >= config.patience * config.evaluate_every
+        tired = (
+            bool(config.patience) and step - best_step >= config.patience * config.evaluate_every
+        )
     if compute.leads:
         path.parent.mkdir(exist_ok=True)
         run.rewind_journal(state["journal_size"] if path.exists() else 0)
@@ -92,9 +120,17 @@ def train(
     def save() -> None:
         if not compute.leads:
             return
-        state = {"head": head.state_dict(), "optimizer": optimizer.state_dict(), "totals": totals, "step": step}
+        state = {
+            "head": head.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "totals": totals,
+            "step": step,
+        }
         state |= {"best": best, "best_loss": best_loss, "best_step": best_step}
-        state |= {"seconds": seconds_before + time.monotonic() - started, "journal_size": run.journal_size()}
+        state |= {
+            "seconds": seconds_before + time.monotonic() - started,
+            "journal_size": run.journal_size(),
+        }
         checkpoint.save(path, "classifier checkpoint", state)
 
     with stop_on_signal() as stop, progress(config.steps, what, "step", done=step) as bar:
@@ -113,25 +149,46 @@ def train(
 
             if step % config.evaluate_every == 0 or step == config.steps:
                 since = (step - 1) % config.evaluate_every + 1
-                compute.average([totals, *(buffer for buffer in head.buffers() if buffer.is_floating_point())])  # BatchNorm's statistics
+                compute.average(
+                    [totals, *(buffer for buffer in head.buffers() if buffer.is_floating_point())]
+                )  # BatchNorm's statistics
                 loss, accuracy = (totals / since).tolist()
                 totals.zero_()
                 if not math.isfinite(loss):
-                    raise FloatingPointError(f"the loss is no longer finite at step {step}; try a lower --learning-rate")
+                    raise FloatingPointError(
+                        f"the loss is no longer finite at step {step}; try a lower --learning-rate"
+                    )
                 logits = apply(head if fixed else network, validation_inputs, compute).to(device)
-                val_loss, val_accuracy = cross_entropy(logits, validation_labels).item(), (logits.argmax(1) == validation_labels).float().mean().item()
+                val_loss, val_accuracy = (
+                    cross_entropy(logits, validation_labels).item(),
+                    (logits.argmax(1) == validation_labels).float().mean().item(),
+                )
                 if val_loss < best_loss:
                     best, best_loss, best_step = copy.deepcopy(head.state_dict()), val_loss, step
                 epoch = round(step * config.batch_size / len(images), 3)
                 if compute.leads:
-                    run.log(step=step, epoch=epoch, loss=loss, accuracy=accuracy, validation_loss=val_loss, validation_accuracy=val_accuracy)
+                    run.log(
+                        step=step,
+                        epoch=epoch,
+                        loss=loss,
+                        accuracy=accuracy,
+                        validation_loss=val_loss,
+                        validation_accuracy=val_accuracy,
+                    )
                 bar.set_postfix(loss=f"{loss:.3f}", validation=f"{val_accuracy:.3f}")
-                tired = bool(config.patience) and step - best_step >= config.patience * config.evaluate_every
+                tired = (
+                    bool(config.patience)
+                    and step - best_step >= config.patience * config.evaluate_every
+                )
                 save()
-            in_step = compute.ranks == 1 or step % config.evaluate_every == 0  # of BatchNorm's statistics there is one state again
+            in_step = (
+                compute.ranks == 1 or step % config.evaluate_every == 0
+            )  # of BatchNorm's statistics there is one state again
             if step < config.steps and in_step and compute.any(stop.requested):
                 save()
-                raise Interrupted(f"stopped at step {step} of {config.steps}, saved; continue with --resume")
+                raise Interrupted(
+                    f"stopped at step {step} of {config.steps}, saved; continue with --resume"
+                )
 
     head.load_state_dict(best)
     trained = TrainedClassifier(network.eval(), config, size, tuple(classes))
@@ -151,14 +208,26 @@ def schedule(step: int, steps: int) -> float:
 
 
 def _fit_svm(
-    config: ClassifierConfig, training: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], run: Run, compute: Compute, classes: Sequence[str], trunk: nn.Module | None, store: FeatureStore
+    config: ClassifierConfig,
+    training: tuple[Tensor, Tensor],
+    validation: tuple[Tensor, Tensor],
+    run: Run,
+    compute: Compute,
+    classes: Sequence[str],
+    trunk: nn.Module | None,
+    store: FeatureStore,
 ) -> TrainedClassifier:
     """The classical baseline in the place of a training: no steps, and one look at the validation images."""
     source = svm_trunk(trunk).to(compute.device)
-    features, held_out = (store.features(source, images, compute, "features").numpy() for images, _ in (training, validation))
+    features, held_out = (
+        store.features(source, images, compute, "features").numpy()
+        for images, _ in (training, validation)
+    )
     machine = Svm(features.shape[1], len(classes))
     loss, penalty = machine.fit(features, training[1].numpy(), held_out, validation[1].numpy())
-    trained = TrainedClassifier(Network(source, machine), config, training[0].shape[-1], tuple(classes))
+    trained = TrainedClassifier(
+        Network(source, machine), config, training[0].shape[-1], tuple(classes)
+    )
     if compute.leads:
         run.rewind_journal(0)
         save_classifier(run.folder / "classifier.pt", trained)

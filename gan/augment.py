@@ -23,12 +23,18 @@ def augment(images: Tensor, draws: Tensor) -> Tensor:
     brightness, contrast = draws[:, 0].view(-1, 1, 1, 1), draws[:, 1].view(-1, 1, 1, 1)
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     low, high = CONTRAST
-    images = (images - mean) * (low + (high - low) * contrast) + mean + BRIGHTNESS * (2 * brightness - 1)
+    images = (
+        (images - mean) * (low + (high - low) * contrast) + mean + BRIGHTNESS * (2 * brightness - 1)
+    )
 
     reach = int(size * TRANSLATION)
-    shift = (draws[:, 2:4] * (2 * reach + 1)).long().clamp(max=2 * reach)  # (B, 2); rounding may reach the bound
+    shift = (
+        (draws[:, 2:4] * (2 * reach + 1)).long().clamp(max=2 * reach)
+    )  # (B, 2); rounding may reach the bound
     along = torch.arange(size, device=images.device)
     rows, columns = along + shift[:, :1], along + shift[:, 1:]  # (B, S)
     padded = pad(images, (reach, reach, reach, reach)).permute(0, 2, 3, 1)  # (B, H, W, C)
     batches = torch.arange(batch, device=images.device)[:, None, None]
-    return padded[batches, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)  # (B, C, S, S)
+    return padded[batches, rows[:, :, None], columns[:, None, :]].permute(
+        0, 3, 1, 2
+    )  # (B, C, S, S)

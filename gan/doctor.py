@@ -27,7 +27,10 @@ CELLS = 8  # gradients are summed in CELLS × CELLS cells
 ORIENTATIONS = 4
 COARSEST = 16  # side of the last scale
 
-LOW, HIGH = 0.3, 1.6  # a class of less diversity has collapsed or is not yet there; one of more is noise
+LOW, HIGH = (
+    0.3,
+    1.6,
+)  # a class of less diversity has collapsed or is not yet there; one of more is noise
 PATIENCE = 1000  # steps that a class may stay outside before training is stopped
 SATURATED = 0.02  # a discriminator loss below this teaches the generator nothing
 
@@ -54,7 +57,12 @@ class Reference:
         mean, scatter = _fitted(_features(samples) / self.spread)
         # tr √(Σ₁Σ₂) is the nuclear norm of the product of the centred feature matrices, which have fewer rows than columns
         overlap = torch.linalg.svdvals(self.scatter @ scatter.T).sum()
-        distance = (self.mean - mean).square().sum() + self.scatter.square().sum() + scatter.square().sum() - 2 * overlap
+        distance = (
+            (self.mean - mean).square().sum()
+            + self.scatter.square().sum()
+            + scatter.square().sum()
+            - 2 * overlap
+        )
         return diversity(samples) / max(self.diversity, 1e-9), distance.item()
 
 
@@ -104,8 +112,13 @@ def diagnose(journal: Sequence[dict[str, Any]], classes: Sequence[str]) -> tuple
         what = "collapsing" if values[-1] < LOW else "diverging"
         when = f"{what} since step {since}" if well else f"never near 1 in {now} steps"
         way_out = "try the preset small-data, a lower --learning-rate, or more images of this class"
-        return f"class {name}: diversity {values[-1]:.2f} of the reals', {when}; {way_out}", now - since >= PATIENCE
-    recent = [event["d_loss"] for event in journal if "d_loss" in event and event["step"] > now - PATIENCE]
+        return (
+            f"class {name}: diversity {values[-1]:.2f} of the reals', {when}; {way_out}",
+            now - since >= PATIENCE,
+        )
+    recent = [
+        event["d_loss"] for event in journal if "d_loss" in event and event["step"] > now - PATIENCE
+    ]
     if now >= PATIENCE and recent and max(recent) < SATURATED:
         return (
             f"the discriminator tells every image since step {now - PATIENCE} (loss {recent[-1]:.3f}), so the generator learns nothing; "

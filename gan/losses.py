@@ -51,19 +51,32 @@ class Relativistic:
 
     penalty: float
 
-    def discriminator(self, network: nn.Module, real: Tensor, fake: Tensor, labels: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def discriminator(
+        self, network: nn.Module, real: Tensor, fake: Tensor, labels: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Loss with penalties, loss, and gap D(x) − D(G(z)) of each pair (B,). noise (2 · probed, C, S, S) ~ N(0, I)."""
         probed, shift = labels[::PROBED], SIGMA * noise
         probes = torch.cat([real[::PROBED], fake[::PROBED].detach()])
-        logits = network(torch.cat([real, fake, probes + shift, probes - shift]), torch.cat([labels, labels, *[probed] * 4]))
-        real_logits, fake_logits, forward, backward = logits.split([len(labels)] * 2 + [len(probes)] * 2)
-        penalties = 2 * gradient_penalty(forward, backward, SIGMA)  # of reals and of fakes, each a mean
+        logits = network(
+            torch.cat([real, fake, probes + shift, probes - shift]),
+            torch.cat([labels, labels, *[probed] * 4]),
+        )
+        real_logits, fake_logits, forward, backward = logits.split(
+            [len(labels)] * 2 + [len(probes)] * 2
+        )
+        penalties = 2 * gradient_penalty(
+            forward, backward, SIGMA
+        )  # of reals and of fakes, each a mean
         loss = discriminator_loss(real_logits, fake_logits)
         return loss + self.penalty * penalties, loss, real_logits - fake_logits
 
-    def generator(self, network: nn.Module, fake: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def generator(
+        self, network: nn.Module, fake: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Generator's loss and its gradient by the fakes (B, C, S, S); gradient is that of the discriminator's loss."""
-        return generator_loss(gap, torch.zeros_like(gap)), gradient * -gap.clamp(max=60).exp().view(-1, 1, 1, 1)  # beyond 60 the discriminator's gradient ends in float32
+        return generator_loss(gap, torch.zeros_like(gap)), gradient * -gap.clamp(max=60).exp().view(
+            -1, 1, 1, 1
+        )  # beyond 60 the discriminator's gradient ends in float32
 
 
 @dataclass(frozen=True)
@@ -73,13 +86,20 @@ class Adversarial:
     The networks are updated in turn: the generator against the discriminator as it has become.
     """
 
-    def discriminator(self, network: nn.Module, real: Tensor, fake: Tensor, labels: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def discriminator(
+        self, network: nn.Module, real: Tensor, fake: Tensor, labels: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Loss in all, its part about real and fake, and gap D(x) − D(G(z)) of each pair (B,). noise is not looked at."""
-        (real_logits, real_class), (fake_logits, fake_class) = _heads(network(real, labels), labels), _heads(network(fake, labels), labels)
+        (real_logits, real_class), (fake_logits, fake_class) = (
+            _heads(network(real, labels), labels),
+            _heads(network(fake, labels), labels),
+        )
         loss = binary_loss(real_logits, True) + binary_loss(fake_logits, False)
         return loss + real_class + fake_class, loss, real_logits - fake_logits
 
-    def generator(self, network: nn.Module, fake: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def generator(
+        self, network: nn.Module, fake: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Generator's loss and its gradient by the fakes (B, C, S, S), from a pass of their own."""
         logits, of_class = _heads(network(fake, labels), labels)
         loss = binary_loss(logits, True) + of_class

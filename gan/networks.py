@@ -20,7 +20,15 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, conv_transpose2d, embedding, interpolate, leaky_relu, pad
+from torch.nn.functional import (
+    avg_pool2d,
+    conv_transpose2d,
+    embedding,
+    interpolate,
+    leaky_relu,
+    pad,
+)
+import itertools
 
 COARSE = 4  # the principal components live at this fraction of the resolution
 EDGE = 0.97  # gray levels beyond ±EDGE are drawn in for the PCA, where tanh has no inverse
@@ -39,7 +47,9 @@ class UpsampleConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         taps = pad(self.weight.flip(2, 3).transpose(0, 1), (1, 1, 1, 1))  # (before, after, 5, 5)
-        kernel = taps[:, :, 1:, 1:] + taps[:, :, :-1, 1:] + taps[:, :, 1:, :-1] + taps[:, :, :-1, :-1]
+        kernel = (
+            taps[:, :, 1:, 1:] + taps[:, :, :-1, 1:] + taps[:, :, 1:, :-1] + taps[:, :, :-1, :-1]
+        )
         return conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
 
 
@@ -51,7 +61,9 @@ def normalised(x: Tensor) -> Tensor:
 class Generator(nn.Module):
     """Latents (B, latent_size) and labels (B,) to images (B, channels, image_size, image_size) in −1..1."""
 
-    def __init__(self, *, image_size: int, channels: int, classes: int, latent_size: int, width: int) -> None:
+    def __init__(
+        self, *, image_size: int, channels: int, classes: int, latent_size: int, width: int
+    ) -> None:
         super().__init__()
         doublings = int(math.log2(image_size // 4))
         widths = [width * min(2 ** (doublings - 1 - level), 8) for level in range(doublings)]
@@ -61,8 +73,12 @@ class Generator(nn.Module):
         self.components = nn.Parameter(torch.zeros(classes, latent_size, self.coarse**2))
         self.embedding = nn.Embedding(classes, latent_size)
         self.project = nn.Linear(2 * latent_size, widths[0] * 16)
-        self.blocks = nn.ModuleList(UpsampleConv(before, after) for before, after in zip(widths, widths[1:] + [last]))
-        self.from_coarse = nn.Conv2d(1, (widths + [last])[int(math.log2(self.coarse // 4))], 3, padding=1)
+        self.blocks = nn.ModuleList(
+            UpsampleConv(before, after) for before, after in zip(widths, [*widths[1:], last])
+        )
+        self.from_coarse = nn.Conv2d(
+            1, ([*widths, last])[int(math.log2(self.coarse // 4))], 3, padding=1
+        )
         self.to_image = nn.Conv2d(last, channels, 3, padding=1)
         initialise(self)
         nn.init.zeros_(self.to_image.weight)  # the start is the PCA and nothing else
@@ -70,23 +86,36 @@ class Generator(nn.Module):
     @torch.no_grad()
     def start_from(self, images: Tensor, labels: Tensor) -> None:
         """Set means and principal components to those of images (N, C, S, S) in −1..1 with labels (N,)."""
-        flat = avg_pool2d(torch.atanh(images.mean(dim=1, keepdim=True).clamp(-EDGE, EDGE)), COARSE).flatten(1)  # (N, coarse²)
+        flat = avg_pool2d(
+            torch.atanh(images.mean(dim=1, keepdim=True).clamp(-EDGE, EDGE)), COARSE
+        ).flatten(1)  # (N, coarse²)
         for index in range(len(self.mean)):
             mine = flat[labels == index]
             mean = mine.mean(dim=0)
             _, scales, directions = torch.linalg.svd(mine - mean, full_matrices=False)
             kept = min(len(self.components[index]), len(scales))
             self.mean[index] = mean
-            self.components[index, :kept] = directions[:kept] * (scales[:kept, None] / math.sqrt(max(len(mine) - 1, 1)))
+            self.components[index, :kept] = directions[:kept] * (
+                scales[:kept, None] / math.sqrt(max(len(mine) - 1, 1))
+            )
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         with torch.autocast(latents.device.type, enabled=False):
             # embedding, for the gradient of plain indexing is summed by threads in any order, and a resumed run would differ
-            mean, components = embedding(labels, self.mean), embedding(labels, self.components.flatten(1))
-            coarse = torch.baddbmm(mean.unsqueeze(1), latents.unsqueeze(1), components.unflatten(1, (-1, self.coarse**2)))
+            mean, components = (
+                embedding(labels, self.mean),
+                embedding(labels, self.components.flatten(1)),
+            )
+            coarse = torch.baddbmm(
+                mean.unsqueeze(1),
+                latents.unsqueeze(1),
+                components.unflatten(1, (-1, self.coarse**2)),
+            )
             coarse = coarse.view(-1, 1, self.coarse, self.coarse)
         x = self.project(torch.cat([latents, self.embedding(labels)], dim=1))
-        x = normalised(x.unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last))  # (B, widths[0], 4, 4)
+        x = normalised(
+            x.unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
+        )  # (B, widths[0], 4, 4)
         for block in self.blocks:
             if x.shape[2] == self.coarse:
                 x = x + self.from_coarse(coarse)
@@ -104,12 +133,17 @@ class Discriminator(nn.Module):
         widths = [channels] + [width * min(2**level, 8) for level in range(halvings)]
         self.blocks = nn.Sequential(
             *(
-                nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True))
-                for before, after in zip(widths, widths[1:])
+                nn.Sequential(
+                    nn.Conv2d(before, after, 4, stride=2, padding=1),
+                    nn.LeakyReLU(0.2, inplace=True),
+                )
+                for before, after in itertools.pairwise(widths)
             )
         )
         features = widths[-1] * 16
-        self.validity = nn.Linear(features, 1, bias=False)  # a constant would cancel between real and fake
+        self.validity = nn.Linear(
+            features, 1, bias=False
+        )  # a constant would cancel between real and fake
         self.embedding = nn.Embedding(classes, features)
         initialise(self)
         nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(features))

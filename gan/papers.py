@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+import itertools
 
 
 class PerClass(nn.Module):
@@ -28,17 +29,30 @@ class PerClass(nn.Module):
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         order = torch.argsort(labels, stable=True)
         counts = torch.bincount(labels, minlength=len(self.networks)).tolist()
-        parts = [network(part) for network, part in zip(self.networks, x[order].split(counts)) if len(part)]
+        parts = [
+            network(part)
+            for network, part in zip(self.networks, x[order].split(counts))
+            if len(part)
+        ]
         return torch.cat(parts)[torch.argsort(order)]
 
 
-def dcgan_generator(*, image_size: int, channels: int, latent_size: int, width: int) -> nn.Sequential:
+def dcgan_generator(
+    *, image_size: int, channels: int, latent_size: int, width: int
+) -> nn.Sequential:
     """Latents (B, latent_size) to images (B, channels, image_size, image_size) in −1..1."""
     doublings = int(math.log2(image_size // 4))
     widths = [width * 2 ** (doublings - 1 - level) for level in range(doublings)]
-    layers: list[nn.Module] = [nn.Unflatten(1, (latent_size, 1, 1)), nn.ConvTranspose2d(latent_size, widths[0], 4, 1, 0, bias=False)]
-    for before, after in zip(widths, widths[1:] + [channels]):
-        layers += [nn.BatchNorm2d(before), nn.ReLU(inplace=True), nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)]
+    layers: list[nn.Module] = [
+        nn.Unflatten(1, (latent_size, 1, 1)),
+        nn.ConvTranspose2d(latent_size, widths[0], 4, 1, 0, bias=False),
+    ]
+    for before, after in zip(widths, [*widths[1:], channels]):
+        layers += [
+            nn.BatchNorm2d(before),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
+        ]
     return _small_normal(nn.Sequential(*layers, nn.Tanh()))
 
 
@@ -46,10 +60,19 @@ def dcgan_discriminator(*, image_size: int, channels: int, width: int) -> nn.Seq
     """Images (B, channels, image_size, image_size) to one logit each (B,)."""
     halvings = int(math.log2(image_size // 4))
     widths = [width * 2**level for level in range(halvings)]
-    layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
-    for before, after in zip(widths, widths[1:]):
-        layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.LeakyReLU(0.2, inplace=True)]
-    return _small_normal(nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 0, bias=False), nn.Flatten(0)))
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels, widths[0], 4, 2, 1, bias=False),
+        nn.LeakyReLU(0.2, inplace=True),
+    ]
+    for before, after in itertools.pairwise(widths):
+        layers += [
+            nn.Conv2d(before, after, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.LeakyReLU(0.2, inplace=True),
+        ]
+    return _small_normal(
+        nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 0, bias=False), nn.Flatten(0))
+    )
 
 
 class CovidGanGenerator(nn.Module):
@@ -57,12 +80,28 @@ class CovidGanGenerator(nn.Module):
 
     def __init__(self, *, channels: int, classes: int, latent_size: int, width: int) -> None:
         super().__init__()
-        self.label = nn.Sequential(nn.Embedding(classes, 50), nn.Linear(50, 49), nn.Unflatten(1, (1, 7, 7)))
-        self.noise = nn.Sequential(nn.Linear(latent_size, 8 * width * 49), nn.ReLU(inplace=True), nn.Unflatten(1, (8 * width, 7, 7)))
+        self.label = nn.Sequential(
+            nn.Embedding(classes, 50), nn.Linear(50, 49), nn.Unflatten(1, (1, 7, 7))
+        )
+        self.noise = nn.Sequential(
+            nn.Linear(latent_size, 8 * width * 49),
+            nn.ReLU(inplace=True),
+            nn.Unflatten(1, (8 * width, 7, 7)),
+        )
         layers: list[nn.Module] = []
-        for before, after in ((8 * width + 1, 4 * width), (4 * width, 2 * width), (2 * width, width)):
-            layers += [nn.ConvTranspose2d(before, after, 5, 2, 2, output_padding=1), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
-        self.blocks = nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 5, 2, 2, output_padding=1), nn.Tanh())
+        for before, after in (
+            (8 * width + 1, 4 * width),
+            (4 * width, 2 * width),
+            (2 * width, width),
+        ):
+            layers += [
+                nn.ConvTranspose2d(before, after, 5, 2, 2, output_padding=1),
+                nn.BatchNorm2d(after),
+                nn.ReLU(inplace=True),
+            ]
+        self.blocks = nn.Sequential(
+            *layers, nn.ConvTranspose2d(width, channels, 5, 2, 2, output_padding=1), nn.Tanh()
+        )
         _small_normal(self)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
@@ -77,7 +116,12 @@ class CovidGanDiscriminator(nn.Module):
         widths = [channels] + [width // 4 * 2**level for level in range(5)]
         layers: list[nn.Module] = []
         for before, after, stride in zip(widths, widths[1:], (2, 1, 2, 1, 2)):
-            layers += [nn.Conv2d(before, after, 3, stride, 1), nn.BatchNorm2d(after), nn.LeakyReLU(0.2, inplace=True), nn.Dropout(0.5)]
+            layers += [
+                nn.Conv2d(before, after, 3, stride, 1),
+                nn.BatchNorm2d(after),
+                nn.LeakyReLU(0.2, inplace=True),
+                nn.Dropout(0.5),
+            ]
         self.blocks = nn.Sequential(*layers, nn.Flatten())
         self.validity = nn.Linear(widths[-1] * 14 * 14, 1)
         self.classes = nn.Linear(widths[-1] * 14 * 14, classes)

@@ -14,7 +14,9 @@ def build_generator(config: GanConfig, classes: int) -> nn.Module:
     """Latents (B, latent_size) and labels (B,) to images (B, channels, image_size, image_size) in −1..1."""
     shape = {"channels": config.channels, "latent_size": config.latent_size, "width": config.width}
     if config.preset == "dcgan":
-        return papers.PerClass(classes, lambda: papers.dcgan_generator(image_size=config.image_size, **shape))
+        return papers.PerClass(
+            classes, lambda: papers.dcgan_generator(image_size=config.image_size, **shape)
+        )
     if config.preset == "covidgan":
         return papers.CovidGanGenerator(classes=classes, **shape)
     return Generator(image_size=config.image_size, classes=classes, **shape)
@@ -24,7 +26,9 @@ def build_discriminator(config: GanConfig, classes: int) -> nn.Module:
     """Images (B, channels, image_size, image_size) and labels (B,) to what the preset's game judges."""
     shape = {"channels": config.channels, "width": config.width}
     if config.preset == "dcgan":
-        return papers.PerClass(classes, lambda: papers.dcgan_discriminator(image_size=config.image_size, **shape))
+        return papers.PerClass(
+            classes, lambda: papers.dcgan_discriminator(image_size=config.image_size, **shape)
+        )
     if config.preset == "covidgan":
         return papers.CovidGanDiscriminator(classes=classes, **shape)
     return Discriminator(image_size=config.image_size, classes=classes, **shape)
@@ -38,5 +42,11 @@ def parameter_counts(config: GanConfig, classes: int) -> dict[str, int]:
     """Trained numbers in the generator and in the discriminator; for dcgan in one pair, of which each class has its own."""
     if config.preset == "dcgan":
         classes = 1
-    networks = {"generator": build_generator(config, classes), "discriminator": build_discriminator(config, classes)}
-    return {name: sum(parameter.numel() for parameter in network.parameters()) for name, network in networks.items()}
+    networks = {
+        "generator": build_generator(config, classes),
+        "discriminator": build_discriminator(config, classes),
+    }
+    return {
+        name: sum(parameter.numel() for parameter in network.parameters())
+        for name, network in networks.items()
+    }

@@ -40,45 +40,85 @@ class TrainedGenerator:
 
 
 def save_generator(path: Path, network: nn.Module, config: GanConfig, **about: object) -> None:
-    checkpoint.save(path, "generator", {"config": asdict(config), "weights": network.state_dict(), **about})
+    checkpoint.save(
+        path, "generator", {"config": asdict(config), "weights": network.state_dict(), **about}
+    )
 
 
 def load_generator(path: Path, device: torch.device) -> TrainedGenerator:
     """Read a generator file. Raises FileNotFoundError or ValueError, naming the file and what is wrong with it."""
-    state = checkpoint.load(path, "generator", config=dict, weights=dict, classes=list, step=int, diversity=list, trained_on=list)
+    state = checkpoint.load(
+        path,
+        "generator",
+        config=dict,
+        weights=dict,
+        classes=list,
+        step=int,
+        diversity=list,
+        trained_on=list,
+    )
     config, classes = configuration(GanConfig, state["config"], path), tuple(state["classes"])
     texts, numbers = [*classes, *state["trained_on"]], state["diversity"]
-    if not 1 <= len(classes) <= MAX_CLASSES or len(numbers) != len(classes) or not all(isinstance(one, str) for one in texts) or not all(isinstance(one, float) for one in numbers):
-        raise ValueError(f"{path} does not say of which classes or images it is; it is damaged or not a file of cxr")
-    network = checkpoint.filled(lambda: build_generator(config, len(classes)), state["weights"], path)
+    if (
+        not 1 <= len(classes) <= MAX_CLASSES
+        or len(numbers) != len(classes)
+        or not all(isinstance(one, str) for one in texts)
+        or not all(isinstance(one, float) for one in numbers)
+    ):
+        raise ValueError(
+            f"{path} does not say of which classes or images it is; it is damaged or not a file of cxr"
+        )
+    network = checkpoint.filled(
+        lambda: build_generator(config, len(classes)), state["weights"], path
+    )
     network = network.to(device, memory_format=torch.channels_last).eval()
-    return TrainedGenerator(network, config, classes, state["step"], tuple(numbers), tuple(state["trained_on"]))
+    return TrainedGenerator(
+        network, config, classes, state["step"], tuple(numbers), tuple(state["trained_on"])
+    )
 
 
 @torch.no_grad()
-def drawn(network: nn.Module, labels: Sequence[int], config: GanConfig, *purpose: int | str, latents: Tensor | None = None) -> Tensor:
+def drawn(
+    network: nn.Module,
+    labels: Sequence[int],
+    config: GanConfig,
+    *purpose: int | str,
+    latents: Tensor | None = None,
+) -> Tensor:
     """Gray samples of these classes as uint8 (N, 1, S, S) on the CPU, of latents (N, latent_size) ~ N(0, I), keyed by (seed, purpose) where not given.
 
     The network gets them in the scales of the configuration, wider than in training by sampling_scale: where the training of a generator
     has given up some of the variety of its images, this brings it back (the reverse of truncation, Brock et al. 2019, section 3.1).
     """
     if latents is None:
-        latents = torch.randn(len(labels), config.latent_size, generator=torch_generator(config.seed, *purpose))
+        latents = torch.randn(
+            len(labels), config.latent_size, generator=torch_generator(config.seed, *purpose)
+        )
     latents = latents * config.scale_of_samples
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
     blocks = zip(latents.split(BLOCK), torch.tensor(labels).split(BLOCK))
-    images = [to_uint8(network(latent.to(device), label.to(device)).mean(dim=1, keepdim=True)).cpu() for latent, label in blocks]
+    images = [
+        to_uint8(network(latent.to(device), label.to(device)).mean(dim=1, keepdim=True)).cpu()
+        for latent, label in blocks
+    ]
     network.train(was_training)
     return torch.cat(images)
 
 
-def sample_block(trained: TrainedGenerator, labels: Sequence[int], seed: int, block: int) -> np.ndarray:
+def sample_block(
+    trained: TrainedGenerator, labels: Sequence[int], seed: int, block: int
+) -> np.ndarray:
     """Samples block·BLOCK … block·BLOCK + BLOCK − 1 as uint8 (BLOCK, S, S), sample i of class labels[i mod len(labels)]."""
     config = trained.config
     indices = range(block * BLOCK, (block + 1) * BLOCK)
-    latents = torch.stack([torch.randn(config.latent_size, generator=torch_generator(seed, "sample", i)) for i in indices])
+    latents = torch.stack(
+        [
+            torch.randn(config.latent_size, generator=torch_generator(seed, "sample", i))
+            for i in indices
+        ]
+    )
     of_class = [labels[i % len(labels)] for i in indices]
     return drawn(trained.network, of_class, config, latents=latents).squeeze(1).numpy()
 
@@ -89,7 +129,9 @@ def interpolation(trained: TrainedGenerator, label: int, columns: int, number: i
     Spherical, since Gaussian latents of many dimensions live near a sphere (White 2016).
     """
     config = trained.config
-    ends = torch.randn(2, config.latent_size, generator=torch_generator(config.seed, "interpolation", number))
+    ends = torch.randn(
+        2, config.latent_size, generator=torch_generator(config.seed, "interpolation", number)
+    )
     angle = torch.acos(torch.cosine_similarity(ends[0], ends[1], dim=0)).item()
     along = torch.linspace(0, angle, columns).unsqueeze(1)
     latents = (torch.sin(angle - along) * ends[0] + torch.sin(along) * ends[1]) / math.sin(angle)

@@ -33,7 +33,9 @@ def snapshot_file(run: Run, name: str) -> Path:
     there = {step: path for step, path in sorted(_files(run)) if path.suffix == ".pt"}
     step = max(there) if name == "last" and there else int(name) if name.isdecimal() else None
     if step not in there:
-        raise ValueError(f"--snapshot {name}: {run.name} has best, last, {', '.join(map(str, there))}")
+        raise ValueError(
+            f"--snapshot {name}: {run.name} has best, last, {', '.join(map(str, there))}"
+        )
     return there[step]
 
 
@@ -48,7 +50,11 @@ def what_is_kept(run: Run) -> str:
 
 def file_as_tensor(path: Path) -> torch.Tensor:
     """What a file holds, and nothing where there is none: a checkpoint holds tensors."""
-    return torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8) if path.exists() else torch.empty(0, dtype=torch.uint8)
+    return (
+        torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
+        if path.exists()
+        else torch.empty(0, dtype=torch.uint8)
+    )
 
 
 def go_back(run: Run, state: Record) -> None:
@@ -74,5 +80,8 @@ def prune(run: Run, step: int, apart: int) -> None:
 
 def _files(run: Run) -> list[tuple[int, Path]]:
     """The snapshots and their grids, each with its step."""
-    paths = [*(run.folder / "snapshots").glob("step-*.pt"), *(run.folder / "samples").glob("step-*.png")]
+    paths = [
+        *(run.folder / "snapshots").glob("step-*.pt"),
+        *(run.folder / "samples").glob("step-*.png"),
+    ]
     return [(int(path.stem.removeprefix("step-")), path) for path in paths]

@@ -74,17 +74,27 @@ def train(
     device = compute.device
     reals, labels = stacked(dataset)
     if reals.shape[1:] != (1, config.image_size, config.image_size):
-        raise ValueError(f"images are {tuple(reals.shape[1:])}, expected (1, {config.image_size}, {config.image_size})")
+        raise ValueError(
+            f"images are {tuple(reals.shape[1:])}, expected (1, {config.image_size}, {config.image_size})"
+        )
     if compute.ranks > 1 and config.batch_size % (PROBED * compute.ranks):
-        raise ValueError(f"--batch-size {config.batch_size} over {compute.ranks} processes: expected a multiple of {PROBED * compute.ranks}")
+        raise ValueError(
+            f"--batch-size {config.batch_size} over {compute.ranks} processes: expected a multiple of {PROBED * compute.ranks}"
+        )
     share = config.batch_size // compute.ranks
     mine = slice(compute.rank * share, (compute.rank + 1) * share)  # of every batch
-    mine_probed = slice(compute.rank * share // PROBED, (compute.rank + 1) * share // PROBED if compute.ranks > 1 else None)
+    mine_probed = slice(
+        compute.rank * share // PROBED,
+        (compute.rank + 1) * share // PROBED if compute.ranks > 1 else None,
+    )
     probed = -(-config.batch_size // PROBED)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(config.seed, "networks"))
-        generator, discriminator = build_generator(config, len(classes)), build_discriminator(config, len(classes))
+        generator, discriminator = (
+            build_generator(config, len(classes)),
+            build_discriminator(config, len(classes)),
+        )
     if isinstance(generator, Generator):
         generator.start_from(to_float(reals), labels)
     references = _references(reals, labels, validation, len(classes)) if compute.leads else []
@@ -92,7 +102,11 @@ def train(
     discriminator = discriminator.to(device, memory_format=torch.channels_last)
     reals, labels = reals.to(device), labels.to(device)
     average = copy.deepcopy(generator).requires_grad_(False) if config.ema_decay else generator
-    adam = {"lr": config.learning_rate, "betas": (config.beta1, config.beta2), "fused": device.type != "mps"}
+    adam = {
+        "lr": config.learning_rate,
+        "betas": (config.beta1, config.beta2),
+        "fused": device.type != "mps",
+    }
     generator_optimizer = torch.optim.Adam(generator.parameters(), **adam)
     discriminator_optimizer = torch.optim.Adam(discriminator.parameters(), **adam)
     stateful = {
@@ -103,26 +117,47 @@ def train(
         "discriminator_optimizer": discriminator_optimizer,
     }
     game = build_game(config)
-    totals = torch.zeros(3, device=device)  # discriminator loss, generator loss, logit gap since the last log line
+    totals = torch.zeros(
+        3, device=device
+    )  # discriminator loss, generator loss, logit gap since the last log line
     step, seconds_before = 0, 0.0
-    cooling_from, end = -1, config.steps  # the step at which the learning rate began to fall, if it has, and the one at which it is 0
+    cooling_from, end = (
+        -1,
+        config.steps,
+    )  # the step at which the learning rate began to fall, if it has, and the one at which it is 0
     limit = 60 * max_minutes if max_minutes else math.inf  # seconds
 
-    path, before_cooldown = (run.folder / "checkpoints" / name for name in ("last.pt", "before-cooldown.pt"))
+    path, before_cooldown = (
+        run.folder / "checkpoints" / name for name in ("last.pt", "before-cooldown.pt")
+    )
     if path.exists():
         state, longer = _load_state(path), False
         if state["cooling_from"] >= 0:
             longer = config.steps > state["config"].get("steps", 0) or limit > state["limit"]
             state = _load_state(before_cooldown, generator_file=torch.Tensor) if longer else state
-        changed = [name for name, value in asdict(config).items() if name != "steps" and state["config"].get(name) != value]
+        changed = [
+            name
+            for name, value in asdict(config).items()
+            if name != "steps" and state["config"].get(name) != value
+        ]
         if changed:
-            raise ValueError(f"{path} was made with another {', '.join(changed)}; start a new run without --resume")
+            raise ValueError(
+                f"{path} was made with another {', '.join(changed)}; start a new run without --resume"
+            )
         if state["trained_on"] != list(trained_on):
-            raise ValueError(f"{path}: the training images have changed since; start a new run without --resume")
+            raise ValueError(
+                f"{path}: the training images have changed since; start a new run without --resume"
+            )
         checkpoint.restore(stateful | {"totals": totals}, state)
-        run.journal(state["journal_size"])  # which raises where it is damaged, before anything is changed
+        run.journal(
+            state["journal_size"]
+        )  # which raises where it is damaged, before anything is changed
         step, seconds_before = state["step"], state["seconds"]
-        cooling_from, end = (state["cooling_from"], state["end"]) if state["cooling_from"] >= 0 else (-1, config.steps)
+        cooling_from, end = (
+            (state["cooling_from"], state["end"])
+            if state["cooling_from"] >= 0
+            else (-1, config.steps)
+        )
     if compute.leads:
         for folder in ("checkpoints", "samples", "snapshots"):
             (run.folder / folder).mkdir(exist_ok=True)
@@ -144,14 +179,33 @@ def train(
 
     def measure(count: int) -> tuple[list[float], list[float]]:
         """Diversity and distance of each class."""
-        samples = drawn(average, [index for index in range(len(classes)) for _ in range(count)], config, "measure")
-        pairs = [reference.measure(part) for reference, part in zip(references, to_float(samples).split(count))]
+        samples = drawn(
+            average,
+            [index for index in range(len(classes)) for _ in range(count)],
+            config,
+            "measure",
+        )
+        pairs = [
+            reference.measure(part)
+            for reference, part in zip(references, to_float(samples).split(count))
+        ]
         return [round(a, 4) for a, _ in pairs], [round(b, 4) for _, b in pairs]
 
     def save_state(path: Path = path, **more: Any) -> None:
         state = {name: part.state_dict() for name, part in stateful.items()}
-        state |= {"step": step, "seconds": seconds(), "totals": totals, "trained_on": list(trained_on), "limit": limit}
-        state |= {"cooling_from": cooling_from, "end": end, "config": asdict(config), "journal_size": run.journal_size()}
+        state |= {
+            "step": step,
+            "seconds": seconds(),
+            "totals": totals,
+            "trained_on": list(trained_on),
+            "limit": limit,
+        }
+        state |= {
+            "cooling_from": cooling_from,
+            "end": end,
+            "config": asdict(config),
+            "journal_size": run.journal_size(),
+        }
         checkpoint.save(path, "gan checkpoint", state | more)
 
     def save_snapshot() -> None:
@@ -160,13 +214,26 @@ def train(
             return
         diversities, distances = measure(SCORED)
         run.log(step=step, diversity=diversities, distance=distances)
-        about = {"step": step, "diversity": diversities, "distance": distances, "classes": list(classes), "trained_on": list(trained_on)}
+        about = {
+            "step": step,
+            "diversity": diversities,
+            "distance": distances,
+            "classes": list(classes),
+            "trained_on": list(trained_on),
+        }
         save_generator(run.folder / "snapshots" / f"step-{step:06d}.pt", average, config, **about)
         if best_snapshot(run)["step"] == step:
             save_generator(run.folder / "generator.pt", average, config, **about)
         rows = 2 if len(classes) <= 4 else 1
-        grid = drawn(average, [index for index in range(len(classes)) for _ in range(rows * GRID_COLUMNS)], config, "grid")
-        write_grid(run.folder / "samples" / f"step-{step:06d}.png", grid.squeeze(1).numpy(), GRID_COLUMNS)
+        grid = drawn(
+            average,
+            [index for index in range(len(classes)) for _ in range(rows * GRID_COLUMNS)],
+            config,
+            "grid",
+        )
+        write_grid(
+            run.folder / "samples" / f"step-{step:06d}.png", grid.squeeze(1).numpy(), GRID_COLUMNS
+        )
         prune(run, step, config.sample_every)
 
     def consult_doctor() -> str | None:
@@ -174,30 +241,60 @@ def train(
         run.log(step=step, diversity=measure(CHECKED)[0])
         journal = run.journal()
         finding, hopeless = diagnose(journal, classes)
-        if finding and not any(event.get("doctor") and event["step"] > step - 500 for event in journal):
+        if finding and not any(
+            event.get("doctor") and event["step"] > step - 500 for event in journal
+        ):
             _log.warning("step %d: %s", step, finding)
             run.log(step=step, doctor=finding)
         return finding if hopeless and not keep_going else None
 
     on_cuda = [device] if device.type == "cuda" else []
-    with stop_on_signal() as stop, progress(config.steps, "gan-train", "step", done=step) as bar, torch.random.fork_rng(devices=on_cuda):
+    with (
+        stop_on_signal() as stop,
+        progress(config.steps, "gan-train", "step", done=step) as bar,
+        torch.random.fork_rng(devices=on_cuda),
+    ):
         while step < end and not past(1):
             if config.cooldown and cooling_from < 0:
                 in_time = past(1 - config.cooldown)
                 if in_time or step >= round(config.steps * (1 - config.cooldown)):
                     if compute.leads:
-                        save_state(before_cooldown, generator_file=file_as_tensor(run.folder / "generator.pt"))
-                    cooling_from, end = step, min(config.steps, max(step + 1, round(step / (1 - config.cooldown)))) if in_time else config.steps
+                        save_state(
+                            before_cooldown,
+                            generator_file=file_as_tensor(run.folder / "generator.pt"),
+                        )
+                    cooling_from, end = (
+                        step,
+                        min(config.steps, max(step + 1, round(step / (1 - config.cooldown))))
+                        if in_time
+                        else config.steps,
+                    )
             if cooling_from >= 0:
                 for optimizer in (generator_optimizer, discriminator_optimizer):
-                    optimizer.param_groups[0]["lr"] = config.learning_rate * (end - step) / max(end - cooling_from, 1)
+                    optimizer.param_groups[0]["lr"] = (
+                        config.learning_rate * (end - step) / max(end - cooling_from, 1)
+                    )
             random = torch_generator(config.seed, "step", step, device=device)
             torch.manual_seed(key(config.seed, "layers", compute.rank, step))  # for Dropout
-            chosen = batch_indices(len(reals), config.batch_size, step, config.seed)[mine].to(device)
-            latents = torch.randn(config.batch_size, config.latent_size, generator=random, device=device)[mine] * config.latent_scale
-            draws = torch.rand(2, config.batch_size, DRAWS, generator=random, device=device)[:, mine]
-            noise = torch.randn(2, probed, config.channels, *reals.shape[2:], generator=random, device=device)[:, mine_probed].flatten(0, 1)
-            real, label = to_float(reals[chosen]).expand(-1, config.channels, -1, -1), labels[chosen]  # (B, C, S, S), (B,)
+            chosen = batch_indices(len(reals), config.batch_size, step, config.seed)[mine].to(
+                device
+            )
+            latents = (
+                torch.randn(config.batch_size, config.latent_size, generator=random, device=device)[
+                    mine
+                ]
+                * config.latent_scale
+            )
+            draws = torch.rand(2, config.batch_size, DRAWS, generator=random, device=device)[
+                :, mine
+            ]
+            noise = torch.randn(
+                2, probed, config.channels, *reals.shape[2:], generator=random, device=device
+            )[:, mine_probed].flatten(0, 1)
+            real, label = (
+                to_float(reals[chosen]).expand(-1, config.channels, -1, -1),
+                labels[chosen],
+            )  # (B, C, S, S), (B,)
             with compute.autocast():
                 fake = generator(latents, label)
             if config.augment:
@@ -213,7 +310,9 @@ def train(
 
             discriminator.requires_grad_(False)
             with compute.autocast():
-                g_loss, gradient = game.generator(discriminator, judged, judged.grad, gap.detach(), label)
+                g_loss, gradient = game.generator(
+                    discriminator, judged, judged.grad, gap.detach(), label
+                )
             discriminator.requires_grad_(True)
             generator_optimizer.zero_grad(set_to_none=False)
             fake.backward(gradient)
@@ -222,8 +321,12 @@ def train(
             generator_optimizer.step()
             if config.ema_decay:
                 decay = min(config.ema_decay, (1 + step) / (10 + step))
-                with torch.no_grad():  # or each step would hang on the one before, in memory, to the end
-                    torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - decay)
+                with (
+                    torch.no_grad()
+                ):  # or each step would hang on the one before, in memory, to the end
+                    torch._foreach_lerp_(
+                        list(average.parameters()), list(generator.parameters()), 1 - decay
+                    )
             totals += statistics
             step += 1
             bar.update()
@@ -232,34 +335,64 @@ def train(
                 means = (totals / LOG_EVERY).tolist()
                 totals.zero_()
                 if not all(math.isfinite(value) for value in means):
-                    raise FloatingPointError(f"losses are no longer finite at step {step}; {what_is_kept(run)}; try a lower --learning-rate")
+                    raise FloatingPointError(
+                        f"losses are no longer finite at step {step}; {what_is_kept(run)}; try a lower --learning-rate"
+                    )
                 if compute.leads:
-                    run.log(step=step, d_loss=round(means[0], 6), g_loss=round(means[1], 6), gap=round(means[2], 6))
+                    run.log(
+                        step=step,
+                        d_loss=round(means[0], 6),
+                        g_loss=round(means[1], 6),
+                        gap=round(means[2], 6),
+                    )
                 bar.set_postfix(d_loss=f"{means[0]:.3f}", g_loss=f"{means[1]:.3f}")
             if step % CHECK_EVERY == 0:
                 hopeless = compute.agree(consult_doctor() if compute.leads else None)
                 if hopeless:
-                    raise ValueError(f"stopped at step {step}: {hopeless}; {what_is_kept(run)} (--keep-going would go on)")
+                    raise ValueError(
+                        f"stopped at step {step}: {hopeless}; {what_is_kept(run)} (--keep-going would go on)"
+                    )
             if step % config.sample_every == 0 and compute.leads:
                 save_snapshot()
                 save_state()
             if (compute.ranks == 1 or step % LOG_EVERY == 0) and compute.any(stop.requested):
                 if compute.leads:
                     save_state()
-                raise Interrupted(f"stopped at step {step} of {config.steps}, saved; continue with --resume")
+                raise Interrupted(
+                    f"stopped at step {step} of {config.steps}, saved; continue with --resume"
+                )
     if compute.leads:
         save_snapshot()
         save_state()
-    counts = {name: sum(p.numel() for p in stateful[name].parameters()) for name in ("generator", "discriminator")}
-    return {"step": step, "seconds": round(seconds(), 1), "images": len(reals), "parameters": counts}
+    counts = {
+        name: sum(p.numel() for p in stateful[name].parameters())
+        for name in ("generator", "discriminator")
+    }
+    return {
+        "step": step,
+        "seconds": round(seconds(), 1),
+        "images": len(reals),
+        "parameters": counts,
+    }
 
 
 def _load_state(path: Path, **kinds: type) -> Record:
-    kinds |= {"config": dict, "trained_on": list, "step": int, "seconds": float, "journal_size": int, "cooling_from": int, "end": int, "limit": float}
+    kinds |= {
+        "config": dict,
+        "trained_on": list,
+        "step": int,
+        "seconds": float,
+        "journal_size": int,
+        "cooling_from": int,
+        "end": int,
+        "limit": float,
+    }
     return checkpoint.load(path, "gan checkpoint", **kinds)
 
 
-def _references(reals: torch.Tensor, labels: torch.Tensor, validation: Dataset | None, classes: int) -> list[Reference]:
+def _references(
+    reals: torch.Tensor, labels: torch.Tensor, validation: Dataset | None, classes: int
+) -> list[Reference]:
     if validation is not None and len(validation):
         more, more_labels = stacked(validation)
         reals, labels = torch.cat([reals, more]), torch.cat([labels, more_labels])

@@ -58,17 +58,34 @@ def audit(
     resumed = workspace.unfinished_run("audit", resume_name) if resuming else None
     if resumed:
         saved = resumed.config
-        run_name, steps = run_name or saved["classifier"], saved["steps"] if steps is None else steps
-    source = workspace.find_run("classify-train", run_name, holding="classifier.pt" if run_name else "result.json")
+        run_name, steps = (
+            run_name or saved["classifier"],
+            saved["steps"] if steps is None else steps,
+        )
+    source = workspace.find_run(
+        "classify-train", run_name, holding="classifier.pt" if run_name else "result.json"
+    )
     trained = load_classifier(source.folder / "classifier.pt", compute.device)
     config, classes, rows = _config(trained.config, steps), list(trained.classes), workspace.rows()
     data = study_fingerprint(rows)
     if source.config["data"] != data:
-        raise ValueError(f"the study's images have changed since {source.name}, which may have been trained on what is a test image now; train another with: cxr classify-train")
+        raise ValueError(
+            f"the study's images have changed since {source.name}, which may have been trained on what is a test image now; train another with: cxr classify-train"
+        )
     trunk = _trunk(source, trained, weights)
-    record = {"classifier": source.name, "classifier_sha256": sha256_of(source.folder / "classifier.pt"), "steps": config.steps, "data": data, "compute": str(compute)}
+    record = {
+        "classifier": source.name,
+        "classifier_sha256": sha256_of(source.folder / "classifier.pt"),
+        "steps": config.steps,
+        "data": data,
+        "compute": str(compute),
+    }
     run = workspace.open_run("audit", record, resumed)
-    splits = {name: split for name, split in real_splits(workspace, trained.image_size, classes).items() if name in SPLITS}
+    splits = {
+        name: split
+        for name, split in real_splits(workspace, trained.image_size, classes).items()
+        if name in SPLITS
+    }
     test, study = splits["test"], {"compute": compute, "trunk": trunk}
     positive = positive_class(classes, source.config["positive"])
 
@@ -76,12 +93,35 @@ def audit(
     again = source.config["synthetic"] is not None or config.steps != trained.config.steps
     lines = []
     for alteration in ALTERATIONS:
-        store = FeatureStore()  # a frozen trunk looks once at each altered test image, for both classifiers
-        shown = evaluate(test.labels, predict(trained, _tensor(_altered(test, alteration)), compute, store), classes, positive, test.patients)
-        line = {"name": alteration.name, "title": alteration.title, "as_it_is": {name: asdict(shown.measures[name]) for name in SHOWN}, "retrained": None}
+        store = (
+            FeatureStore()
+        )  # a frozen trunk looks once at each altered test image, for both classifiers
+        shown = evaluate(
+            test.labels,
+            predict(trained, _tensor(_altered(test, alteration)), compute, store),
+            classes,
+            positive,
+            test.patients,
+        )
+        line = {
+            "name": alteration.name,
+            "title": alteration.title,
+            "as_it_is": {name: asdict(shown.measures[name]) for name in SHOWN},
+            "retrained": None,
+        }
         if alteration.retrained or (alteration is WHOLE and again):
             own = {name: _altered(split, alteration) for name, split in splits.items()}
-            measures = _trained(run, alteration.name, config, own, classes=classes, positive=positive, store=store, what=f"trained on: {alteration.title}", **study)
+            measures = _trained(
+                run,
+                alteration.name,
+                config,
+                own,
+                classes=classes,
+                positive=positive,
+                store=store,
+                what=f"trained on: {alteration.title}",
+                **study,
+            )
             line["retrained"] = {name: measures[name] for name in SHOWN}
         lines.append(line)
     full = lines[0]["retrained"] or lines[0]["as_it_is"]
@@ -99,14 +139,22 @@ def audit(
         "alterations": lines,
         "sources": sources,
         "rule": RULE,
-        "close_from": 0.5 + KEPT * (full["roc_auc"]["value"] - 0.5) if full["roc_auc"]["interval"][0] > 0.5 else None,
+        "close_from": 0.5 + KEPT * (full["roc_auc"]["value"] - 0.5)
+        if full["roc_auc"]["interval"][0] > 0.5
+        else None,
         "warnings": _warnings(full, lines, sources),
         "intended_use": INTENDED_USE,
     }
     write_json(run.folder / "audit.json", result)
     others = [index for index in range(len(classes)) if classes[index] != positive]
-    examples = [np.flatnonzero(test.labels == index)[0] for index in (classes.index(positive), others[0])]
-    audit_figure(result, [_altered(test, alteration).images[examples] for alteration in ALTERATIONS], run.folder / "audit.png")
+    examples = [
+        np.flatnonzero(test.labels == index)[0] for index in (classes.index(positive), others[0])
+    ]
+    audit_figure(
+        result,
+        [_altered(test, alteration).images[examples] for alteration in ALTERATIONS],
+        run.folder / "audit.png",
+    )
     run.finish({"classifier": source.name, "warnings": len(result["warnings"])})
     return run, result
 
@@ -128,7 +176,9 @@ def _trunk(source: Run, trained: TrainedClassifier, weights: Path | None) -> nn.
         return None
     trunk = load_trunk(trained.config.arch, weights)
     if weights_hash(trunk) != source.config["trunk_sha256"]:
-        raise ValueError(f"--weights {weights}: not the weights that {source.name} began with; it trained stages of them, so the audit begins with them too")
+        raise ValueError(
+            f"--weights {weights}: not the weights that {source.name} began with; it trained stages of them, so the audit begins with them too"
+        )
     return trunk
 
 
@@ -140,9 +190,14 @@ def _altered(split: Split, alteration: Alteration) -> Split:
     return replace(split, images=alteration(_tensor(split)).squeeze(1).numpy())
 
 
-def _trained(run: Run, name: str, config: ClassifierConfig, splits: dict[str, Split], **study: Any) -> dict[str, Any]:
+def _trained(
+    run: Run, name: str, config: ClassifierConfig, splits: dict[str, Split], **study: Any
+) -> dict[str, Any]:
     """Test measures of a classifier trained now, or read where it is finished already."""
-    return read_json(train_once(run.folder / "classifiers" / name, config, splits, **study).folder / "metrics.json")["measures"]
+    return read_json(
+        train_once(run.folder / "classifiers" / name, config, splits, **study).folder
+        / "metrics.json"
+    )["measures"]
 
 
 def _kept(full: dict[str, Any], measures: dict[str, Any] | None) -> float | None:
@@ -152,29 +207,80 @@ def _kept(full: dict[str, Any], measures: dict[str, Any] | None) -> float | None
     return (measures["roc_auc"]["value"] - 0.5) / (full["roc_auc"]["value"] - 0.5)
 
 
-def _sources(run: Run, rows: Sequence[Row], splits: dict[str, Split], config: ClassifierConfig, study: dict[str, Any]) -> dict[str, Any]:
+def _sources(
+    run: Run,
+    rows: Sequence[Row],
+    splits: dict[str, Split],
+    config: ClassifierConfig,
+    study: dict[str, Any],
+) -> dict[str, Any]:
     """Of each label with several sources, how well a classifier tells them apart: the label being the same, nothing of it can help."""
     source_of = {row.file_name: row.source for row in rows}
     label_of = {row.file_name: row.label for row in rows}
-    counts = {label: dict(Counter(row.source for row in rows if row.label == label and row.split in SPLITS)) for label in sorted(set(label_of.values()))}
+    counts = {
+        label: dict(
+            Counter(row.source for row in rows if row.label == label and row.split in SPLITS)
+        )
+        for label in sorted(set(label_of.values()))
+    }
     predicted = []
     for label, found in counts.items():
-        mine = {name: [index for index, file_name in enumerate(split.file_names) if label_of[file_name] == label] for name, split in splits.items()}
-        there = {name: Counter(source_of[splits[name].file_names[index]] for index in chosen) for name, chosen in mine.items()}
-        usable = [source for source in sorted(found) if all(there[name][source] >= least for name, least in FEW.items())]
+        mine = {
+            name: [
+                index
+                for index, file_name in enumerate(split.file_names)
+                if label_of[file_name] == label
+            ]
+            for name, split in splits.items()
+        }
+        there = {
+            name: Counter(source_of[splits[name].file_names[index]] for index in chosen)
+            for name, chosen in mine.items()
+        }
+        usable = [
+            source
+            for source in sorted(found)
+            if all(there[name][source] >= least for name, least in FEW.items())
+        ]
         if len(usable) < 2:
             continue
         parts = {}
         for name, chosen in mine.items():
-            kept = [index for index in chosen if source_of[splits[name].file_names[index]] in usable]
+            kept = [
+                index for index in chosen if source_of[splits[name].file_names[index]] in usable
+            ]
             part = splits[name].part(kept)
-            parts[name] = replace(part, labels=np.array([usable.index(source_of[file_name]) for file_name in part.file_names], np.int64))
-        measures = _trained(run, f"source-of-{label}", config, parts, classes=usable, positive=usable[0], what=f"source of {label}", **study)
-        predicted.append({
-            "label": label, "sources": usable, "test_images": len(parts["test"].labels), "chance": 1 / len(usable),
-            "balanced_accuracy": measures["balanced_accuracy"], "roc_auc": measures["roc_auc"],
-        })  # fmt: skip
-    return {"images": counts, "predicted": predicted, "sentence": _source_sentence(counts, predicted)}
+            parts[name] = replace(
+                part,
+                labels=np.array(
+                    [usable.index(source_of[file_name]) for file_name in part.file_names], np.int64
+                ),
+            )
+        measures = _trained(
+            run,
+            f"source-of-{label}",
+            config,
+            parts,
+            classes=usable,
+            positive=usable[0],
+            what=f"source of {label}",
+            **study,
+        )
+        predicted.append(
+            {
+                "label": label,
+                "sources": usable,
+                "test_images": len(parts["test"].labels),
+                "chance": 1 / len(usable),
+                "balanced_accuracy": measures["balanced_accuracy"],
+                "roc_auc": measures["roc_auc"],
+            }
+        )
+    return {
+        "images": counts,
+        "predicted": predicted,
+        "sentence": _source_sentence(counts, predicted),
+    }
 
 
 def _source_sentence(counts: dict[str, dict[str, int]], predicted: Sequence[dict[str, Any]]) -> str:
@@ -195,26 +301,47 @@ def _source_sentence(counts: dict[str, dict[str, int]], predicted: Sequence[dict
             f"among {one['label']} images alone, the sources {', '.join(one['sources'])} are told apart with a balanced accuracy of "
             f"{100 * one['balanced_accuracy']['value']:.1f} % [{100 * low:.1f}, {100 * high:.1f}] (chance {100 * one['chance']:.0f} %)"
         )
-    few = [label for label, found in counts.items() if len(found) > 1 and label not in {one["label"] for one in predicted}]
+    few = [
+        label
+        for label, found in counts.items()
+        if len(found) > 1 and label not in {one["label"] for one in predicted}
+    ]
     if few:
-        sentences.append(f"{', '.join(few)}: too few images of a second source in some split to tell whether the sources differ")
+        sentences.append(
+            f"{', '.join(few)}: too few images of a second source in some split to tell whether the sources differ"
+        )
     return "; ".join(sentences)
 
 
-def _warnings(full: dict[str, Any], lines: Sequence[dict[str, Any]], sources: dict[str, Any]) -> list[str]:
+def _warnings(
+    full: dict[str, Any], lines: Sequence[dict[str, Any]], sources: dict[str, Any]
+) -> list[str]:
     warnings = []
     if full["roc_auc"]["interval"][0] <= 0.5:
-        warnings.append(f"on whole images the ROC AUC is {_interval(full['roc_auc'])}, perhaps no better than chance: there is nothing to audit")
+        warnings.append(
+            f"on whole images the ROC AUC is {_interval(full['roc_auc'])}, perhaps no better than chance: there is nothing to audit"
+        )
     for alteration, line in zip(ALTERATIONS, lines):
         anew, kept = line["retrained"], line["kept"]
-        if alteration.lungless and kept is not None and kept >= KEPT and anew["roc_auc"]["interval"][0] > 0.5:
+        if (
+            alteration.lungless
+            and kept is not None
+            and kept >= KEPT
+            and anew["roc_auc"]["interval"][0] > 0.5
+        ):
             warnings.append(
                 f"{line['title']}: trained and tested so, a classifier reaches a ROC AUC of {_interval(anew['roc_auc'])}, {100 * kept:.0f} % of what the whole images' "
                 f"{full['roc_auc']['value']:.3f} has above one half; much of what tells these classes apart lies outside of the lungs, so high figures on this study prove little"
             )
-    leaky = [one["label"] for one in sources["predicted"] if one["balanced_accuracy"]["interval"][0] > one["chance"]]
+    leaky = [
+        one["label"]
+        for one in sources["predicted"]
+        if one["balanced_accuracy"]["interval"][0] > one["chance"]
+    ]
     if leaky:
-        warnings.append(f"the sources of {', '.join(leaky)} can be told apart; where labels are mixed differently in them, that is a shortcut")
+        warnings.append(
+            f"the sources of {', '.join(leaky)} can be told apart; where labels are mixed differently in them, that is a shortcut"
+        )
     of_one = {next(iter(found)) for found in sources["images"].values() if len(found) == 1}
     if len(of_one) > 1:
         warnings.append("source and label are the same thing in this study, see above")

@@ -18,13 +18,18 @@ from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
 from classifier.learning_rate import find_learning_rate
 from classifier.metrics import Metrics, best_threshold, evaluate
-from classifier.pretrained import load_trunk, weights_hash
 from classifier.predict import TrainedClassifier, predict
+from classifier.pretrained import load_trunk, weights_hash
 from classifier.train import train
 from pipelines.data.manifest import EXTERNAL, SPLITS, study_fingerprint, table
 from pipelines.merge import Split, SyntheticSet, read_synthetic, real_splits, with_synthetic
 from pipelines.model_card import write_classifier_card
-from pipelines.report.evaluation_figures import learning_rates, measures, reliability, roc_and_precision_recall
+from pipelines.report.evaluation_figures import (
+    learning_rates,
+    measures,
+    reliability,
+    roc_and_precision_recall,
+)
 from pipelines.report.figures import confusion_matrix, image_sheet, training_curves
 from pipelines.workspace import Workspace, resume
 from runtime.device import Compute
@@ -62,11 +67,19 @@ def train_classifier(
         saved = resumed.config
         config = resume(resumed, ClassifierConfig, options)
         with_synthetic_images = with_synthetic_images or saved["synthetic"] is not None
-        synthetic, image_size, positive = synthetic or saved["synthetic"], image_size or saved["image_size"], positive or saved["positive"]
+        synthetic, image_size, positive = (
+            synthetic or saved["synthetic"],
+            image_size or saved["image_size"],
+            positive or saved["positive"],
+        )
     else:
         config = ClassifierConfig(**options)
     positive = positive_class(classes, positive)
-    added = read_synthetic(workspace.find_run("synthesize", synthetic).folder) if with_synthetic_images else None
+    added = (
+        read_synthetic(workspace.find_run("synthesize", synthetic).folder)
+        if with_synthetic_images
+        else None
+    )
     size = study_size(workspace, added, image_size)
     splits = real_splits(workspace, size, classes)
     check_every_class(splits, classes)
@@ -82,39 +95,80 @@ def train_classifier(
         "data": study_fingerprint(workspace.rows()),
         "compute": str(compute),
     }
-    run = Run(Path(compute.agree(str(workspace.open_run("classify-train", record, resumed).folder) if compute.leads else "")))
-    metrics, result = train_and_test(config, splits, run, compute, classes=classes, positive=positive, trunk=trunk, store=FeatureStore(workspace.features))
+    run = Run(
+        Path(
+            compute.agree(
+                str(workspace.open_run("classify-train", record, resumed).folder)
+                if compute.leads
+                else ""
+            )
+        )
+    )
+    metrics, result = train_and_test(
+        config,
+        splits,
+        run,
+        compute,
+        classes=classes,
+        positive=positive,
+        trunk=trunk,
+        store=FeatureStore(workspace.features),
+    )
     if compute.leads:
         _draw(run, config, metrics, splits, classes)
-        write_classifier_card(workspace, run, workspace.rows(), {name: measured for name, (measured, _) in metrics.items()})
+        write_classifier_card(
+            workspace,
+            run,
+            workspace.rows(),
+            {name: measured for name, (measured, _) in metrics.items()},
+        )
         run.finish(result)
     compute.agree(None)
     return run, {name: measured for name, (measured, _) in metrics.items()}
 
 
-def preview_augmentation(workspace: Workspace, options: dict[str, Any], image_size: int | None) -> Path:
+def preview_augmentation(
+    workspace: Workspace, options: dict[str, Any], image_size: int | None
+) -> Path:
     """A sheet of training images of each class, each above two of its augmentations; returns its path."""
     config, classes = ClassifierConfig(**options), study_classes(workspace)
     train = real_splits(workspace, study_size(workspace, None, image_size), classes)["train"]
     groups = []
     for index, label in enumerate(classes):
         mine = train.images[train.labels == index]
-        reals = torch.from_numpy(mine[:: max(1, len(mine) // PREVIEWED)][:PREVIEWED].copy()).unsqueeze(1)
+        reals = torch.from_numpy(
+            mine[:: max(1, len(mine) // PREVIEWED)][:PREVIEWED].copy()
+        ).unsqueeze(1)
         groups.append((f"{label}, training images", reals.squeeze(1).numpy()))
         for number, title in enumerate(("augmented", "and again")):
-            changed = augment(reals, torch_generator(config.seed, "preview", index, number), flip=config.flip)
+            changed = augment(
+                reals, torch_generator(config.seed, "preview", index, number), flip=config.flip
+            )
             groups.append((title, changed.round().to(torch.uint8).squeeze(1).numpy()))
     path = workspace.root / "classifier-augmentation.png"
     image_sheet(groups, path)
     return path
 
 
-def suggest_learning_rate(workspace: Workspace, options: dict[str, Any], compute: Compute, image_size: int | None, weights: Path | None) -> tuple[float, Path]:
+def suggest_learning_rate(
+    workspace: Workspace,
+    options: dict[str, Any],
+    compute: Compute,
+    image_size: int | None,
+    weights: Path | None,
+) -> tuple[float, Path]:
     """A range test on the training split: the rate to take, and the path of the curve."""
     config, classes = ClassifierConfig(**options), study_classes(workspace)
     train = real_splits(workspace, study_size(workspace, None, image_size), classes)["train"]
     trunk = pretrained_trunk(config, weights)
-    test = find_learning_rate(config, train.dataset(), compute, classes=classes, trunk=trunk, store=FeatureStore(workspace.features))
+    test = find_learning_rate(
+        config,
+        train.dataset(),
+        compute,
+        classes=classes,
+        trunk=trunk,
+        store=FeatureStore(workspace.features),
+    )
     path = workspace.root / "learning-rate.png"
     learning_rates(test, path)
     return test.suggested, path
@@ -139,25 +193,68 @@ def train_and_test(
     the result to finish the run with, once all else that belongs to it is written. The threshold comes from the validation images.
     """
     started = time.monotonic()
-    trained = train(config, splits["train"].dataset(), splits["validation"].dataset(), run, compute, classes=classes, trunk=trunk, start=start, store=store, what=what)
+    trained = train(
+        config,
+        splits["train"].dataset(),
+        splits["validation"].dataset(),
+        run,
+        compute,
+        classes=classes,
+        trunk=trunk,
+        start=start,
+        store=store,
+        what=what,
+    )
     chosen, validation = list(classes).index(positive), splits["validation"]
-    threshold = best_threshold(validation.labels == chosen, predict(trained, validation.dataset().tensors[0], compute, store)[:, chosen])
+    threshold = best_threshold(
+        validation.labels == chosen,
+        predict(trained, validation.dataset().tensors[0], compute, store)[:, chosen],
+    )
     metrics = {}
     for name in ("test", EXTERNAL):
         if name in splits and len(set(splits[name].labels.tolist())) == len(classes):
             probabilities = predict(trained, splits[name].dataset().tensors[0], compute, store)
-            metrics[name] = evaluate(splits[name].labels, probabilities, list(classes), positive, splits[name].patients, threshold), probabilities
+            metrics[name] = (
+                evaluate(
+                    splits[name].labels,
+                    probabilities,
+                    list(classes),
+                    positive,
+                    splits[name].patients,
+                    threshold,
+                ),
+                probabilities,
+            )
             if compute.leads:
-                write_predictions(run.folder / ("predictions.csv" if name == "test" else "predictions_external.csv"), splits[name], probabilities, trained)
-    train_size, added = len(splits["train"].labels), sum(not patient for patient in splits["train"].patients)
-    result = {"train_images": train_size, "synthetic_images": added, "steps": max((event["step"] for event in run.journal() if "step" in event), default=0), "best_step": run.journal()[-1]["best_step"]}
+                write_predictions(
+                    run.folder
+                    / ("predictions.csv" if name == "test" else "predictions_external.csv"),
+                    splits[name],
+                    probabilities,
+                    trained,
+                )
+    train_size, added = (
+        len(splits["train"].labels),
+        sum(not patient for patient in splits["train"].patients),
+    )
+    result = {
+        "train_images": train_size,
+        "synthetic_images": added,
+        "steps": max((event["step"] for event in run.journal() if "step" in event), default=0),
+        "best_step": run.journal()[-1]["best_step"],
+    }
     external = {EXTERNAL: asdict(metrics[EXTERNAL][0])} if EXTERNAL in metrics else {}
     if compute.leads:
         write_json(run.folder / "metrics.json", asdict(metrics["test"][0]) | result | external)
-    return metrics, result | {"accuracy": metrics["test"][0].measures["accuracy"].value, "seconds": round(time.monotonic() - started, 1)}
+    return metrics, result | {
+        "accuracy": metrics["test"][0].measures["accuracy"].value,
+        "seconds": round(time.monotonic() - started, 1),
+    }
 
 
-def train_once(folder: Path, config: ClassifierConfig, splits: dict[str, Split], compute: Compute, **study: Any) -> Run:
+def train_once(
+    folder: Path, config: ClassifierConfig, splits: dict[str, Split], compute: Compute, **study: Any
+) -> Run:
     """The finished classifier in a folder, one of several of a command: trained and tested now, or kept where it is finished already.
 
     study: the other arguments of `train_and_test`. Its checkpoints go once it is finished.
@@ -171,28 +268,48 @@ def train_once(folder: Path, config: ClassifierConfig, splits: dict[str, Split],
     return run
 
 
-def write_predictions(path: Path, test: Split, probabilities: np.ndarray, trained: TrainedClassifier) -> None:
+def write_predictions(
+    path: Path, test: Split, probabilities: np.ndarray, trained: TrainedClassifier
+) -> None:
     classes = trained.classes
     rows = [
-        {"file_name": name, "patient": patient, "label": classes[label], "predicted": classes[int(row.argmax())]}
+        {
+            "file_name": name,
+            "patient": patient,
+            "label": classes[label],
+            "predicted": classes[int(row.argmax())],
+        }
         | {f"probability_{name}": f"{value:.6f}" for name, value in zip(classes, row)}
-        for name, patient, label, row in zip(test.file_names, test.patients, test.labels, probabilities)
+        for name, patient, label, row in zip(
+            test.file_names, test.patients, test.labels, probabilities
+        )
     ]
-    write_text(path, table(["file_name", "patient", "label", "predicted"] + [f"probability_{name}" for name in classes], rows))
+    write_text(
+        path,
+        table(
+            ["file_name", "patient", "label", "predicted"]
+            + [f"probability_{name}" for name in classes],
+            rows,
+        ),
+    )
 
 
 def study_classes(workspace: Workspace) -> list[str]:
     """The study's labels, sorted. Raises ValueError when there is only one."""
     classes = sorted({row.label for row in workspace.rows()})
     if len(classes) < 2:
-        raise ValueError(f"the study has one class, {classes[0]}; a classifier needs two: import another with cxr data import PATH=LABEL")
+        raise ValueError(
+            f"the study has one class, {classes[0]}; a classifier needs two: import another with cxr data import PATH=LABEL"
+        )
     return classes
 
 
 def positive_class(classes: Sequence[str], asked: str | None = None) -> str:
     """The class that sensitivity is about: the one asked for, covid, or the last that does not sound healthy."""
     if asked is not None and asked not in classes:
-        raise ValueError(f"--positive {asked}: no such label in this study; expected one of {', '.join(classes)}")
+        raise ValueError(
+            f"--positive {asked}: no such label in this study; expected one of {', '.join(classes)}"
+        )
     if asked is not None or "covid" in classes:
         return asked or "covid"
     return next((name for name in reversed(classes) if name not in NEGATIVE_NAMES), classes[-1])
@@ -202,7 +319,9 @@ def study_size(workspace: Workspace, synthetic: SyntheticSet | None, asked: int 
     """Side in pixels at which images are read: the synthetic set's; else the one asked for, the newest generator's, or 64."""
     if synthetic:
         if asked not in (None, synthetic.image_size):
-            raise ValueError(f"--image-size {asked}: {synthetic.folder.name} has images of {synthetic.image_size} px, and reals and synthetic images share one size")
+            raise ValueError(
+                f"--image-size {asked}: {synthetic.folder.name} has images of {synthetic.image_size} px, and reals and synthetic images share one size"
+            )
         return synthetic.image_size
     if asked is not None:
         if not 16 <= asked <= 512:
@@ -217,27 +336,52 @@ def study_size(workspace: Workspace, synthetic: SyntheticSet | None, asked: int 
 def pretrained_trunk(config: ClassifierConfig, weights: Path | None) -> nn.Module | None:
     if config.trunk:
         if str(weights) == "none" and not config.unfreeze:
-            raise ValueError("--weights none: a frozen network without weights sees nothing; train it with --unfreeze 5")
+            raise ValueError(
+                "--weights none: a frozen network without weights sees nothing; train it with --unfreeze 5"
+            )
         return load_trunk(config.trunk, weights)
     if weights is not None:
-        raise ValueError(f"--weights {weights}: {config.arch} takes none; use it with --arch vgg16, resnet18 or resnet50, or with --arch svm --features vgg16")
+        raise ValueError(
+            f"--weights {weights}: {config.arch} takes none; use it with --arch vgg16, resnet18 or resnet50, or with --arch svm --features vgg16"
+        )
     return None
 
 
 def check_every_class(splits: dict[str, Split], classes: Sequence[str]) -> None:
     for name in SPLITS:
-        absent = [label for index, label in enumerate(classes) if not (splits[name].labels == index).any()]
+        absent = [
+            label for index, label in enumerate(classes) if not (splits[name].labels == index).any()
+        ]
         if absent:
-            raise ValueError(f"no image of {', '.join(absent)} in the {name} split; import images of more patients")
+            raise ValueError(
+                f"no image of {', '.join(absent)} in the {name} split; import images of more patients"
+            )
 
 
-def _draw(run: Run, config: ClassifierConfig, metrics: dict[str, tuple[Metrics, np.ndarray]], splits: dict[str, Split], classes: list[str]) -> None:
+def _draw(
+    run: Run,
+    config: ClassifierConfig,
+    metrics: dict[str, tuple[Metrics, np.ndarray]],
+    splits: dict[str, Split],
+    classes: list[str],
+) -> None:
     if config.arch != "svm":
         training_curves(run.journal(), run.folder / "training_curves.png")
     for name, (measured, probabilities) in metrics.items():
         which = "Test split" if name == "test" else "External set"
         suffix = "" if name == "test" else "_external"
-        confusion_matrix(measured.confusion, classes, run.folder / f"confusion_matrix{suffix}.png", f"{which}, {measured.n} images of {measured.patients} patients")
+        confusion_matrix(
+            measured.confusion,
+            classes,
+            run.folder / f"confusion_matrix{suffix}.png",
+            f"{which}, {measured.n} images of {measured.patients} patients",
+        )
         measures(measured, run.folder / f"measures{suffix}.png", which)
-        roc_and_precision_recall(splits[name].labels, probabilities, classes, measured, run.folder / f"roc_pr{suffix}.png")
+        roc_and_precision_recall(
+            splits[name].labels,
+            probabilities,
+            classes,
+            measured,
+            run.folder / f"roc_pr{suffix}.png",
+        )
         reliability(measured, run.folder / f"reliability{suffix}.png")

@@ -44,7 +44,13 @@ class Answer:
 
 
 def classify_images(
-    workspace: Workspace, compute: Compute, *, images: Sequence[Path], classifier: str | None, csv: Path | None, explain: Path | None
+    workspace: Workspace,
+    compute: Compute,
+    *,
+    images: Sequence[Path],
+    classifier: str | None,
+    csv: Path | None,
+    explain: Path | None,
 ) -> tuple[Run, TrainedClassifier, list[Answer]]:
     """Classify files, or all images in folders, with the newest classifier or the one named; returns its run, it, and an answer per file.
 
@@ -54,7 +60,9 @@ def classify_images(
     run = workspace.find_run("classify-train", classifier)
     trained = load_classifier(run.folder / "classifier.pt", compute.device)
     if explain and trained.config.arch == "svm":
-        raise ValueError(f"--explain: {run.name} is an svm, which has no maps to look into; name another with --classifier RUN")
+        raise ValueError(
+            f"--explain: {run.name} is an svm, which has no maps to look into; name another with --classifier RUN"
+        )
     files = _files(images)
     study = {row.sha256: row.split for row in workspace.rows()}
     squares, answers = {}, {}
@@ -65,14 +73,23 @@ def classify_images(
                 answers[file] = Answer(readable(str(file)), fault=problem)
             else:
                 split = study.get(pixel_hash(picture.gray))
-                answers[file] = Answer(readable(str(file)), note=f"in the study's {split} split" if split else "")
+                answers[file] = Answer(
+                    readable(str(file)), note=f"in the study's {split} split" if split else ""
+                )
                 squares[file] = to_square(picture.gray, trained.image_size)
             bar.update()
     if not squares:
-        raise ValueError(f"none of the {len(files)} images can be classified; the first: {answers[files[0]].fault}")
+        raise ValueError(
+            f"none of the {len(files)} images can be classified; the first: {answers[files[0]].fault}"
+        )
     inputs = torch.from_numpy(np.stack(list(squares.values()))).unsqueeze(1)  # (N, 1, S, S)
     for file, row in zip(squares, predict(trained, inputs, compute)):
-        answers[file] = Answer(readable(str(file)), trained.classes[int(row.argmax())], tuple(float(value) for value in row), answers[file].note)
+        answers[file] = Answer(
+            readable(str(file)),
+            trained.classes[int(row.argmax())],
+            tuple(float(value) for value in row),
+            answers[file].note,
+        )
     ordered = [answers[file] for file in files]
     if csv:
         write_text(csv, _table(ordered, trained.classes))
@@ -86,10 +103,14 @@ def _files(given: Sequence[Path]) -> list[Path]:
     files: dict[Path, None] = {}
     for path in given:
         if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist; expected an image or a folder of images")
+            raise FileNotFoundError(
+                f"{path} does not exist; expected an image or a folder of images"
+            )
         found = list(image_files(path, Counter())) if path.is_dir() else [path]
         if not found:
-            raise ValueError(f"{path} holds no image; expected PNG, JPEG, TIFF, BMP, WebP or DICOM files")
+            raise ValueError(
+                f"{path} holds no image; expected PNG, JPEG, TIFF, BMP, WebP or DICOM files"
+            )
         files |= dict.fromkeys(found)
     return list(files)
 
@@ -107,13 +128,27 @@ def _table(answers: Sequence[Answer], classes: Sequence[str]) -> str:
     columns = [f"probability_{name}" for name in classes]
     rows = [
         {"file": answer.file, "label": answer.label, "note": answer.note, "fault": answer.fault}
-        | dict(zip(columns, (f"{value:.6f}" for value in answer.probabilities or [np.nan] * len(classes))))
+        | dict(
+            zip(
+                columns,
+                (f"{value:.6f}" for value in answer.probabilities or [np.nan] * len(classes)),
+            )
+        )
         for answer in answers
     ]
-    return table(["file", "label", *columns, "note", "fault"], [{name: "" if value == "nan" else value for name, value in row.items()} for row in rows])
+    return table(
+        ["file", "label", *columns, "note", "fault"],
+        [{name: "" if value == "nan" else value for name, value in row.items()} for row in rows],
+    )
 
 
-def _explain(folder: Path, trained: TrainedClassifier, answers: Sequence[Answer], inputs: torch.Tensor, compute: Compute) -> None:
+def _explain(
+    folder: Path,
+    trained: TrainedClassifier,
+    answers: Sequence[Answer],
+    inputs: torch.Tensor,
+    compute: Compute,
+) -> None:
     """A picture per image: what the network saw, and beside it in colour where it saw its label."""
     folder.mkdir(parents=True, exist_ok=True)
     font = ImageFont.truetype(findfont("DejaVu Sans"), 15)
@@ -121,20 +156,40 @@ def _explain(folder: Path, trained: TrainedClassifier, answers: Sequence[Answer]
     with progress(len(answers), "explain", "image") as bar:
         for answer, image in zip(answers, inputs):
             index = torch.tensor([trained.classes.index(answer.label)], device=compute.device)
-            heat = grad_cam(trained.network, image[None].to(compute.device), index)[0].cpu().numpy()  # (S, S)
+            heat = (
+                grad_cam(trained.network, image[None].to(compute.device), index)[0].cpu().numpy()
+            )  # (S, S)
             sheet = Image.new("RGB", (2 * SHOWN + 8, SHOWN + 56), "white")
-            seen = Image.fromarray(image[0].numpy()).resize((SHOWN, SHOWN), Image.Resampling.BICUBIC).convert("RGB")
-            raised = np.asarray(Image.fromarray(heat).resize((SHOWN, SHOWN), Image.Resampling.BICUBIC)).clip(0, 1)[..., None]
-            coloured = np.asarray(seen) * (1 - STRENGTH * raised) + 255 * colormaps["inferno"](raised[..., 0])[..., :3] * STRENGTH * raised
+            seen = (
+                Image.fromarray(image[0].numpy())
+                .resize((SHOWN, SHOWN), Image.Resampling.BICUBIC)
+                .convert("RGB")
+            )
+            raised = np.asarray(
+                Image.fromarray(heat).resize((SHOWN, SHOWN), Image.Resampling.BICUBIC)
+            ).clip(0, 1)[..., None]
+            coloured = (
+                np.asarray(seen) * (1 - STRENGTH * raised)
+                + 255 * colormaps["inferno"](raised[..., 0])[..., :3] * STRENGTH * raised
+            )
             sheet.paste(seen, (0, 0))
             sheet.paste(Image.fromarray(coloured.round().astype(np.uint8)), (SHOWN + 8, 0))
             draw = ImageDraw.Draw(sheet)
-            draw.text((2, SHOWN + 8), f"{answer.label}, probability {max(answer.probabilities):.3f}; right: where it saw that (Grad-CAM)", fill=INK, font=font)
-            draw.text((2, SHOWN + 31), "Research on methods only: no diagnosis.", fill=MUTED, font=font)
+            draw.text(
+                (2, SHOWN + 8),
+                f"{answer.label}, probability {max(answer.probabilities):.3f}; right: where it saw that (Grad-CAM)",
+                fill=INK,
+                font=font,
+            )
+            draw.text(
+                (2, SHOWN + 31), "Research on methods only: no diagnosis.", fill=MUTED, font=font
+            )
             stem = Path(answer.file).stem
             names[stem] += 1
             notes = PngImagePlugin.PngInfo()
             notes.add_itxt("Comment", INTENDED_USE)
-            with atomic(folder / (f"{stem}.png" if names[stem] == 1 else f"{stem}-{names[stem]}.png")) as target:
+            with atomic(
+                folder / (f"{stem}.png" if names[stem] == 1 else f"{stem}-{names[stem]}.png")
+            ) as target:
                 sheet.save(target, "PNG", pnginfo=notes)
             bar.update()

@@ -26,7 +26,9 @@ CLASSIFIER = {"steps": 300}
 DESIGN = {"seeds": 3}
 
 
-def demo(workspace: Workspace, compute: Compute, seed: int, say: Callable[[str], None]) -> tuple[dict[str, Any], list[Score], Path]:
+def demo(
+    workspace: Workspace, compute: Compute, seed: int, say: Callable[[str], None]
+) -> tuple[dict[str, Any], list[Score], Path]:
     """Every command of a study in turn, with small settings; returns the comparison, the scores and the report page.
 
     say: is told what begins, with the seconds since the start.
@@ -38,7 +40,9 @@ def demo(workspace: Workspace, compute: Compute, seed: int, say: Callable[[str],
 
     if not workspace.manifest_path.exists():
         begin(f"cxr data phantom --n {PHANTOMS}")
-        import_listings(workspace, [phantom_listing(PHANTOMS, seed)], ratios=parse_ratios("70/10/20"), seed=seed)
+        import_listings(
+            workspace, [phantom_listing(PHANTOMS, seed)], ratios=parse_ratios("70/10/20"), seed=seed
+        )
     begin("cxr gan-train, a small one")
     train_generator(workspace, GAN | {"seed": seed}, compute)
     begin(f"cxr synthesize --n {SYNTHETIC}")
@@ -46,9 +50,25 @@ def demo(workspace: Workspace, compute: Compute, seed: int, say: Callable[[str],
     classifier = CLASSIFIER | {"seed": seed}
     alone = {"weights": None, "positive": None, "resume_name": None, "resuming": False}
     begin("cxr classify-train")
-    train_classifier(workspace, classifier, compute, synthetic=None, with_synthetic_images=False, image_size=None, **alone)
+    train_classifier(
+        workspace,
+        classifier,
+        compute,
+        synthetic=None,
+        with_synthetic_images=False,
+        image_size=None,
+        **alone,
+    )
     begin("cxr classify-train --with-synthetic")
-    train_classifier(workspace, classifier, compute, synthetic=None, with_synthetic_images=True, image_size=None, **alone)
+    train_classifier(
+        workspace,
+        classifier,
+        compute,
+        synthetic=None,
+        with_synthetic_images=True,
+        image_size=None,
+        **alone,
+    )
     begin("cxr score")
     _, scores, _ = score_synthetic(workspace, compute, synthetic=None, features=["cnn"])
     begin("cxr compare")

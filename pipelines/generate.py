@@ -32,10 +32,14 @@ MIN_PER_CLASS = 8
 PREVIEWED = 16  # reals per class on the sheet of augmentations
 
 
-def plan(workspace: Workspace, options: dict[str, Any]) -> tuple[GanConfig, dict[str, int], int | None]:
+def plan(
+    workspace: Workspace, options: dict[str, Any]
+) -> tuple[GanConfig, dict[str, int], int | None]:
     """What training would be: the configuration, the parameter counts, and the number of classes; None, and two assumed, without data."""
     config = GanConfig.of(**options)
-    classes = len({row.label for row in workspace.rows()}) if workspace.manifest_path.exists() else None
+    classes = (
+        len({row.label for row in workspace.rows()}) if workspace.manifest_path.exists() else None
+    )
     return config, parameter_counts(config, classes or 2), classes
 
 
@@ -63,7 +67,9 @@ def train_generator(
         config = resume(run, GanConfig, options, may_grow=("steps",))
         max_minutes = run.config["max_minutes"] if max_minutes is None else max_minutes
         if real_fraction not in (None, run.config["real_fraction"]):
-            raise ValueError(f"{run.name} cannot go on with other options (--real-fraction {run.config['real_fraction']} → {real_fraction})")
+            raise ValueError(
+                f"{run.name} cannot go on with other options (--real-fraction {run.config['real_fraction']} → {real_fraction})"
+            )
         real_fraction = run.config["real_fraction"]
     else:
         config = GanConfig.of(**options)
@@ -71,17 +77,50 @@ def train_generator(
     training = training_part(rows, real_fraction)
     counts = _counted(training, {row.label for row in rows})
     images, labels, hashes = _images(workspace, training, config.image_size, list(counts))
-    validation = _images(workspace, [row for row in rows if row.split == "validation"], config.image_size, list(counts))
+    validation = _images(
+        workspace,
+        [row for row in rows if row.split == "validation"],
+        config.image_size,
+        list(counts),
+    )
     if not resuming:
-        record = asdict(config) | {"classes": list(counts), "class_counts": counts, "real_fraction": real_fraction, "max_minutes": max_minutes, "compute": str(compute)}
-        run = Run(Path(compute.agree(str(workspace.create_run("gan-train", record).folder) if compute.leads else "")))
+        record = asdict(config) | {
+            "classes": list(counts),
+            "class_counts": counts,
+            "real_fraction": real_fraction,
+            "max_minutes": max_minutes,
+            "compute": str(compute),
+        }
+        run = Run(
+            Path(
+                compute.agree(
+                    str(workspace.create_run("gan-train", record).folder) if compute.leads else ""
+                )
+            )
+        )
     elif compute.leads:
         workspace.hold(run)
     before = run.journal_size()
-    about = {"classes": list(counts), "trained_on": hashes, "validation": TensorDataset(*validation[:2])}
+    about = {
+        "classes": list(counts),
+        "trained_on": hashes,
+        "validation": TensorDataset(*validation[:2]),
+    }
     try:
-        result = train(config, TensorDataset(images, labels), run, compute, max_minutes=max_minutes, keep_going=keep_going, **about)
-    except (Interrupted, ValueError, FloatingPointError):  # as far as it came; where the disk is full there is nothing to draw on
+        result = train(
+            config,
+            TensorDataset(images, labels),
+            run,
+            compute,
+            max_minutes=max_minutes,
+            keep_going=keep_going,
+            **about,
+        )
+    except (
+        Interrupted,
+        ValueError,
+        FloatingPointError,
+    ):  # as far as it came; where the disk is full there is nothing to draw on
         if compute.leads and run.journal_size() != before:
             _draw(run, list(counts))
         raise
@@ -106,9 +145,15 @@ def preview_augmentation(workspace: Workspace, options: dict[str, Any]) -> Path:
     for index, label in enumerate(counts):
         reals = images[labels == index][:PREVIEWED]
         random = torch_generator(config.seed, "preview", index)
-        for title, number in ((f"{label}, reals", 0), ("as the discriminator sees them", 1), ("and at another step", 2)):
+        for title, number in (
+            (f"{label}, reals", 0),
+            ("as the discriminator sees them", 1),
+            ("and at another step", 2),
+        ):
             draws = torch.rand(len(reals), DRAWS, generator=random)
-            changed = to_uint8(augment(to_float(reals), draws)) if number and config.augment else reals
+            changed = (
+                to_uint8(augment(to_float(reals), draws)) if number and config.augment else reals
+            )
             groups.append((title, changed.squeeze(1).numpy()))
     path = workspace.root / "augmentation.png"
     image_sheet(groups, path)
@@ -120,14 +165,22 @@ def _counted(training: Sequence[Row], labels: Collection[str]) -> dict[str, int]
     counts = Counter(row.label for row in training)
     for label in sorted(labels):
         if counts[label] < MIN_PER_CLASS:
-            raise ValueError(f"class {label} has {counts[label]} training image(s), a generator needs at least {MIN_PER_CLASS}; import more")
+            raise ValueError(
+                f"class {label} has {counts[label]} training image(s), a generator needs at least {MIN_PER_CLASS}; import more"
+            )
     return {label: counts[label] for label in sorted(counts)}
 
 
-def _images(workspace: Workspace, rows: Sequence[Row], size: int, classes: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+def _images(
+    workspace: Workspace, rows: Sequence[Row], size: int, classes: Sequence[str]
+) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
     """Images (N, 1, S, S) uint8, their label indices (N,) and their hashes."""
     images = torch.from_numpy(load_images(workspace, rows, size)).unsqueeze(1)
-    return images, torch.tensor([classes.index(row.label) for row in rows], dtype=torch.long), [row.sha256 for row in rows]
+    return (
+        images,
+        torch.tensor([classes.index(row.label) for row in rows], dtype=torch.long),
+        [row.sha256 for row in rows],
+    )
 
 
 def _draw(run: Run, classes: Sequence[str]) -> None:

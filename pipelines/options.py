@@ -40,13 +40,27 @@ def config_options(kind: type) -> Callable[[Command], Command]:
         @functools.wraps(command)
         def collected(**arguments: Any) -> Any:
             options = {name: arguments.pop(name) for name in names}
-            return command(options={name: value for name, value in options.items() if value is not None}, **arguments)
+            return command(
+                options={name: value for name, value in options.items() if value is not None},
+                **arguments,
+            )
 
         wrapped = collected
         for field in reversed(fields(kind)):
-            accepted = click.Choice(field.metadata["choices"]) if "choices" in field.metadata else hints[field.name]
+            accepted = (
+                click.Choice(field.metadata["choices"])
+                if "choices" in field.metadata
+                else hints[field.name]
+            )
             text = f"{field.metadata['help']}  [default: {field.default}]"
-            wrapped = click.option(f"--{field.name.replace('_', '-')}", field.name, type=accepted, default=None, help=text, **{"metavar": "yes|no"} if accepted is bool else {})(wrapped)
+            wrapped = click.option(
+                f"--{field.name.replace('_', '-')}",
+                field.name,
+                type=accepted,
+                default=None,
+                help=text,
+                **{"metavar": "yes|no"} if accepted is bool else {},
+            )(wrapped)
         return wrapped
 
     return decorate
@@ -70,7 +84,13 @@ def workspace_option(default: Path = Path()) -> Callable[[Command], Command]:
 
         shown = default if default.name else "the current folder"
         text = f"The study's folder.  [default: {shown}]"
-        return click.option("-C", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help=text)(opened)
+        return click.option(
+            "-C",
+            "folder",
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help=text,
+        )(opened)
 
     return decorate
 
@@ -84,13 +104,26 @@ def compute_options(*, processes: str = "one") -> Callable[[Command], Command]:
             from runtime.device import choose_compute
 
             if processes == "one" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-                raise ValueError(f"cxr {click.get_current_context().info_name} runs in one process; start it without torchrun")
+                raise ValueError(
+                    f"cxr {click.get_current_context().info_name} runs in one process; start it without torchrun"
+                )
             compute = choose_compute(device, precision)
-            with contextlib.nullcontext() if compute.leads else contextlib.redirect_stdout(io.StringIO()):
+            with (
+                contextlib.nullcontext()
+                if compute.leads
+                else contextlib.redirect_stdout(io.StringIO())
+            ):
                 return command(compute=compute, **arguments)
 
-        wrapped = click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", help="Arithmetic; auto takes bf16 where the hardware is fast at it.")(chosen)
-        return click.option("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")(wrapped)
+        wrapped = click.option(
+            "--precision",
+            type=click.Choice(["auto", "fp32", "bf16"]),
+            default="auto",
+            help="Arithmetic; auto takes bf16 where the hardware is fast at it.",
+        )(chosen)
+        return click.option(
+            "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps."
+        )(wrapped)
 
     return decorate
 
@@ -103,7 +136,9 @@ def resume_option(command: Command) -> Command:
         return command(resuming=resume is not None, resume_name=resume or None, **arguments)
 
     text = "Continue the newest unfinished run of this command, or the one named, with its own options."
-    return click.option("--resume", is_flag=False, flag_value="", default=None, metavar="[RUN]", help=text)(read)
+    return click.option(
+        "--resume", is_flag=False, flag_value="", default=None, metavar="[RUN]", help=text
+    )(read)
 
 
 class Commands(click.Group):
@@ -115,7 +150,9 @@ class Commands(click.Group):
             return super().make_context(*arguments, **options)
 
     def invoke(self, context: click.Context) -> Any:
-        ours = logging.StreamHandler()  # warnings of the trainers, on standard error; not what libraries think of a damaged file
+        ours = (
+            logging.StreamHandler()
+        )  # warnings of the trainers, on standard error; not what libraries think of a damaged file
         ours.addFilter(lambda record: record.name.split(".")[0] in OURS)
         logging.basicConfig(format="cxr: %(message)s", handlers=[ours])
         if not sys.warnoptions:
@@ -143,7 +180,10 @@ def _mistakes() -> Iterator[None]:
         say(f"cxr: {error}")
         sys.exit(130)
     except RuntimeError as error:
-        if "out of memory" not in str(error).lower() and "can't allocate memory" not in str(error).lower():
+        if (
+            "out of memory" not in str(error).lower()
+            and "can't allocate memory" not in str(error).lower()
+        ):
             raise
         fail(f"out of memory; try a smaller --batch-size ({one_line(error)[:200]})")
 
@@ -167,7 +207,9 @@ def fail(message: str) -> None:
 
 
 def _disk_line(error: OSError) -> str:
-    if any(frame.f_code is click.echo.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
+    if any(
+        frame.f_code is click.echo.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)
+    ):
         _to_nowhere(1)
         return f"standard output cannot be written ({error.strerror or error}); what was still to be said is lost, what was made is not"
     if error.errno is None and isinstance(error, (FileNotFoundError, ConnectionError)):
@@ -204,4 +246,8 @@ def _open_streams() -> None:
             continue
         os.open(os.devnull, os.O_RDWR)  # which takes the lowest free number
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
+            setattr(
+                sys,
+                name,
+                open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False),
+            )

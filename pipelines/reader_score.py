@@ -35,7 +35,9 @@ class Reading:
     times: list[int]  # ms
 
 
-def score_readings(workspace: Workspace, files: Sequence[Path]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def score_readings(
+    workspace: Workspace, files: Sequence[Path]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Score files of answers: what each reader made of the images, and how far every two readers of one study agree.
 
     Accuracy, sensitivity (the share of synthetic images called synthetic) and specificity (of reals called real) with exact (Clopper–Pearson)
@@ -47,18 +49,26 @@ def score_readings(workspace: Workspace, files: Sequence[Path]) -> tuple[list[di
     readings = [read_answers(workspace, file) for file in files]
     for one, other in combinations(readings, 2):
         if sha256_of(one.file) == sha256_of(other.file):
-            raise ValueError(f"{other.file} holds the very answers of {one.file}; give each reader's file once")
+            raise ValueError(
+                f"{other.file} holds the very answers of {one.file}; give each reader's file once"
+            )
         if one.run == other.run and one.file.stem == other.file.stem:
-            raise ValueError(f"{other.file} has the name of another file of answers, {one.file}; rename one, their scores would have one name")
+            raise ValueError(
+                f"{other.file} has the name of another file of answers, {one.file}; rename one, their scores would have one name"
+            )
     scores = [_score(reading) for reading in readings]
     for reading, score in zip(readings, scores):
         path = reading.run.folder / score["file"]
         if path.exists() and read_json(path)["answers_sha256"] != score["answers_sha256"]:
-            raise ValueError(f"{path} is the score of other answers under the name {reading.file.name}; rename the file, nothing is overwritten")
+            raise ValueError(
+                f"{path} is the score of other answers under the name {reading.file.name}; rename the file, nothing is overwritten"
+            )
         if score["sheet"]:
             _write_sheet(workspace, reading, score)
         write_json(path, score)
-    return scores, [_agreement(one, other) for one, other in combinations(readings, 2) if one.run == other.run]
+    return scores, [
+        _agreement(one, other) for one, other in combinations(readings, 2) if one.run == other.run
+    ]
 
 
 def read_answers(workspace: Workspace, file: Path) -> Reading:
@@ -68,51 +78,82 @@ def read_answers(workspace: Workspace, file: Path) -> Reading:
     answers other than real and synthetic, times that cannot be.
     """
     if not file.name.isprintable():
-        raise ValueError(f"{file} has a name that cannot be printed; rename it, its score takes its name")
+        raise ValueError(
+            f"{file} has a name that cannot be printed; rename it, its score takes its name"
+        )
     values = read_json(file).expect(study=str, reader=str, answers=list)
     run, key = _study(workspace, values["study"], file)
     if not values["reader"].isprintable() or len(values["reader"]) > 80:
-        raise ValueError(f"{file}: reader is {values['reader']!r:.80}, expected a name or a code of at most 80 characters")
+        raise ValueError(
+            f"{file}: reader is {values['reader']!r:.80}, expected a name or a code of at most 80 characters"
+        )
     given: dict[str, Record] = {}
     for number, one in enumerate(values["answers"], start=1):
         if not isinstance(one, Record):
-            raise ValueError(f"{file}: answer {number} is {one!r:.80}, expected image, answer and ms; the file is damaged")
+            raise ValueError(
+                f"{file}: answer {number} is {one!r:.80}, expected image, answer and ms; the file is damaged"
+            )
         image = one.expect(image=str, answer=str, ms=int)["image"]
         if image in given:
             raise ValueError(f"{file}: image {image:.40} is judged twice; the file was altered")
         if one["answer"] not in (REAL, SYNTHETIC) or not 0 <= one["ms"] <= LONGEST:
-            raise ValueError(f"{file}: image {image:.40} has answer {one['answer']!r:.40} after {one['ms']!r:.20} ms, expected {REAL} or {SYNTHETIC}, and 0 to {LONGEST} ms")
+            raise ValueError(
+                f"{file}: image {image:.40} has answer {one['answer']!r:.40} after {one['ms']!r:.20} ms, expected {REAL} or {SYNTHETIC}, and 0 to {LONGEST} ms"
+            )
         given[image] = one
     expected = [one["image"] for one in key["images"]]
     foreign = sorted(set(given) - set(expected))
     if foreign:
-        raise ValueError(f"{file}: image {foreign[0]:.40} is not one of {run.name}; the file was altered")
+        raise ValueError(
+            f"{file}: image {foreign[0]:.40} is not one of {run.name}; the file was altered"
+        )
     if len(given) < len(expected):
-        raise ValueError(f"{file} is incomplete: {len(given)} of {len(expected)} images judged; open the page again where it was read, it goes on where it was left")
-    return Reading(file, run, key, values["reader"], {image: given[image]["answer"] for image in expected}, [given[image]["ms"] for image in expected])
+        raise ValueError(
+            f"{file} is incomplete: {len(given)} of {len(expected)} images judged; open the page again where it was read, it goes on where it was left"
+        )
+    return Reading(
+        file,
+        run,
+        key,
+        values["reader"],
+        {image: given[image]["answer"] for image in expected},
+        [given[image]["ms"] for image in expected],
+    )
 
 
 def _study(workspace: Workspace, study: str, file: Path) -> tuple[Run, Record]:
     """The newest run that made a study, with its key."""
-    runs = [run for run in list_runs(workspace.runs) if run.command == COMMAND and (run.folder / "key.json").exists()]
+    runs = [
+        run
+        for run in list_runs(workspace.runs)
+        if run.command == COMMAND and (run.folder / "key.json").exists()
+    ]
     for run in reversed(runs):
         key = read_json(run.folder / "key.json").expect(study=str, images=list)
         if key["study"] == study:
             if commitment(key) != study:
-                raise ValueError(f"{run.folder / 'key.json'} is not the key that {run.name} was made with; it was altered, and scores nothing")
+                raise ValueError(
+                    f"{run.folder / 'key.json'} is not the key that {run.name} was made with; it was altered, and scores nothing"
+                )
             return run, key
     where = f"none of the {len(runs)} reader studies in {workspace.root.resolve()} is that"
-    raise ValueError(f"{file} is of study {study[:8]!r}, and {where}; give the folder it was made in with -C DIR")
+    raise ValueError(
+        f"{file} is of study {study[:8]!r}, and {where}; give the folder it was made in with -C DIR"
+    )
 
 
 def _score(reading: Reading) -> dict[str, Any]:
     """What score-FILE.json holds."""
     kinds = {REAL: [], SYNTHETIC: []}
     for one in reading.key["images"]:
-        kinds[one["answer"]].append((one["file_name"], reading.answers[one["image"]] == one["answer"]))
+        kinds[one["answer"]].append(
+            (one["file_name"], reading.answers[one["image"]] == one["answer"])
+        )
     right = {kind: sum(correct for _, correct in judged) for kind, judged in kinds.items()}
     n = len(reading.answers)
-    fooled_by, called_synthetic = ([name for name, correct in kinds[kind] if not correct] for kind in (SYNTHETIC, REAL))
+    fooled_by, called_synthetic = (
+        [name for name, correct in kinds[kind] if not correct] for kind in (SYNTHETIC, REAL)
+    )
     return {
         "study": reading.key["study"],
         "run": reading.run.name,
@@ -142,12 +183,28 @@ def _share(count: int, n: int) -> dict[str, Any]:
 def _agreement(one: Reading, other: Reading) -> dict[str, Any]:
     """How far two readers of one study agree, chance apart."""
     answers = list(one.answers.values()), list(other.answers.values())
-    kappa = float(cohen_kappa_score(*answers, labels=[REAL, SYNTHETIC])) if len(set(answers[0] + answers[1])) > 1 else None
-    return {"readers": [one.file.name, other.file.name], "n": len(one.answers), "agreement": float(np.mean([a == b for a, b in zip(*answers)])), "kappa": kappa}
+    kappa = (
+        float(cohen_kappa_score(*answers, labels=[REAL, SYNTHETIC]))
+        if len(set(answers[0] + answers[1])) > 1
+        else None
+    )
+    return {
+        "readers": [one.file.name, other.file.name],
+        "n": len(one.answers),
+        "agreement": float(np.mean([a == b for a, b in zip(*answers)])),
+        "kappa": kappa,
+    }
 
 
 def _write_sheet(workspace: Workspace, reading: Reading, score: dict[str, Any]) -> None:
     """The misjudged images: synthetic ones taken for real, and reals called synthetic."""
-    kinds = (("synthetic, called real", score["fooled_by"]), ("real, called synthetic", score["called_synthetic"]))
-    groups = [(f"{heading} ({len(names)})", pixels(workspace, names, reading.key["image_size"])) for heading, names in kinds if names]
+    kinds = (
+        ("synthetic, called real", score["fooled_by"]),
+        ("real, called synthetic", score["called_synthetic"]),
+    )
+    groups = [
+        (f"{heading} ({len(names)})", pixels(workspace, names, reading.key["image_size"]))
+        for heading, names in kinds
+        if names
+    ]
     image_sheet(groups, reading.run.folder / score["sheet"], columns=6)

@@ -46,55 +46,105 @@ def make_reader_study(workspace: Workspace, *, n: int, synthetic: str | None, se
     Raises ValueError when n is odd, or more than there are images for, when the study has no test images, and on a leak.
     """
     if n < 2 or n % 2:
-        raise ValueError(f"--n {n}: expected an even number from 2 on, since half of the images are real")
+        raise ValueError(
+            f"--n {n}: expected an even number from 2 on, since half of the images are real"
+        )
     added = read_synthetic(workspace.find_run("synthesize", synthetic).folder)
     rows = workspace.rows()
     check_leak(added.trained_on, rows, added.folder.name)
-    secret = hashlib.sha256(f"{seed}/{study_fingerprint(rows)}/{sha256_of(added.folder / 'manifest.csv')}".encode()).digest()
+    secret = hashlib.sha256(
+        f"{seed}/{study_fingerprint(rows)}/{sha256_of(added.folder / 'manifest.csv')}".encode()
+    ).digest()
     chosen = _chosen(workspace, rows, added, n, secret)
-    config = {"n": n, "seed": seed, "synthetic": added.folder.name, "generator": added.rows[0].generator, "image_size": added.image_size}
+    config = {
+        "n": n,
+        "seed": seed,
+        "synthetic": added.folder.name,
+        "generator": added.rows[0].generator,
+        "image_size": added.image_size,
+    }
     config["data_fingerprint"] = study_fingerprint(rows)
     key = {**config, "secret": secret.hex(), "images": chosen}
     study = commitment(key)
 
-    names = {kind: [one["file_name"] for one in chosen if one["answer"] == kind] for kind in (REAL, SYNTHETIC)}
-    images = {name: image for kind in names for name, image in zip(names[kind], pixels(workspace, names[kind], added.image_size, exact=kind == SYNTHETIC))}
-    carried = {"id": study, "images": [{"id": one["image"], "png": _png(images[one["file_name"]])} for one in chosen]}
+    names = {
+        kind: [one["file_name"] for one in chosen if one["answer"] == kind]
+        for kind in (REAL, SYNTHETIC)
+    }
+    images = {
+        name: image
+        for kind in names
+        for name, image in zip(
+            names[kind], pixels(workspace, names[kind], added.image_size, exact=kind == SYNTHETIC)
+        )
+    }
+    carried = {
+        "id": study,
+        "images": [{"id": one["image"], "png": _png(images[one["file_name"]])} for one in chosen],
+    }
     script = (TEMPLATES / "reader.js").read_text(encoding="utf-8")
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined
+    )
     page = environment.get_template("reader.html").render(
-        n=n, size=added.image_size, study=carried, script=Markup(script), script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+        n=n,
+        size=added.image_size,
+        study=carried,
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
     run = workspace.create_run(COMMAND, config, instead=True)
     write_text(run.folder / "reader.html", page)
     write_json(run.folder / "key.json", {"study": study, **key})
     patients = {one["patient"] for one in chosen if one["answer"] == REAL}
-    run.finish({"study": study, REAL: n // 2, SYNTHETIC: n // 2, "labels": dict(Counter(one["label"] for one in chosen)), "patients": len(patients)})
+    run.finish(
+        {
+            "study": study,
+            REAL: n // 2,
+            SYNTHETIC: n // 2,
+            "labels": dict(Counter(one["label"] for one in chosen)),
+            "patients": len(patients),
+        }
+    )
     return run
 
 
 def commitment(key: dict[str, Any]) -> str:
     """The id of a study: SHA-256 of its key, which hides it, since the key holds a secret of 256 bits, and binds it."""
-    return hashlib.sha256(json.dumps({name: value for name, value in key.items() if name != "study"}, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(
+            {name: value for name, value in key.items() if name != "study"}, sort_keys=True
+        ).encode()
+    ).hexdigest()
 
 
-def pixels(workspace: Workspace, file_names: Sequence[str], size: int, *, exact: bool = False) -> np.ndarray:
+def pixels(
+    workspace: Workspace, file_names: Sequence[str], size: int, *, exact: bool = False
+) -> np.ndarray:
     """uint8 (N, size, size) of files named from the study's folder on, reals and synthetic ones by the one pixel path.
 
     exact: raise ValueError when a file has another size.
     """
-    return np.stack(list(squares([workspace.root / name for name in file_names], size, "decode", exact=exact)))
+    return np.stack(
+        list(squares([workspace.root / name for name in file_names], size, "decode", exact=exact))
+    )
 
 
-def _chosen(workspace: Workspace, rows: Sequence[Row], added: SyntheticSet, n: int, secret: bytes) -> list[dict[str, str]]:
+def _chosen(
+    workspace: Workspace, rows: Sequence[Row], added: SyntheticSet, n: int, secret: bytes
+) -> list[dict[str, str]]:
     """The images to judge in the order of the page, as key.json lists them."""
 
     def keyed(*names: str) -> str:
         return hmac.new(secret, "/".join(names).encode(), hashlib.sha256).hexdigest()
 
-    held_out = sorted((row for row in rows if row.split == "test"), key=lambda row: keyed("choice", row.file_name))
+    held_out = sorted(
+        (row for row in rows if row.split == "test"), key=lambda row: keyed("choice", row.file_name)
+    )
     if not held_out:
-        raise ValueError(f"{workspace.root.resolve()} has no test images to set beside the synthetic ones; import more with: cxr data import PATH...")
+        raise ValueError(
+            f"{workspace.root.resolve()} has no test images to set beside the synthetic ones; import more with: cxr data import PATH..."
+        )
     seen: Counter[str] = Counter()
     reals: dict[str, list[tuple[int, Row]]] = defaultdict(list)
     for row in held_out:
@@ -103,18 +153,48 @@ def _chosen(workspace: Workspace, rows: Sequence[Row], added: SyntheticSet, n: i
     made = defaultdict(list)
     for row in sorted(added.rows, key=lambda row: keyed("choice", row.file_name)):
         made[row.label].append(row)
-    counts = _even({label: min(len(reals[label]), len(made[label])) for label in sorted(set(reals) & set(made))}, n // 2)
+    counts = _even(
+        {
+            label: min(len(reals[label]), len(made[label]))
+            for label in sorted(set(reals) & set(made))
+        },
+        n // 2,
+    )
     if sum(counts.values()) < n // 2:
-        there = "; ".join(f"{label}: {len(reals[label])} test, {len(made[label])} synthetic" for label in sorted(set(reals) | set(made)))
-        raise ValueError(f"--n {n}: there are images for at most {2 * sum(counts.values())}, as many real as synthetic of each label ({there})")
+        there = "; ".join(
+            f"{label}: {len(reals[label])} test, {len(made[label])} synthetic"
+            for label in sorted(set(reals) | set(made))
+        )
+        raise ValueError(
+            f"--n {n}: there are images for at most {2 * sum(counts.values())}, as many real as synthetic of each label ({there})"
+        )
 
     chosen, shelf = [], added.folder.relative_to(workspace.root).as_posix()
     for label, count in counts.items():
-        for _, row in sorted(reals[label], key=lambda one: one[0])[:count]:  # a patient's second image only after every patient's first
-            chosen.append({"answer": REAL, "file_name": f"data/{row.file_name}", "label": label, "patient": row.patient})
+        for _, row in sorted(reals[label], key=lambda one: one[0])[
+            :count
+        ]:  # a patient's second image only after every patient's first
+            chosen.append(
+                {
+                    "answer": REAL,
+                    "file_name": f"data/{row.file_name}",
+                    "label": label,
+                    "patient": row.patient,
+                }
+            )
         for row in made[label][:count]:
-            chosen.append({"answer": SYNTHETIC, "file_name": f"{shelf}/{row.file_name}", "label": label, "patient": ""})
-    return sorted(({"image": keyed("image", one["file_name"])[:16], **one} for one in chosen), key=lambda one: one["image"])
+            chosen.append(
+                {
+                    "answer": SYNTHETIC,
+                    "file_name": f"{shelf}/{row.file_name}",
+                    "label": label,
+                    "patient": "",
+                }
+            )
+    return sorted(
+        ({"image": keyed("image", one["file_name"])[:16], **one} for one in chosen),
+        key=lambda one: one["image"],
+    )
 
 
 def _even(most: dict[str, int], n: int) -> dict[str, int]:

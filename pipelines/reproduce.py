@@ -15,9 +15,20 @@ from typing import Any
 from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
 from gan.config import PRESETS
-from pipelines.classify import check_every_class, positive_class, pretrained_trunk, study_classes, train_once
+from pipelines.classify import (
+    check_every_class,
+    positive_class,
+    pretrained_trunk,
+    study_classes,
+    train_once,
+)
 from pipelines.compare.design import Design
-from pipelines.compare.replicates import continued_generator, finished, finished_generator, unfinished
+from pipelines.compare.replicates import (
+    continued_generator,
+    finished,
+    finished_generator,
+    unfinished,
+)
 from pipelines.compare.study import compare
 from pipelines.data.manifest import study_fingerprint, table
 from pipelines.merge import SyntheticSet, read_synthetic, real_splits, with_synthetic
@@ -60,7 +71,16 @@ PAPERS = {
 }
 
 
-def reproduce(workspace: Workspace, compute: Compute, *, paper: str, scale: float = 1.0, seeds: int = 5, seed: int = 0, weights: Path | None = None) -> tuple[Run, dict[str, Any]]:
+def reproduce(
+    workspace: Workspace,
+    compute: Compute,
+    *,
+    paper: str,
+    scale: float = 1.0,
+    seeds: int = 5,
+    seed: int = 0,
+    weights: Path | None = None,
+) -> tuple[Run, dict[str, Any]]:
     """The paper's protocol and the fair one on the study's images; returns the finished run and what reproduce.json says.
 
     scale: of the GAN's steps, the pool and the epochs. seeds: of the fair protocol, whose budget is that of the paper's real images, in steps, for all arms.
@@ -68,14 +88,24 @@ def reproduce(workspace: Workspace, compute: Compute, *, paper: str, scale: floa
     """
     about = PAPERS[paper]
     if not 0 < scale <= 1:
-        raise ValueError(f"--scale {scale:g}: expected more than 0, and at most 1 for the paper's own size")
+        raise ValueError(
+            f"--scale {scale:g}: expected more than 0, and at most 1 for the paper's own size"
+        )
     classes = study_classes(workspace)
     if len(classes) != 2:
-        raise ValueError(f"{about.name} has two classes, this study {len(classes)} ({', '.join(classes)}); import two into a study of their own")
+        raise ValueError(
+            f"{about.name} has two classes, this study {len(classes)} ({', '.join(classes)}); import two into a study of their own"
+        )
     positive = positive_class(classes)
     trunk = pretrained_trunk(ClassifierConfig(**about.classifier), weights)
     rows = workspace.rows()
-    record = {"paper": paper, "scale": scale, "seeds": seeds, "seed": seed, "data": study_fingerprint(rows)}
+    record = {
+        "paper": paper,
+        "scale": scale,
+        "seeds": seeds,
+        "seed": seed,
+        "data": study_fingerprint(rows),
+    }
     begun = unfinished(workspace, "reproduce", record)
     run = begun or workspace.create_run("reproduce", record | {"compute": str(compute)})
     workspace.hold(run)
@@ -94,11 +124,25 @@ def reproduce(workspace: Workspace, compute: Compute, *, paper: str, scale: floa
         length = len(part["train"].labels)
         steps[name] = epochs * -(-length // config.batch_size)
         one = replace(config, steps=steps[name], evaluate_every=-(-length // config.batch_size))
-        study = {"classes": classes, "positive": positive, "trunk": trunk, "store": FeatureStore(workspace.features)}
-        trained = train_once(run.folder / "classifiers" / name, one, part, compute, what=f"{paper}, {name}", **study)
-        measured[name] = {measure: read_json(trained.folder / "metrics.json")["measures"][measure] for measure in MEASURES}
+        study = {
+            "classes": classes,
+            "positive": positive,
+            "trunk": trunk,
+            "store": FeatureStore(workspace.features),
+        }
+        trained = train_once(
+            run.folder / "classifiers" / name, one, part, compute, what=f"{paper}, {name}", **study
+        )
+        measured[name] = {
+            measure: read_json(trained.folder / "metrics.json")["measures"][measure]
+            for measure in MEASURES
+        }
 
-    options = about.classifier | {"seed": seed, "steps": steps["real"], "evaluate_every": -(-reals // config.batch_size)}
+    options = about.classifier | {
+        "seed": seed,
+        "steps": steps["real"],
+        "evaluate_every": -(-reals // config.batch_size),
+    }
     fair = _fair(workspace, options, {"seeds": seeds}, folder.name, weights, compute)
     summary = read_json(fair.folder / "summary.json")
     result = {
@@ -110,48 +154,113 @@ def reproduce(workspace: Workspace, compute: Compute, *, paper: str, scale: floa
         "compare": fair.name,
         "test": summary["test"],
         "rows": [
-            _row(about.source, about.test_images, "100 epochs, one training", _plain(about.real), _plain(about.synthetic)),
-            _row("its protocol, here", summary["test"]["images"], f"{epochs} epochs, one training: {steps['real']} and {steps['real+gan']} steps", measured["real"], measured["real+gan"]),
-            _row("fair protocol, here", summary["test"]["images"], f"{steps['real']} steps for both, {seeds} seeds", *(_of(summary, arm) for arm in ("real", "real+gan"))),
+            _row(
+                about.source,
+                about.test_images,
+                "100 epochs, one training",
+                _plain(about.real),
+                _plain(about.synthetic),
+            ),
+            _row(
+                "its protocol, here",
+                summary["test"]["images"],
+                f"{epochs} epochs, one training: {steps['real']} and {steps['real+gan']} steps",
+                measured["real"],
+                measured["real+gan"],
+            ),
+            _row(
+                "fair protocol, here",
+                summary["test"]["images"],
+                f"{steps['real']} steps for both, {seeds} seeds",
+                *(_of(summary, arm) for arm in ("real", "real+gan")),
+            ),
         ],
         "sentence": summary["sentence"],
     }
     write_json(run.folder / "reproduce.json", result)
-    columns = ("protocol", "budget", "test_images", *(f"{arm}_{name}" for arm in ("real", "real+gan") for name in MEASURES))
-    flat = [{name: row[name] for name in columns[:3]} | {f"{arm}_{name}": row[arm][name]["value"] for arm in ("real", "real+gan") for name in MEASURES} for row in result["rows"]]
+    columns = (
+        "protocol",
+        "budget",
+        "test_images",
+        *(f"{arm}_{name}" for arm in ("real", "real+gan") for name in MEASURES),
+    )
+    flat = [
+        {name: row[name] for name in columns[:3]}
+        | {
+            f"{arm}_{name}": row[arm][name]["value"]
+            for arm in ("real", "real+gan")
+            for name in MEASURES
+        }
+        for row in result["rows"]
+    ]
     write_text(run.folder / "reproduce.csv", table(columns, flat))
     run.finish({"compare": fair.name, "verdict": summary["verdict"]})
     return run, result
 
 
-def _generator(workspace: Workspace, about: Paper, scale: float, seed: int, compute: Compute) -> Run:
+def _generator(
+    workspace: Workspace, about: Paper, scale: float, seed: int, compute: Compute
+) -> Run:
     """The paper's generator on all training images: a finished one of as many steps, or one that is trained now, whatever the doctor says of it."""
     steps = max(1, round(scale * about.gan_steps))
-    asked = {"preset": about.name, "steps": steps, "sample_every": max(1, steps // 10), "seed": seed}
-    return finished_generator(workspace, asked, 1.0) or continued_generator(workspace, asked, 1.0, None, compute, keep_going=True)
+    asked = {
+        "preset": about.name,
+        "steps": steps,
+        "sample_every": max(1, steps // 10),
+        "seed": seed,
+    }
+    return finished_generator(workspace, asked, 1.0) or continued_generator(
+        workspace, asked, 1.0, None, compute, keep_going=True
+    )
 
 
 def _synthetic(workspace: Workspace, generator: Run, n: int, seed: int, compute: Compute) -> Path:
     """A set of n images of the generator, spread evenly over the labels: a finished one, or one that is drawn now."""
     asked = {"generator": generator.name, "n": n, "seed": seed, "snapshot": "last"}
     begun = unfinished(workspace, "synthesize", asked)
-    run = finished(workspace, "synthesize", asked) or (synthesize(workspace, compute, resuming=True, resume_name=begun.name) if begun else synthesize(workspace, compute, **asked))
+    run = finished(workspace, "synthesize", asked) or (
+        synthesize(workspace, compute, resuming=True, resume_name=begun.name)
+        if begun
+        else synthesize(workspace, compute, **asked)
+    )
     return run.folder
 
 
-def _fair(workspace: Workspace, options: dict[str, Any], design: dict[str, Any], synthetic: str, weights: Path | None, compute: Compute) -> Run:
+def _fair(
+    workspace: Workspace,
+    options: dict[str, Any],
+    design: dict[str, Any],
+    synthetic: str,
+    weights: Path | None,
+    compute: Compute,
+) -> Run:
     """The comparison with these options: a finished one, or one that is made or continued now."""
     asked = options | {"synthetic": synthetic, "design": Design.of(**design).record()}
     run, begun = finished(workspace, "compare", asked), unfinished(workspace, "compare", asked)
     if run is None and begun:
-        run, _ = compare(workspace, {}, compute, design={}, weights=weights, resuming=True, resume_name=begun.name)
-    return run or compare(workspace, options, compute, design=design, synthetic=synthetic, weights=weights)[0]
+        run, _ = compare(
+            workspace,
+            {},
+            compute,
+            design={},
+            weights=weights,
+            resuming=True,
+            resume_name=begun.name,
+        )
+    return (
+        run
+        or compare(
+            workspace, options, compute, design=design, synthetic=synthetic, weights=weights
+        )[0]
+    )
 
 
 def _first(added: SyntheticSet, positive: str, pool: Sequence[int]) -> SyntheticSet:
     """As many images of the positive class and of the other as the paper has."""
     of_positive = [row for row in added.rows if row.label == positive][: pool[0]]
-    return replace(added, rows=of_positive + [row for row in added.rows if row.label != positive][: pool[1]])
+    return replace(
+        added, rows=of_positive + [row for row in added.rows if row.label != positive][: pool[1]]
+    )
 
 
 def _plain(values: Sequence[float]) -> dict[str, dict[str, Any]]:
@@ -160,8 +269,19 @@ def _plain(values: Sequence[float]) -> dict[str, dict[str, Any]]:
 
 def _of(summary: dict[str, Any], arm: str) -> dict[str, dict[str, Any]]:
     found = next(one for one in summary["results"] if one["arm"] == arm)
-    return {name: {"value": found[name]["mean"], "interval": found[name]["interval"]} for name in MEASURES}
+    return {
+        name: {"value": found[name]["mean"], "interval": found[name]["interval"]}
+        for name in MEASURES
+    }
 
 
-def _row(protocol: str, test_images: int, budget: str, real: dict[str, Any], synthetic: dict[str, Any]) -> dict[str, Any]:
-    return {"protocol": protocol, "test_images": test_images, "budget": budget, "real": real, "real+gan": synthetic}
+def _row(
+    protocol: str, test_images: int, budget: str, real: dict[str, Any], synthetic: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "protocol": protocol,
+        "test_images": test_images,
+        "budget": budget,
+        "real": real,
+        "real+gan": synthetic,
+    }

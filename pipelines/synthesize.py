@@ -50,12 +50,27 @@ def synthesize(
     if resuming:
         run = workspace.unfinished_run("synthesize", resume_name)
         saved = run.config
-        asked = {"n": n, "seed": seed, "labels": list(labels) or None, "generator": generator and workspace.name_of(workspace.find_run("gan-train", generator)), "snapshot": snapshot}
-        changed = [f"--{name} {saved[name]} → {value}" for name, value in asked.items() if value is not None and value != saved[name]]
+        asked = {
+            "n": n,
+            "seed": seed,
+            "labels": list(labels) or None,
+            "generator": generator
+            and workspace.name_of(workspace.find_run("gan-train", generator)),
+            "snapshot": snapshot,
+        }
+        changed = [
+            f"--{name} {saved[name]} → {value}"
+            for name, value in asked.items()
+            if value is not None and value != saved[name]
+        ]
         if changed:
-            raise ValueError(f"{run.name} cannot go on with other options ({', '.join(changed)}); start a new one without --resume")
+            raise ValueError(
+                f"{run.name} cannot go on with other options ({', '.join(changed)}); start a new one without --resume"
+            )
         if reject_copies and "reject_copies" not in saved:
-            raise ValueError(f"{run.name} was begun without --reject-copies; start a new one without --resume")
+            raise ValueError(
+                f"{run.name} was begun without --reject-copies; start a new one without --resume"
+            )
         n, seed, labels, generator, snapshot = (saved[name] for name in asked)
         reject_copies = "reject_copies" in saved
     n, seed, snapshot = 2000 if n is None else n, seed or 0, snapshot or "best"
@@ -68,11 +83,17 @@ def synthesize(
     if unknown:
         raise ValueError(f"--label {unknown[0]}: {source.name} knows {', '.join(trained.classes)}")
     if not trained.trained_on:
-        raise ValueError(f"{path} does not say which images it was trained on; train one on this study: cxr gan-train")
+        raise ValueError(
+            f"{path} does not say which images it was trained on; train one on this study: cxr gan-train"
+        )
     rows = workspace.rows()
     strange = set(trained.classes) - {row.label for row in rows}
-    if strange:  # a class names a folder, and only the manifest's labels are known to be fit for that
-        raise ValueError(f"{path} draws {', '.join(sorted(strange))!r}, unknown to this study; train one on it: cxr gan-train")
+    if (
+        strange
+    ):  # a class names a folder, and only the manifest's labels are known to be fit for that
+        raise ValueError(
+            f"{path} draws {', '.join(sorted(strange))!r}, unknown to this study; train one on it: cxr gan-train"
+        )
     check_leak(trained.trained_on, rows, source.name)
     chosen = [trained.classes.index(label) for label in labels or trained.classes]
     guard = copy_guard(workspace, trained.config.image_size) if reject_copies else None
@@ -84,20 +105,36 @@ def synthesize(
         "generator": workspace.name_of(source),
         "snapshot": snapshot,
         "generator_step": trained.step,
-        "unhealthy": [name for name, value in zip(trained.classes, trained.diversity) if not healthy([value])],
+        "unhealthy": [
+            name for name, value in zip(trained.classes, trained.diversity) if not healthy([value])
+        ],
         "trained_on": sorted(trained.trained_on),
     } | ({"reject_copies": guard.threshold} if guard else {})
     if not resuming:
-        run = Run(Path(compute.agree(str(workspace.create_run("synthesize", config).folder) if compute.leads else "")))
+        run = Run(
+            Path(
+                compute.agree(
+                    str(workspace.create_run("synthesize", config).folder) if compute.leads else ""
+                )
+            )
+        )
     elif run.config != config:
-        raise ValueError(f"{run.name} cannot go on, {source.name} has changed since; start a new one without --resume")
+        raise ValueError(
+            f"{run.name} cannot go on, {source.name} has changed since; start a new one without --resume"
+        )
     elif compute.leads:
         workspace.hold(run)
     _write_images(run, trained, chosen, compute, guard)
     return run
 
 
-def _write_images(run: Run, trained: TrainedGenerator, chosen: Sequence[int], compute: Compute, guard: CopyGuard | None) -> None:
+def _write_images(
+    run: Run,
+    trained: TrainedGenerator,
+    chosen: Sequence[int],
+    compute: Compute,
+    guard: CopyGuard | None,
+) -> None:
     """Generate block by block, every process its share, encoding a block while the next is computed; what is there already is kept.
 
     guard: what it takes for a copy is not written, and the leading process draws further samples in its place.
@@ -109,14 +146,26 @@ def _write_images(run: Run, trained: TrainedGenerator, chosen: Sequence[int], co
     def row_of(index: int) -> SyntheticRow:
         label = trained.classes[chosen[index % len(chosen)]]
         name = f"images/{label}/synthetic-{index:06d}.png"
-        return SyntheticRow(file_name=name, label=label, index=index, seed=seed, synthetic="yes", generator=source, trained_on=of_generator)
+        return SyntheticRow(
+            file_name=name,
+            label=label,
+            index=index,
+            seed=seed,
+            synthetic="yes",
+            generator=source,
+            trained_on=of_generator,
+        )
 
     rows = [row_of(index) for index in range(n)]
     for label in {row.label for row in rows}:
         (run.folder / "images" / label).mkdir(parents=True, exist_ok=True)
     blocks = range(compute.rank, -(-n // BLOCK), compute.ranks)
     dropped: list[int] = []
-    with stop_on_signal() as stop, ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool, progress(n, "synthesize", "image", shown=compute.leads) as bar:
+    with (
+        stop_on_signal() as stop,
+        ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool,
+        progress(n, "synthesize", "image", shown=compute.leads) as bar,
+    ):
         pending = deque()
 
         def write(row: SyntheticRow, image: np.ndarray) -> None:
@@ -143,7 +192,11 @@ def _write_images(run: Run, trained: TrainedGenerator, chosen: Sequence[int], co
             flags[dropped] = 1
             compute.average([flags])  # above zero where any process has dropped one
             dropped = flags.nonzero().flatten().tolist()
-            found, more = _replacements(trained, chosen, seed, n, dropped, guard) if compute.leads else ({}, [])
+            found, more = (
+                _replacements(trained, chosen, seed, n, dropped, guard)
+                if compute.leads
+                else ({}, [])
+            )
             if compute.agree(len(found)) < len(dropped):
                 raise ValueError(
                     f"--reject-copies: {len(dropped)} of the first {n} samples of {source} are copies of training images, and {TRIES * n} samples do not hold enough others "
@@ -152,22 +205,40 @@ def _write_images(run: Run, trained: TrainedGenerator, chosen: Sequence[int], co
             for index, image in found.items():
                 write(row_of(index), image)
             gone = set(dropped)
-            rows = [row for row in rows if row.index not in gone] + [row_of(index) for index in found]
+            rows = [row for row in rows if row.index not in gone] + [
+                row_of(index) for index in found
+            ]
             dropped += more
         for written in pending:
             written.result()
     compute.agree(None)  # until every process has written its share
     if compute.leads:
-        shown = [[row for row in rows if row.index % len(chosen) == place][:SHEET_PER_CLASS] for place in range(len(chosen))]
-        write_grid(run.folder / "samples.png", np.stack([read_gray(run.folder / row.file_name) for of_label in shown for row in of_label]), 12)
+        shown = [
+            [row for row in rows if row.index % len(chosen) == place][:SHEET_PER_CLASS]
+            for place in range(len(chosen))
+        ]
+        write_grid(
+            run.folder / "samples.png",
+            np.stack(
+                [read_gray(run.folder / row.file_name) for of_label in shown for row in of_label]
+            ),
+            12,
+        )
         write_synthetic_manifest(run.folder / "manifest.csv", rows)
-        left_out = {"dropped": dict(Counter(row_of(index).label for index in dropped))} if guard else {}
+        left_out = (
+            {"dropped": dict(Counter(row_of(index).label for index in dropped))} if guard else {}
+        )
         run.finish({"images": dict(Counter(row.label for row in rows))} | left_out)
     compute.agree(None)
 
 
 def _replacements(
-    trained: TrainedGenerator, chosen: Sequence[int], seed: int, n: int, dropped: Sequence[int], guard: CopyGuard
+    trained: TrainedGenerator,
+    chosen: Sequence[int],
+    seed: int,
+    n: int,
+    dropped: Sequence[int],
+    guard: CopyGuard,
 ) -> tuple[dict[int, np.ndarray], list[int]]:
     """Samples from index n on, {index: image}, as many of each class as were dropped, and the indices of copies passed over.
 
@@ -179,7 +250,9 @@ def _replacements(
         if not missing.total():
             break
         images = sample_block(trained, chosen, seed, block)
-        for index, image, copy in zip(range(block * BLOCK, (block + 1) * BLOCK), images, guard.copies(images)):
+        for index, image, copy in zip(
+            range(block * BLOCK, (block + 1) * BLOCK), images, guard.copies(images)
+        ):
             place = index % len(chosen)
             if n <= index < TRIES * n and missing[place]:
                 if copy:

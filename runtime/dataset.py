@@ -20,11 +20,15 @@ def stacked(dataset: Dataset) -> tuple[Tensor, Tensor]:
         pairs = [dataset[index] for index in range(len(dataset))]
         shapes = {tuple(image.shape) for image, _ in pairs}
         if len(shapes) > 1:
-            raise ValueError(f"images differ in shape: {sorted(shapes)}; expected one shape (C, H, W)")
+            raise ValueError(
+                f"images differ in shape: {sorted(shapes)}; expected one shape (C, H, W)"
+            )
         images = torch.stack([image for image, _ in pairs])
         labels = torch.tensor([int(label) for _, label in pairs])
     if images.dtype != torch.uint8 or images.dim() != 4:
-        raise ValueError(f"images are {images.dtype} of shape {tuple(images.shape)}, expected uint8 of shape (N, C, H, W)")
+        raise ValueError(
+            f"images are {images.dtype} of shape {tuple(images.shape)}, expected uint8 of shape (N, C, H, W)"
+        )
     if len(images) == 0:
         raise ValueError("the dataset is empty: expected at least one image")
     return images, labels.long()

@@ -80,7 +80,9 @@ class Compute:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def __str__(self) -> str:
-        return f"{self.device}, {self.precision}" + (f", {self.ranks} processes" if self.ranks > 1 else "")
+        return f"{self.device}, {self.precision}" + (
+            f", {self.ranks} processes" if self.ranks > 1 else ""
+        )
 
 
 def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
@@ -99,16 +101,25 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     if precision not in ("auto", "fp32", "bf16"):
         raise ValueError(f"--precision {precision}: expected auto, fp32 or bf16")
     if precision == "bf16" and not fast:
-        raise ValueError(f"--precision bf16: {chosen} has no native bfloat16 and would only be slower; use fp32 or auto")
+        raise ValueError(
+            f"--precision bf16: {chosen} has no native bfloat16 and would only be slower; use fp32 or auto"
+        )
     if ranks > 1 and not distributed.is_initialized():
         if chosen.type == "cuda":
             torch.cuda.set_device(chosen)
         # Imported once the group exists (Adam does so), this module's default arguments hold it for ever: its threads
         # outlive the interpreter, ask it for its lock and abort the process.
         importlib.import_module("torch.distributed.nn")
-        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
+        distributed.init_process_group(
+            "nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE
+        )
         atexit.register(distributed.destroy_process_group)
-    return Compute(chosen, "bf16" if precision != "fp32" and fast else "fp32", distributed.get_rank() if ranks > 1 else 0, ranks)
+    return Compute(
+        chosen,
+        "bf16" if precision != "fp32" and fast else "fp32",
+        distributed.get_rank() if ranks > 1 else 0,
+        ranks,
+    )
 
 
 def _choose_device(name: str) -> torch.device:
@@ -125,7 +136,9 @@ def _choose_device(name: str) -> torch.device:
         "mps": int(torch.backends.mps.is_available()),
     }[kind]
     if int(index or 0) >= count:
-        raise ValueError(f"--device {name}: this machine has {count} {kind} device(s); use --device auto")
+        raise ValueError(
+            f"--device {name}: this machine has {count} {kind} device(s); use --device auto"
+        )
     return torch.device(name)
 
 

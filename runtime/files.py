@@ -31,14 +31,20 @@ class Record(dict):
         self.path = path
 
     def __missing__(self, name: str) -> Any:
-        raise Absent(f"{self.path} lacks {name!r}; it is damaged, or another version of cxr wrote it")
+        raise Absent(
+            f"{self.path} lacks {name!r}; it is damaged, or another version of cxr wrote it"
+        )
 
     def expect(self, **kinds: type) -> Record:
         """Itself, when it has a value of such a kind under each of these names; a float may be a whole number. Raises ValueError that names the file."""
         for name, kind in kinds.items():
             value = self[name]
-            if not isinstance(value, (int, float) if kind is float else kind) or (isinstance(value, bool) and kind is not bool):
-                raise ValueError(f"{self.path}: {name} is {value!r:.80}, expected {kind.__name__}; it is damaged, or another version of cxr wrote it")
+            if not isinstance(value, (int, float) if kind is float else kind) or (
+                isinstance(value, bool) and kind is not bool
+            ):
+                raise ValueError(
+                    f"{self.path}: {name} is {value!r:.80}, expected {kind.__name__}; it is damaged, or another version of cxr wrote it"
+                )
         return self
 
 
@@ -63,7 +69,9 @@ def atomic(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     except BaseException as error:
         with suppress(OSError):  # of the error that is told
             temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and (error.filename is None or str(error.filename) == str(temporary)):
+        if isinstance(error, OSError) and (
+            error.filename is None or str(error.filename) == str(temporary)
+        ):
             error.filename = str(path)  # a failed write does not say where
         raise
 
@@ -91,11 +99,19 @@ def read_json(path: Path) -> Record:
     """The object in a JSON file. Raises FileNotFoundError when it is absent, and ValueError that names the file when it holds something else."""
     check_file(path, MAX_JSON)
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"), object_hook=lambda values: Record(path, values), parse_constant=_no_number)
+        value = json.loads(
+            Path(path).read_text(encoding="utf-8"),
+            object_hook=lambda values: Record(path, values),
+            parse_constant=_no_number,
+        )
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); it was damaged or is not ours") from error
+        raise ValueError(
+            f"{path} is not valid JSON ({error}); it was damaged or is not ours"
+        ) from error
     if not isinstance(value, Record):
-        raise ValueError(f"{path} holds {value!r:.80}, expected names and values in braces; it was damaged or is not ours")
+        raise ValueError(
+            f"{path} holds {value!r:.80}, expected names and values in braces; it was damaged or is not ours"
+        )
     return value
 
 
@@ -105,7 +121,9 @@ def configuration(kind: type[Config], values: Mapping[str, Any], path: Path) -> 
     known = {field.name: hints[field.name] for field in fields(kind)}
     unknown = [str(name) for name in values if name not in known]
     if unknown:
-        raise ValueError(f"{path} has the unknown option {unknown[0]:.40}; it is damaged, or another version of cxr wrote it")
+        raise ValueError(
+            f"{path} has the unknown option {unknown[0]:.40}; it is damaged, or another version of cxr wrote it"
+        )
     Record(path, values).expect(**known)
     try:
         return kind(**values)
@@ -117,9 +135,13 @@ def check_file(path: Path, most: int) -> None:
     """Raise FileNotFoundError when there is no such file, and ValueError when it is no plain file or has more than `most` bytes."""
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{path} is a {'folder' if stat.S_ISDIR(status.st_mode) else 'device or pipe'}, expected a file")
+        raise ValueError(
+            f"{path} is a {'folder' if stat.S_ISDIR(status.st_mode) else 'device or pipe'}, expected a file"
+        )
     if status.st_size > most:
-        raise ValueError(f"{path} has {status.st_size:,} bytes, more than the {most:,} that are read of such a file")
+        raise ValueError(
+            f"{path} has {status.st_size:,} bytes, more than the {most:,} that are read of such a file"
+        )
 
 
 def _no_number(name: str) -> None:

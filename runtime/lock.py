@@ -21,7 +21,9 @@ def hold(folder: Path, *, wait: bool = False, deep: bool = False) -> FileLock:
     try:
         lock.acquire(timeout=-1 if wait else PATIENCE, poll_interval=0.05)
     except Timeout as error:
-        raise ValueError(f"another process is at work in {folder}; wait until it has ended, or stop it") from error
+        raise ValueError(
+            f"another process is at work in {folder}; wait until it has ended, or stop it"
+        ) from error
     except OSError as error:
         error.filename = str(folder)
         raise

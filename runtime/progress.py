@@ -10,4 +10,12 @@ from tqdm import tqdm
 def progress(total: int, what: str, unit: str, done: int = 0, shown: bool = True) -> tqdm:
     """A bar over `total` units that starts at `done`, and is seen only where shown; use it as a context manager."""
     watched = sys.stderr is not None and sys.stderr.isatty()
-    return tqdm(total=total, desc=what, unit=unit, initial=done, file=sys.stderr, disable=not (shown and watched), dynamic_ncols=True)
+    return tqdm(
+        total=total,
+        desc=what,
+        unit=unit,
+        initial=done,
+        file=sys.stderr,
+        disable=not (shown and watched),
+        dynamic_ncols=True,
+    )

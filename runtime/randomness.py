@@ -21,7 +21,9 @@ def key(seed: int, *names: int | str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def torch_generator(seed: int, *names: int | str, device: torch.device | str = "cpu") -> torch.Generator:
+def torch_generator(
+    seed: int, *names: int | str, device: torch.device | str = "cpu"
+) -> torch.Generator:
     import torch
 
     return torch.Generator(device).manual_seed(key(seed, *names))
@@ -41,7 +43,10 @@ def batch_indices(n: int, batch: int, step: int, seed: int, rank: int = 0) -> to
 
     first, last = step * batch, (step + 1) * batch - 1
     order = torch.cat(
-        [torch.randperm(n, generator=torch_generator(seed, "order", rank, epoch)) for epoch in range(first // n, last // n + 1)]
+        [
+            torch.randperm(n, generator=torch_generator(seed, "order", rank, epoch))
+            for epoch in range(first // n, last // n + 1)
+        ]
     )  # (epochs touched · n,)
     offset = first % n
     return order[offset : offset + batch]

@@ -1,10 +1,10 @@
 """A run: one numbered folder per command, its configuration, its journal, and how it ended.
 
-    runs/0001-gan-train/
-        .lock           held by the process that is at work on it
-        config.json     written first
-        journal.jsonl   one JSON line per event; no clock times, so that a resumed run's equals an undisturbed one's
-        result.json     written last: a run without it is unfinished
+runs/0001-gan-train/
+    .lock           held by the process that is at work on it
+    config.json     written first
+    journal.jsonl   one JSON line per event; no clock times, so that a resumed run's equals an undisturbed one's
+    result.json     written last: a run without it is unfinished
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class Run:
     """The folder of one run; what is in it says all there is to know about the run."""
 
     folder: Path
-    lock: FileLock | None = field(default=None, compare=False, repr=False)  # for as long as it is there no other process works on the run
+    lock: FileLock | None = field(
+        default=None, compare=False, repr=False
+    )  # for as long as it is there no other process works on the run
 
     @property
     def name(self) -> str:
@@ -77,7 +79,9 @@ class Run:
                 file.write(json.dumps(event) + "\n")
         except OSError:
             with suppress(OSError):
-                os.truncate(self.journal_path, size)  # what came of the line before the disk was full
+                os.truncate(
+                    self.journal_path, size
+                )  # what came of the line before the disk was full
             raise
 
     def journal(self, size: int | None = None) -> list[Record]:
@@ -89,7 +93,9 @@ class Run:
             for line in self.journal_path.read_bytes()[:size].decode().splitlines():
                 events.append(Record(self.journal_path, json.loads(line)))
         except (ValueError, TypeError, RecursionError) as error:
-            raise ValueError(f"{self.journal_path}, line {len(events) + 1} is no event ({error}); it is damaged, start a new run") from error
+            raise ValueError(
+                f"{self.journal_path}, line {len(events) + 1} is no event ({error}); it is damaged, start a new run"
+            ) from error
         return events
 
     def journal_size(self) -> int:
@@ -110,7 +116,11 @@ def create_run(runs: Path, command: str, config: dict[str, Any], *, instead: boo
     begun = runs / ".new"  # until it can be seen it has all it needs
     with held(runs, wait=True):
         shutil.rmtree(begun, ignore_errors=True)
-        for run in [one for one in list_runs(runs) if instead and one.command == command and not one.finished]:
+        for run in [
+            one
+            for one in list_runs(runs)
+            if instead and one.command == command and not one.finished
+        ]:
             with suppress(ValueError), held(run.folder):  # which another process may be at work in
                 shutil.rmtree(run.folder)
         begun.mkdir()
@@ -128,7 +138,11 @@ def list_runs(runs: Path) -> list[Run]:
     """All runs under `runs`, oldest first."""
     if not runs.is_dir():
         return []
-    found = [(int(match.group(1)), path) for path in runs.iterdir() if (match := _NUMBERED.fullmatch(path.name))]
+    found = [
+        (int(match.group(1)), path)
+        for path in runs.iterdir()
+        if (match := _NUMBERED.fullmatch(path.name))
+    ]
     return [Run(path) for _, path in sorted(found)]
 
 

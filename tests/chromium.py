@@ -23,14 +23,30 @@ from typing import Any
 
 TIMEOUT = 20.0  # seconds for any one wait
 OPTIONS = "no-sandbox headless=new no-first-run disable-gpu disable-dev-shm-usage disable-background-networking disable-sync hide-scrollbars remote-debugging-pipe"
-CODES = {"Enter": 13, "Tab": 9, "Escape": 27, "Backspace": 8, "Home": 36, "End": 35, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+CODES = {
+    "Enter": 13,
+    "Tab": 9,
+    "Escape": 27,
+    "Backspace": 8,
+    "Home": 36,
+    "End": 35,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
 
 
 class Page:
     """One tab. `faults` and `requests` are all there were since it was opened, reloads included."""
 
     def __init__(self, browser: Chromium, session: str, path: Path) -> None:
-        self.browser, self.session, self.url, self.downloads = browser, session, path.as_uri(), path.parent / "downloads"
+        self.browser, self.session, self.url, self.downloads = (
+            browser,
+            session,
+            path.as_uri(),
+            path.parent / "downloads",
+        )
 
     def call(self, method: str, **parameters: Any) -> dict:
         return self.browser.call(method, self.session, **parameters)
@@ -38,13 +54,24 @@ class Page:
     def events(self, method: str) -> list[dict]:
         """The parameters of this page's events of one name, such as Network.requestWillBeSent."""
         self.evaluate("0")  # what was said before this answer has then been read
-        return [event["params"] for event in self.browser.events if event["method"] == method and event.get("sessionId") == self.session]
+        return [
+            event["params"]
+            for event in self.browser.events
+            if event["method"] == method and event.get("sessionId") == self.session
+        ]
 
     @property
     def faults(self) -> list[str]:
         """Console messages of any kind, the browser's own (blocked by the page's policy, not found), and uncaught exceptions."""
-        console = [" ".join(str(one.get("value", one.get("description"))) for one in said["args"]) for said in self.events("Runtime.consoleAPICalled")]
-        return console + [said["entry"]["text"] for said in self.events("Log.entryAdded")] + [_fault(said) for said in self.events("Runtime.exceptionThrown")]
+        console = [
+            " ".join(str(one.get("value", one.get("description"))) for one in said["args"])
+            for said in self.events("Runtime.consoleAPICalled")
+        ]
+        return (
+            console
+            + [said["entry"]["text"] for said in self.events("Log.entryAdded")]
+            + [_fault(said) for said in self.events("Runtime.exceptionThrown")]
+        )
 
     @property
     def requests(self) -> list[str]:
@@ -54,8 +81,18 @@ class Page:
 
     def show(self, width: int, height: int, *, dark: bool = False, media: str = "screen") -> None:
         """In a window of so many CSS pixels; below 600 as a phone, which heeds the viewport tag."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-        self.call("Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        self.call(
+            "Emulation.setEmulatedMedia",
+            media=media,
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        )
 
     def load(self, method: str = "Page.reload", **parameters: Any) -> None:
         """Reload, or go elsewhere, and wait until all is loaded."""
@@ -66,7 +103,13 @@ class Page:
 
     def evaluate(self, expression: str) -> Any:
         """The JSON value of a JavaScript expression, of a promise the one it keeps. Raises RuntimeError with its exception."""
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True, userGesture=True)
+        answer = self.call(
+            "Runtime.evaluate",
+            expression=expression,
+            returnByValue=True,
+            awaitPromise=True,
+            userGesture=True,
+        )
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{expression}: {_fault(answer)}")
         return answer["result"].get("value")
@@ -77,19 +120,38 @@ class Page:
 
     def press(self, key: str, *, shift: bool = False) -> None:
         """One key down and up: a character, or a name of KeyboardEvent.key such as Enter, Tab, ArrowLeft."""
-        parameters = {"key": key, "windowsVirtualKeyCode": CODES.get(key) or (ord(key.upper()) if key.isalnum() else 0), "modifiers": 8 if shift else 0}
-        self.call("Input.dispatchKeyEvent", type="keyDown", **parameters, text={"Enter": "\r"}.get(key, key if len(key) == 1 else ""))
+        parameters = {
+            "key": key,
+            "windowsVirtualKeyCode": CODES.get(key) or (ord(key.upper()) if key.isalnum() else 0),
+            "modifiers": 8 if shift else 0,
+        }
+        self.call(
+            "Input.dispatchKeyEvent",
+            type="keyDown",
+            **parameters,
+            text={"Enter": "\r"}.get(key, key if len(key) == 1 else ""),
+        )
         self.call("Input.dispatchKeyEvent", type="keyUp", **parameters)
 
     def screenshot(self, path: Path, *, whole: bool = False) -> Path:
         """A PNG of the window, or of the whole page."""
-        clip = {"clip": self.call("Page.getLayoutMetrics")["cssContentSize"] | {"scale": 1}, "captureBeyondViewport": True} if whole else {}
+        clip = (
+            {
+                "clip": self.call("Page.getLayoutMetrics")["cssContentSize"] | {"scale": 1},
+                "captureBeyondViewport": True,
+            }
+            if whole
+            else {}
+        )
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", **clip)["data"]))
         return path
 
     def downloaded(self, name: str) -> Path:
         """The file that the page has had saved under this name, once it is whole."""
-        return _until(lambda: (self.downloads / name).exists() and self.downloads / name, f"a download of {name}")
+        return _until(
+            lambda: (self.downloads / name).exists() and self.downloads / name,
+            f"a download of {name}",
+        )
 
 
 class Chromium:
@@ -97,21 +159,50 @@ class Chromium:
 
     def __init__(self, program: str, folder: Path) -> None:
         (theirs_in, self._out), (self._in, theirs_out) = os.pipe(), os.pipe()
-        self._log, self._buffer, self._number, self._replies, self.events = folder / "chromium.log", b"", 0, {}, []
-        high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (theirs_in, theirs_out)]  # above 3 and 4, not to be overwritten
+        self._log, self._buffer, self._number, self._replies, self.events = (
+            folder / "chromium.log",
+            b"",
+            0,
+            {},
+            [],
+        )
+        high = [
+            fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (theirs_in, theirs_out)
+        ]  # above 3 and 4, not to be overwritten
         own = [os.open(self._log, os.O_WRONLY | os.O_CREAT), *high]
-        moves = [(os.POSIX_SPAWN_DUP2, here, there) for here, there in ((own[0], 1), (own[0], 2), (own[1], 3), (own[2], 4))]
-        command = [program, *(f"--{option}" for option in OPTIONS.split()), f"--user-data-dir={folder}", "--host-resolver-rules=MAP * ~NOTFOUND"]
-        self._process = os.posix_spawn(program, command, os.environ | {"HOME": str(folder)}, file_actions=moves, setpgroup=0)
+        moves = [
+            (os.POSIX_SPAWN_DUP2, here, there)
+            for here, there in ((own[0], 1), (own[0], 2), (own[1], 3), (own[2], 4))
+        ]
+        command = [
+            program,
+            *(f"--{option}" for option in OPTIONS.split()),
+            f"--user-data-dir={folder}",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+        ]
+        self._process = os.posix_spawn(
+            program, command, os.environ | {"HOME": str(folder)}, file_actions=moves, setpgroup=0
+        )
         for end in (theirs_in, theirs_out, *own):
             os.close(end)
 
     def open(self, path: Path, *, width: int = 1200, height: int = 800, dark: bool = False) -> Page:
         """The loaded page, with nothing in its storage; what it downloads goes to the folder `downloads` beside it."""
         context = self.call("Target.createBrowserContext")["browserContextId"]
-        target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
-        page = Page(self, self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"], path.resolve())
-        self.call("Browser.setDownloadBehavior", behavior="allow", browserContextId=context, downloadPath=str(page.downloads))
+        target = self.call("Target.createTarget", url="about:blank", browserContextId=context)[
+            "targetId"
+        ]
+        page = Page(
+            self,
+            self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"],
+            path.resolve(),
+        )
+        self.call(
+            "Browser.setDownloadBehavior",
+            behavior="allow",
+            browserContextId=context,
+            downloadPath=str(page.downloads),
+        )
         for domain in ("Page", "Runtime", "Log", "Network"):
             page.call(f"{domain}.enable")
         page.show(width, height, dark=dark)
@@ -121,7 +212,9 @@ class Chromium:
     def call(self, method: str, session: str | None = None, **parameters: Any) -> dict:
         """The result of one command of the protocol. Raises RuntimeError with its own words."""
         self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters} | ({"sessionId": session} if session else {})
+        message = {"id": self._number, "method": method, "params": parameters} | (
+            {"sessionId": session} if session else {}
+        )
         with contextlib.suppress(BrokenPipeError):  # an ended browser is told below
             os.write(self._out, json.dumps(message).encode() + b"\0")
         deadline = time.monotonic() + TIMEOUT
@@ -129,7 +222,9 @@ class Chromium:
             if not select.select([self._in], [], [], max(deadline - time.monotonic(), 0))[0]:
                 raise TimeoutError(f"chromium gave no answer to {method} within {TIMEOUT:.0f} s")
             if not (data := os.read(self._in, 1 << 20)):
-                raise RuntimeError(f"chromium ended during {method}: {self._log.read_text(errors='replace')[-500:]}")
+                raise RuntimeError(
+                    f"chromium ended during {method}: {self._log.read_text(errors='replace')[-500:]}"
+                )
             *whole, self._buffer = (self._buffer + data).split(b"\0")
             for said in map(json.loads, whole):
                 self.events += [said] if "id" not in said else []
@@ -155,4 +250,8 @@ def _until(condition: Callable[[], Any], what: str) -> Any:
 
 
 def _fault(said: dict) -> str:
-    return said["exceptionDetails"].get("exception", {}).get("description", said["exceptionDetails"]["text"])
+    return (
+        said["exceptionDetails"]
+        .get("exception", {})
+        .get("description", said["exceptionDetails"]["text"])
+    )

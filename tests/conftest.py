@@ -30,7 +30,9 @@ DEAR = ("ranks", "desk", "chromium")  # fixtures that take seconds to start
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share a dear fixture, or else a file, run one after the other in one worker; those of dear ones, of which there are most, begin first."""
-    groups = {item: next((name for name in DEAR if name in item.fixturenames), "") for item in items}
+    groups = {
+        item: next((name for name in DEAR if name in item.fixturenames), "") for item in items
+    }
     items.sort(key=lambda item: groups[item] == "")
     for item in items:
         item.add_marker(pytest.mark.xdist_group(groups[item] or item.path.stem))
@@ -71,7 +73,11 @@ def ok(result: Result) -> str:
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """A folder that the first worker that needs it makes for all."""
-    shared = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    shared = (
+        factory.getbasetemp().parent
+        if "PYTEST_XDIST_WORKER" in os.environ
+        else factory.getbasetemp()
+    )
     folder, new = shared / name, shared / f"{name}.new"
     with FileLock(shared / f"{name}.lock"):
         if not folder.exists():
@@ -84,7 +90,11 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 @pytest.fixture(scope="session")
 def phantom_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """64 phantom images, imported and split. Not to be changed: copy it."""
-    return made_once(tmp_path_factory, "phantom-study", lambda folder: ok(cxr("data", "phantom", "--n", 64, folder=folder)))
+    return made_once(
+        tmp_path_factory,
+        "phantom-study",
+        lambda folder: ok(cxr("data", "phantom", "--n", 64, folder=folder)),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +121,9 @@ def shared() -> Path:
     """The folder of real X-rays and weights that lives outside the project."""
     folder = Path(os.environ.get("CXR_SHARED", ROOT.parent / "shared"))
     if not (folder / "data").is_dir():
-        pytest.skip(f"no real X-rays at {folder}: set CXR_SHARED to the folder that holds data/ and weights/")
+        pytest.skip(
+            f"no real X-rays at {folder}: set CXR_SHARED to the folder that holds data/ and weights/"
+        )
     return folder.resolve()
 
 
@@ -120,7 +132,9 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
     """A headless browser for tests of pages."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
-        pytest.skip("neither chromium nor google-chrome is on the PATH: install one to test pages as a browser shows them")
+        pytest.skip(
+            "neither chromium nor google-chrome is on the PATH: install one to test pages as a browser shows them"
+        )
     browser = Chromium(program, tmp_path_factory.mktemp("chromium"))
     yield browser
     browser.close()

@@ -27,10 +27,20 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "report": ("report",),
     "data check": ("data", "check"),
     "data show": ("data", "show"),
-    "classify": ("classify", "{films}/covid", "--csv", "{study}/answers.csv", "--explain", "{study}/explained"),
+    "classify": (
+        "classify",
+        "{films}/covid",
+        "--csv",
+        "{study}/answers.csv",
+        "--explain",
+        "{study}/explained",
+    ),
 }
 FILMS = 12  # brought by the import, mirrored images of the study
-ROOM, PAGE = 64 * 2**20, 4096  # bytes of a disk that is large enough, and of what it gives out at a time
+ROOM, PAGE = (
+    64 * 2**20,
+    4096,
+)  # bytes of a disk that is large enough, and of what it gives out at a time
 
 
 @dataclass(frozen=True)
@@ -51,12 +61,16 @@ class Leg:
         return occupied(self.after) - occupied(self.before)
 
 
-def run_course(desk: Desk, study: Path, folder: Path, commands: tuple[str, ...] = tuple(COMMANDS)) -> dict[str, Leg]:
+def run_course(
+    desk: Desk, study: Path, folder: Path, commands: tuple[str, ...] = tuple(COMMANDS)
+) -> dict[str, Leg]:
     """Run the commands one after the other on a copy of a study of phantoms, with all the room in the world."""
     films, course = folder / "films", folder / "course"
     for row in sorted((study / "data" / "images").rglob("*.png"))[:: 64 // FILMS][:FILMS]:
         (films / row.parent.name).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.fliplr(np.asarray(Image.open(row))).copy()).save(films / row.parent.name / row.name)
+        Image.fromarray(np.fliplr(np.asarray(Image.open(row))).copy()).save(
+            films / row.parent.name / row.name
+        )
     legs, before = {}, Path(shutil.copytree(study, course))
     before = Path(shutil.copytree(course, folder / "before"))
     for number, name in enumerate(commands):
@@ -83,13 +97,20 @@ def fill_up(desk: Desk, leg: Leg, place: Path, share: float) -> Answer:
     if desk.has_disks:
         desk.mount(place, f"size={ROOM - desk.room(place) + int(share * leg.needs) // PAGE * PAGE}")
     else:
-        largest = int(share * max(len(content) for name, content in after.items() if before.get(name) != content))
+        largest = int(
+            share
+            * max(len(content) for name, content in after.items() if before.get(name) != content)
+        )
     answer = desk.cxr(*leg.arguments(study), folder=study, largest=largest)
     if answer.code:
         why = "the disk is full" if desk.has_disks else "no file may be so large here"
         assert answer.line.startswith(f"cxr: {why} ({study}/"), answer.line
         left = raw(seen)
-        lost = [name for name, content in before.items() if left.get(name) not in (content, after.get(name))]
+        lost = [
+            name
+            for name, content in before.items()
+            if left.get(name) not in (content, after.get(name))
+        ]
         assert not lost, f"changed by a failure: {lost}"
         assert not leftovers(seen), f"left half-written: {leftovers(seen)}"
     return answer

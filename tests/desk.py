@@ -31,12 +31,29 @@ from pathlib import Path
 from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMESPACES = (["unshare", "-m"], ["unshare", "-rm"])  # of root, and of a user who may make one in which they are root
+NAMESPACES = (
+    ["unshare", "-m"],
+    ["unshare", "-rm"],
+)  # of root, and of a user who may make one in which they are root
 HEAVY = (
-    "matplotlib.backends.backend_agg", "pipelines.audit", "pipelines.classify", "pipelines.classify_images", "pipelines.compare.study", "pipelines.data.checking",
-    "pipelines.data.importing", "pipelines.data.published", "pipelines.export", "pipelines.generate", "pipelines.reader_score", "pipelines.reader_study",
-    "pipelines.report.data_figures", "pipelines.reproduce", "pipelines.scoring.folders", "pipelines.scoring.score", "pipelines.synthesize",
-)  # fmt: skip
+    "matplotlib.backends.backend_agg",
+    "pipelines.audit",
+    "pipelines.classify",
+    "pipelines.classify_images",
+    "pipelines.compare.study",
+    "pipelines.data.checking",
+    "pipelines.data.importing",
+    "pipelines.data.published",
+    "pipelines.export",
+    "pipelines.generate",
+    "pipelines.reader_score",
+    "pipelines.reader_study",
+    "pipelines.report.data_figures",
+    "pipelines.reproduce",
+    "pipelines.scoring.folders",
+    "pipelines.scoring.score",
+    "pipelines.synthesize",
+)
 CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 RESUMABLE = ("gan-train", "synthesize", "classify-train", "compare", "audit")
@@ -60,7 +77,9 @@ class Answer:
     def line(self) -> str:
         """The one line on standard error of a command that failed clearly; anything else is an error here."""
         lines = self.errors.strip().splitlines()
-        assert self.code == 2 and len(lines) == 1 and lines[0].startswith("cxr: "), f"exit code {self.code}\n{self.errors}"
+        assert self.code == 2 and len(lines) == 1 and lines[0].startswith("cxr: "), (
+            f"exit code {self.code}\n{self.errors}"
+        )
         return lines[0]
 
 
@@ -70,8 +89,17 @@ class Desk:
     def __init__(self, namespace: list[str]) -> None:
         self.has_disks = bool(namespace)
         command = [*namespace, sys.executable, "-m", "tests.desk"]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-        server = json.loads(self._process.stdout.readline())["pid"]  # once it has imported everything
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        server = json.loads(self._process.stdout.readline())[
+            "pid"
+        ]  # once it has imported everything
         self._root = Path("/proc", server, "root") if namespace else Path("/")
 
     def cxr(
@@ -89,7 +117,13 @@ class Desk:
         after: seconds after its start at which it is killed. at: (text, n) kills it right before it changes a file with this text in its path for the nth time.
         largest: bytes in any file that it writes. powerless: root is held to the permissions of files as others are. output: where standard output goes.
         """
-        given = {"after": after, "at": at, "largest": largest, "powerless": powerless, "output": output}
+        given = {
+            "after": after,
+            "at": at,
+            "largest": largest,
+            "powerless": powerless,
+            "output": output,
+        }
         return self.end(self._begin(arguments, folder, given), after)
 
     def begin(self, *arguments: object, folder: Path) -> int:
@@ -102,7 +136,9 @@ class Desk:
 
     def mount(self, folder: Path, options: str) -> None:
         """A tmpfs at `folder`, or the one there with other options: its size, or ro."""
-        assert self._ask({"mount": str(folder), "options": options})["code"] == 0, f"cannot mount {folder}, {options}"
+        assert self._ask({"mount": str(folder), "options": options})["code"] == 0, (
+            f"cannot mount {folder}, {options}"
+        )
 
     def room(self, folder: Path) -> int:
         """Free bytes on what is mounted at `folder`."""
@@ -122,7 +158,9 @@ class Desk:
         self._process.communicate()
 
     def _begin(self, arguments: Sequence[object], folder: Path, given: dict[str, Any]) -> int:
-        return self._ask({"arguments": ["-C", str(folder), *map(str, arguments)], "folder": str(folder), **given})["process"]
+        return self._ask(
+            {"arguments": ["-C", str(folder), *map(str, arguments)], "folder": str(folder), **given}
+        )["process"]
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -151,7 +189,12 @@ def open_desk() -> Iterator[Desk]:
 def _can_mount(namespace: list[str]) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         try:
-            return subprocess.run([*namespace, "mount", "-t", "tmpfs", "none", folder], capture_output=True).returncode == 0
+            return (
+                subprocess.run(
+                    [*namespace, "mount", "-t", "tmpfs", "none", folder], capture_output=True
+                ).returncode
+                == 0
+            )
         except FileNotFoundError:
             return False
 
@@ -166,7 +209,13 @@ def _serve() -> None:
     print(json.dumps({"pid": str(os.getpid())}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        answer = _mount(request) if "mount" in request else _end(request) if "end" in request else _begin(request)
+        answer = (
+            _mount(request)
+            if "mount" in request
+            else _end(request)
+            if "end" in request
+            else _begin(request)
+        )
         print(json.dumps(answer), flush=True)
     for child in _BEGUN:
         os.kill(child, signal.SIGKILL)
@@ -178,7 +227,11 @@ def _mount(request: dict[str, Any]) -> dict[str, Any]:
     if options is None:
         command = ["umount"]
     else:
-        command = ["mount", "-o", f"remount,{options}"] if os.path.ismount(folder) else ["mount", "-t", "tmpfs", "-o", options, "none"]
+        command = (
+            ["mount", "-o", f"remount,{options}"]
+            if os.path.ismount(folder)
+            else ["mount", "-t", "tmpfs", "-o", options, "none"]
+        )
     return {"code": subprocess.run([*command, folder], stderr=sys.stderr).returncode}
 
 
@@ -196,7 +249,9 @@ _BEGUN: dict[int, _Begun] = {}
 
 
 def _begin(request: dict[str, Any]) -> dict[str, Any]:
-    begun = _Begun(time.monotonic(), tempfile.TemporaryFile(), tempfile.TemporaryFile(), mmap.mmap(-1, 8))
+    begun = _Begun(
+        time.monotonic(), tempfile.TemporaryFile(), tempfile.TemporaryFile(), mmap.mmap(-1, 8)
+    )
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
@@ -223,7 +278,13 @@ def _end(request: dict[str, Any]) -> dict[str, Any]:
             said.append(file.read().decode(errors="replace"))
     with begun.changes as changes:
         (counted,) = struct.unpack("q", changes[:])
-    return {"code": os.waitstatus_to_exitcode(status), "output": said[0], "errors": said[1], "seconds": seconds, "changes": counted}
+    return {
+        "code": os.waitstatus_to_exitcode(status),
+        "output": said[0],
+        "errors": said[1],
+        "seconds": seconds,
+        "changes": counted,
+    }
 
 
 def _become(request: dict[str, Any], begun: _Begun) -> None:
@@ -234,14 +295,19 @@ def _become(request: dict[str, Any], begun: _Begun) -> None:
 
     signal.alarm(300)
     torch.set_num_threads(request.get("threads", 1))
-    os.dup2(os.open(request["output"], os.O_WRONLY) if request.get("output") else begun.output.fileno(), 1)
+    os.dup2(
+        os.open(request["output"], os.O_WRONLY) if request.get("output") else begun.output.fileno(),
+        1,
+    )
     os.dup2(begun.errors.fileno(), 2)
     if request.get("largest") is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest"],) * 2)
     if request.get("powerless") and os.geteuid() == 0:
         libc = ctypes.CDLL(None)
-        libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())  # capabilities(7): version 3, this process, none
+        libc.capset(
+            (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+        )  # capabilities(7): version 3, this process, none
     _watch(request, begun.changes)
     code = 1
     try:
@@ -265,13 +331,17 @@ def _watch(request: dict[str, Any], changes: mmap.mmap) -> None:
 
     def watch(event: str, values: tuple[Any, ...]) -> None:
         nonlocal seen
-        if event == "open" and not (isinstance(values[2], int) and values[2] & WRITES) or event not in ("open", *CHANGES):
+        if (
+            event == "open" and not (isinstance(values[2], int) and values[2] & WRITES)
+        ) or event not in ("open", *CHANGES):
             return
         path = values[1] if event == "os.rename" else values[0]
         if not isinstance(path, (str, os.PathLike)) or os.getpid() != first:
             return
         path = os.fspath(path)
-        if text in path and (not os.path.isabs(path) or path.startswith(request["folder"])):  # relative ones are within a folder that is taken away
+        if text in path and (
+            not os.path.isabs(path) or path.startswith(request["folder"])
+        ):  # relative ones are within a folder that is taken away
             seen += 1
             changes[:] = struct.pack("q", seen)
             if seen == last:

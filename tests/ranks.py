@@ -33,17 +33,37 @@ class Ranks:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={RANKS}", f"--master-port={port}", "-m", "tests.ranks", str(folder)]
+        command = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            f"--nproc-per-node={RANKS}",
+            f"--master-port={port}",
+            "-m",
+            "tests.ranks",
+            str(folder),
+        ]
         self._folder, self._count = folder, 0
         self._log = open(folder / "log", "wb")
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=self._log, stderr=self._log, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=self._log,
+            stderr=self._log,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
 
     def cxr(self, *arguments: object, folder: Path) -> Said:
         """Run a command in both processes on the study in `folder`."""
         _write(self._folder / f"{self._count}.json", ["-C", str(folder), *map(str, arguments)])
-        deadline, answers = time.monotonic() + 180, [self._folder / f"{self._count}.{rank}.json" for rank in range(RANKS)]
+        deadline, answers = (
+            time.monotonic() + 180,
+            [self._folder / f"{self._count}.{rank}.json" for rank in range(RANKS)],
+        )
         while not all(path.exists() for path in answers):
-            assert self._process.poll() is None and time.monotonic() < deadline, (self._folder / "log").read_text()
+            assert self._process.poll() is None and time.monotonic() < deadline, (
+                self._folder / "log"
+            ).read_text()
             time.sleep(0.02)
         self._count += 1
         codes, output, errors = zip(*(json.loads(path.read_text()) for path in answers))
@@ -75,8 +95,15 @@ def _serve(folder: Path) -> None:
         if not arguments:
             return
         result = CliRunner().invoke(main, arguments)
-        trace = "".join(traceback.format_exception(*result.exc_info)) if result.exit_code and not isinstance(result.exception, SystemExit) else ""
-        _write(folder / f"{number}.{os.environ['RANK']}.json", [result.exit_code, result.stdout, result.stderr + trace])
+        trace = (
+            "".join(traceback.format_exception(*result.exc_info))
+            if result.exit_code and not isinstance(result.exception, SystemExit)
+            else ""
+        )
+        _write(
+            folder / f"{number}.{os.environ['RANK']}.json",
+            [result.exit_code, result.stdout, result.stderr + trace],
+        )
         number += 1
 
 

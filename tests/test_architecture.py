@@ -35,8 +35,12 @@ def imports(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_one_way(path: Path) -> None:
     package = path.relative_to(ROOT).parts[0]
-    ours = {name.split(".")[0] for name in imports(path)} & (set(MAY_IMPORT) | {"tests", "benchmarks"})
-    assert ours <= MAY_IMPORT[package], f"{path.relative_to(ROOT)} imports {ours - MAY_IMPORT[package]}"
+    ours = {name.split(".")[0] for name in imports(path)} & (
+        set(MAY_IMPORT) | {"tests", "benchmarks"}
+    )
+    assert ours <= MAY_IMPORT[package], (
+        f"{path.relative_to(ROOT)} imports {ours - MAY_IMPORT[package]}"
+    )
 
 
 @pytest.mark.parametrize("package", ["runtime", "gan", "classifier"])
@@ -51,18 +55,47 @@ def test_libraries_never_print_nor_read_the_command_line(package: str) -> None:
 
 
 def test_runtime_holds_only_what_both_trainers_use() -> None:
-    used = {package: set().union(*(imports(path) for path in (ROOT / package).rglob("*.py"))) for package in ("gan", "classifier")}
+    used = {
+        package: set().union(*(imports(path) for path in (ROOT / package).rglob("*.py")))
+        for package in ("gan", "classifier")
+    }
     trainers = {"device", "randomness", "checkpoint", "dataset", "progress", "run"}
     for module in trainers:
         for package, names in used.items():
-            assert f"runtime.{module}" in names or any(name == "runtime" for name in names), f"{package} does not use runtime.{module}"
+            assert f"runtime.{module}" in names or any(name == "runtime" for name in names), (
+                f"{package} does not use runtime.{module}"
+            )
 
 
 def test_no_drawers() -> None:
-    assert not [path for path in MODULES if path.stem in ("utils", "util", "misc", "common", "helpers", "helper")]
+    assert not [
+        path
+        for path in MODULES
+        if path.stem in ("utils", "util", "misc", "common", "helpers", "helper")
+    ]
 
 
-COMMANDS = [[], ["data"], ["data", "import"], ["data", "check"], ["data", "show"], ["data", "sources"], ["data", "phantom"], ["gan-train"], ["synthesize"], ["classify-train"], ["audit"], ["export"], ["classify"], ["score"], ["compare"], ["report"], ["reproduce"], ["reader-study"], ["demo"]]
+COMMANDS = [
+    [],
+    ["data"],
+    ["data", "import"],
+    ["data", "check"],
+    ["data", "show"],
+    ["data", "sources"],
+    ["data", "phantom"],
+    ["gan-train"],
+    ["synthesize"],
+    ["classify-train"],
+    ["audit"],
+    ["export"],
+    ["classify"],
+    ["score"],
+    ["compare"],
+    ["report"],
+    ["reproduce"],
+    ["reader-study"],
+    ["demo"],
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command) or "cxr")
@@ -75,7 +108,9 @@ def test_help_is_instant_and_imports_nothing_heavy(command: list[str]) -> None:
     times = []
     for _ in range(3):
         started = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+        )
         times.append(time.perf_counter() - started)
         assert done.returncode == 0, done.stderr
         assert "Usage:" in done.stdout

@@ -23,7 +23,10 @@ from pipelines.data.commands import data
 from pipelines.data.manifest import read_manifest
 from tests.conftest import ROOT, cxr
 
-CACHES = ("arrays", "features")  # made anew whenever they are missing; what is in them is nobody's work
+CACHES = (
+    "arrays",
+    "features",
+)  # made anew whenever they are missing; what is in them is nobody's work
 
 
 def empty(study: Path) -> None:
@@ -33,7 +36,11 @@ def empty(study: Path) -> None:
 
 def one_class(study: Path) -> None:
     path = study / "data" / "manifest.csv"
-    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if ",covid," not in line))
+    path.write_text(
+        "".join(
+            line for line in path.read_text().splitlines(keepends=True) if ",covid," not in line
+        )
+    )
 
 
 def few(study: Path) -> None:
@@ -46,7 +53,9 @@ def gone(place: str) -> Callable[[Path], None]:
 
 
 def halved(place: str) -> Callable[[Path], None]:
-    return lambda study: (study / place).write_bytes((study / place).read_bytes()[: (study / place).stat().st_size // 2])
+    return lambda study: (study / place).write_bytes(
+        (study / place).read_bytes()[: (study / place).stat().st_size // 2]
+    )
 
 
 def replaced(place: str, old: str, new: str) -> Callable[[Path], None]:
@@ -164,7 +173,11 @@ ROWS: list[tuple] = [
     ("gan-train", "at least 8", few),
     ("gan-train --resume 1 --steps 20", "truncated", halved(f"{GAN}/checkpoints/last.pt")),
     ("gan-train --resume 1 --steps 20", "config.json", halved(f"{GAN}/config.json")),
-    ("gan-train --resume 1 --steps 20", "journal.jsonl, line", replaced(f"{GAN}/journal.jsonl", "step", "\"")),
+    (
+        "gan-train --resume 1 --steps 20",
+        "journal.jsonl, line",
+        replaced(f"{GAN}/journal.jsonl", "step", '"'),
+    ),
     # synthesize
     ("synthesize --n 0", "--n 0"),
     ("synthesize --n -5", "--n -5"),
@@ -208,9 +221,21 @@ ROWS: list[tuple] = [
     ("classify-train", "needs two", one_class),
     ("classify-train", "no image of", few),
     ("classify-train --with-synthetic", "not valid JSON", halved(f"{SET}/config.json")),
-    ("classify-train --with-synthetic", "synthetic-000000.png", gone(f"{SET}/images/covid/synthetic-000000.png")),
-    ("classify-train --with-synthetic", "cannot prove", replaced(f"{SET}/config.json", "\"trained_on\"", "\"x\"")),
-    ("classify-train --with-synthetic", "leads out of the folder", replaced(f"{SET}/manifest.csv", "images/covid", "../covid")),
+    (
+        "classify-train --with-synthetic",
+        "synthetic-000000.png",
+        gone(f"{SET}/images/covid/synthetic-000000.png"),
+    ),
+    (
+        "classify-train --with-synthetic",
+        "cannot prove",
+        replaced(f"{SET}/config.json", '"trained_on"', '"x"'),
+    ),
+    (
+        "classify-train --with-synthetic",
+        "leads out of the folder",
+        replaced(f"{SET}/manifest.csv", "images/covid", "../covid"),
+    ),
     # audit, export, classify
     ("audit 77", "no run '77'"),
     ("audit 1", "expected a classify-train"),
@@ -236,8 +261,14 @@ ROWS: list[tuple] = [
     ("score --dataset-b data/images", "go with --dataset-a"),
     ("score --dataset-a data/images", "--dataset-a alone"),
     ("score --dataset-a absent --dataset-b data/images --out out", "no such folder"),
-    ("score --dataset-a absent.npz --dataset-b data/images --features random --out out", "no such file"),
-    (f"score --dataset-a data/images --dataset-b {SET}/images --features random --out out", "expected one size"),
+    (
+        "score --dataset-a absent.npz --dataset-b data/images --features random --out out",
+        "no such file",
+    ),
+    (
+        f"score --dataset-a data/images --dataset-b {SET}/images --features random --out out",
+        "expected one size",
+    ),
     ("report 77", "no run '77'"),
     ("report 1", "expected a compare"),
     ("report", "cxr compare"),
@@ -278,7 +309,7 @@ ROWS: list[tuple] = [
     ("synthesize", "generator.pt", foreign),
     ("gan-train --image-size 32", "damaged or truncated", damaged_image),
     ("classify-train", "damaged or truncated", damaged_image),
-]  # fmt: skip
+]
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -286,7 +317,9 @@ def contents(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         if not set(CACHES) & set(path.relative_to(folder).parts):
-            found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "a folder"
+            found[str(path.relative_to(folder))] = (
+                hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "a folder"
+            )
     return found
 
 
@@ -297,7 +330,9 @@ def whole(tiny_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row[0]}{' spoilt' * (len(row) > 2)}" for row in ROWS])
-def test_one_line_and_nothing_changed(row: tuple, whole: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_line_and_nothing_changed(
+    row: tuple, whole: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command, message, *spoil = row
     folder = request.getfixturevalue("study") if spoil else whole
     for change in spoil:
@@ -313,10 +348,12 @@ def test_one_line_and_nothing_changed(row: tuple, whole: Path, request: pytest.F
 
 
 def test_every_command_has_rows() -> None:
-    walked = {tuple(word for word in shlex.split(row[0]) if not word.startswith("-"))[:2] for row in ROWS}
+    walked = {
+        tuple(word for word in shlex.split(row[0]) if not word.startswith("-"))[:2] for row in ROWS
+    }
     named = {words[0] for words in walked if words} | {" ".join(words) for words in walked}
     left_out = {"data", "data sources"}  # the last takes nothing
-    commands = {name for name in main.commands} | {f"data {name}" for name in data.commands}
+    commands = set(main.commands) | {f"data {name}" for name in data.commands}
     assert commands - named <= left_out
 
 
@@ -328,18 +365,48 @@ def everybodys() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root reads everything, and setpriv is not here to become somebody else")
+@pytest.mark.skipif(
+    os.geteuid() == 0 and not shutil.which("setpriv"),
+    reason="root reads everything, and setpriv is not here to become somebody else",
+)
 @pytest.mark.parametrize("place", ["films", "films/covid"])
-def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(phantom_study: Path, everybodys: Path, place: str) -> None:
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    phantom_study: Path, everybodys: Path, place: str
+) -> None:
     shutil.copytree(phantom_study / "data" / "images", everybodys / "films")
     (everybodys / "study").mkdir()
     (everybodys / "study").chmod(0o777)
     (everybodys / place).chmod(0o000)
-    drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"] if os.geteuid() == 0 else []
-    command = [*drop, sys.executable, "-m", "pipelines.cli", "-C", str(everybodys / "study"), "data", "import", str(everybodys / "films")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    drop = (
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
+        if os.geteuid() == 0
+        else []
+    )
+    command = [
+        *drop,
+        sys.executable,
+        "-m",
+        "pipelines.cli",
+        "-C",
+        str(everybodys / "study"),
+        "data",
+        "import",
+        str(everybodys / "films"),
+    ]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
     (everybodys / place).chmod(0o755)
     if "setpriv" in done.stderr or "No module named" in done.stderr or "can't open" in done.stderr:
         pytest.skip("another user cannot run this Python here")
-    assert done.returncode == 2 and "no permission" in done.stderr and place in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert (
+        done.returncode == 2
+        and "no permission" in done.stderr
+        and place in done.stderr
+        and len(done.stderr.strip().splitlines()) == 1
+    ), done.stderr
     assert not list((everybodys / "study").iterdir())

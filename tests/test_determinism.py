@@ -27,8 +27,12 @@ COMMANDS = (
 )
 
 
-def test_every_command_gives_the_same_files_again(desk: Desk, phantom_study: Path, tmp_path: Path) -> None:
-    here, there = (Path(shutil.copytree(phantom_study, tmp_path / name)) for name in ("here", "there"))
+def test_every_command_gives_the_same_files_again(
+    desk: Desk, phantom_study: Path, tmp_path: Path
+) -> None:
+    here, there = (
+        Path(shutil.copytree(phantom_study, tmp_path / name)) for name in ("here", "there")
+    )
     for command in COMMANDS:
         np.random.seed(len(command))  # what a command draws has names, and no history
         torch.manual_seed(len(command))
@@ -37,10 +41,14 @@ def test_every_command_gives_the_same_files_again(desk: Desk, phantom_study: Pat
         assert ended.code == 0, ended.errors
         assert not differences(here, there), command
     for path in here.rglob("*"):
-        assert path.is_dir() or not any(str(place).encode() in path.read_bytes() for place in (ROOT, tmp_path)), f"{path} says where it was made"
+        assert path.is_dir() or not any(
+            str(place).encode() in path.read_bytes() for place in (ROOT, tmp_path)
+        ), f"{path} says where it was made"
 
 
-def test_an_import_gives_the_same_but_for_the_numbers_of_patients(desk: Desk, tmp_path: Path) -> None:
+def test_an_import_gives_the_same_but_for_the_numbers_of_patients(
+    desk: Desk, tmp_path: Path
+) -> None:
     """Which are keyed by a secret of each study, so that nobody can look them up."""
     rng = np.random.default_rng(0)
     for number in range(30):
@@ -54,7 +62,9 @@ def test_an_import_gives_the_same_but_for_the_numbers_of_patients(desk: Desk, tm
         with open(tmp_path / study / "data" / "manifest.csv", newline="", encoding="utf-8") as file:
             rows.append(list(csv.DictReader(file)))
     assert {row["patient"] for row in rows[0]}.isdisjoint(row["patient"] for row in rows[1])
-    assert [{name: value for name, value in row.items() if name != "patient"} for row in rows[0]] == [{name: value for name, value in row.items() if name != "patient"} for row in rows[1]]
+    assert [
+        {name: value for name, value in row.items() if name != "patient"} for row in rows[0]
+    ] == [{name: value for name, value in row.items() if name != "patient"} for row in rows[1]]
     shutil.copy(tmp_path / "here" / "data" / "patients.key", tmp_path / "key")
     (tmp_path / "again" / "data").mkdir(parents=True)
     shutil.copy(tmp_path / "key", tmp_path / "again" / "data" / "patients.key")

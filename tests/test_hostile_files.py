@@ -26,17 +26,41 @@ from PIL import Image
 
 from gan.config import GanConfig
 from gan.sample import load_generator
-from pipelines.data.manifest import EXTERNAL, LABEL, MAX_TABLE, SPLITS, read_manifest, read_table, table
+from pipelines.data.manifest import (
+    EXTERNAL,
+    LABEL,
+    MAX_TABLE,
+    SPLITS,
+    read_manifest,
+    read_table,
+    table,
+)
 from pipelines.data.published import read_sources
 from pipelines.data.reading import MAX_BYTES, MAX_SIDE, read_picture
 from pipelines.merge import read_synthetic
 from runtime import checkpoint
 from runtime.files import MAX_JSON, configuration, read_json
 from tests.conftest import ROOT, TINY_CLASSIFIER, cxr
-from tests.hostile import NASTY, dicom_bytes, hostile_configurations, hostile_manifests, hostile_pictures, hostile_sets, hostile_sources, jpeg, pictures
+from tests.hostile import (
+    NASTY,
+    dicom_bytes,
+    hostile_configurations,
+    hostile_manifests,
+    hostile_pictures,
+    hostile_sets,
+    hostile_sources,
+    jpeg,
+    pictures,
+)
 from tests.watch import watched
 
-FEW = settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+FEW = settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 MISTAKES = (ValueError, FileNotFoundError)
 
 
@@ -51,11 +75,15 @@ def check_picture(suffix: str, content: bytes) -> str:
         with watched(Path(os.devnull)) as seen:
             try:
                 gray, said = read_picture(path).gray, "read"
-                assert gray.dtype == np.uint8 and gray.ndim == 2 and 0 < max(gray.shape) <= MAX_SIDE
+                assert gray.dtype == np.uint8
+                assert gray.ndim == 2
+                assert 0 < max(gray.shape) <= MAX_SIDE
             except MISTAKES as error:
                 assert str(path) in str(error)
                 said = "refused"
-        assert not seen and path.read_bytes() == content and len(os.listdir(folder)) == 1
+        assert not seen
+        assert path.read_bytes() == content
+        assert len(os.listdir(folder)) == 1
     return said
 
 
@@ -65,11 +93,15 @@ def check_table(name: str, content: bytes, read: Callable[[Path], list[Path]]) -
         path = Path(folder).resolve() / name
         path.write_bytes(content)
         (path.parent / "0.png").write_bytes(pictures()["L.png"])
-        (path.parent / "config.json").write_text(json.dumps({"image_size": 32, "trained_on": [name]}))
+        (path.parent / "config.json").write_text(
+            json.dumps({"image_size": 32, "trained_on": [name]})
+        )
         with watched(Path(os.devnull)) as seen:
             try:
                 files, said = read(path), "read"
-                assert all(os.path.normpath(file).startswith(f"{path.parent}/") for file in files), files
+                assert all(
+                    os.path.normpath(file).startswith(f"{path.parent}/") for file in files
+                ), files
             except MISTAKES as error:
                 assert str(path.parent) in str(error)
                 said = "refused"
@@ -92,7 +124,12 @@ def check_configuration(content: bytes) -> str:
 
 def files_of_manifest(path: Path) -> list[Path]:
     rows = read_manifest(path)
-    assert all(LABEL.fullmatch(row.label) and row.split in (*SPLITS, EXTERNAL) and min(row.width, row.height) > 0 for row in rows)
+    assert all(
+        LABEL.fullmatch(row.label)
+        and row.split in (*SPLITS, EXTERNAL)
+        and min(row.width, row.height) > 0
+        for row in rows
+    )
     return [path.parent / row.file_name for row in rows]
 
 
@@ -171,18 +208,28 @@ def test_a_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
     deflated = bytearray(dicom_bytes(syntax="1.2.840.10008.1.2.1.99"))
     meta = bytes(deflated[: deflated.index(b"1.2.840.10008.1.2.1.99") + 24])
     packer = zlib.compressobj(1, zlib.DEFLATED, -15)
-    (folder / "deflated.dcm").write_bytes(meta + packer.compress(bytes(250_000_000)) + packer.flush())
+    (folder / "deflated.dcm").write_bytes(
+        meta + packer.compress(bytes(250_000_000)) + packer.flush()
+    )
     (folder / "frame.dcm").write_bytes(pictures()["bomb.dcm"])
     (folder / "sides.dcm").write_bytes(dicom_bytes(Rows=65_000, Columns=65_000))
     sparse(folder / "endless.dcm", MAX_BYTES + 1)
     sparse(folder / "endless.csv", MAX_TABLE + 1)
     sparse(folder / "endless.json", MAX_JSON + 1)
-    wide = "file_name," + ",".join(map(str, range(20_000))) + "\n" + "x\n" * 30_000  # a dict of 20,001 entries for every two bytes
+    wide = (
+        "file_name," + ",".join(map(str, range(20_000))) + "\n" + "x\n" * 30_000
+    )  # a dict of 20,001 entries for every two bytes
     (folder / "wide.csv").write_text(wide)
     (folder / "wide.tsv").write_text(wide)
     (folder / "deep.json").write_text("[" * 1_000_000)
     assert sum(path.stat().st_blocks * 512 for path in folder.iterdir()) < 5_000_000
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", BOMBS, str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", BOMBS, str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert int(done.stdout) < 200, done.stdout
 
@@ -201,7 +248,13 @@ def test_devices_and_folders_are_no_files(tmp_path: Path) -> None:
 def test_a_generator_cannot_ask_for_more_than_it_holds(study: Path) -> None:
     path = study / "runs" / "0001-gan-train" / "generator.pt"
     state = dict(torch.load(path, weights_only=True))
-    for changes in ({"width": 10**6}, {"width": 10**15}, {"latent_size": 10**12}, {"image_size": 256}, {"preset": "dcgan"}):
+    for changes in (
+        {"width": 10**6},
+        {"width": 10**15},
+        {"latent_size": 10**12},
+        {"image_size": 256},
+        {"preset": "dcgan"},
+    ):
         config = {**state["config"], "penalty": 0.0, "ema_decay": 0.0, **changes}
         torch.save({**state, "config": config}, path)
         with pytest.raises(ValueError, match="generator.pt"):
@@ -214,7 +267,10 @@ def test_a_generator_cannot_ask_for_more_than_it_holds(study: Path) -> None:
 def test_a_compressed_checkpoint_is_not_unpacked(tmp_path: Path) -> None:
     """torch would: a file of a megabyte becomes gigabytes."""
     checkpoint.save(tmp_path / "whole.pt", "thing", {"w": torch.zeros(1_000_000)})
-    with zipfile.ZipFile(tmp_path / "whole.pt") as whole, zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed:
+    with (
+        zipfile.ZipFile(tmp_path / "whole.pt") as whole,
+        zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
         for entry in whole.infolist():
             packed.writestr(entry.filename, whole.read(entry))
     assert (tmp_path / "packed.pt").stat().st_size < 100_000
@@ -240,7 +296,13 @@ def harmful_pickle(path: Path) -> None:
 
 
 def harmful_arrays(path: Path) -> None:
-    np.savez(path, mu=np.array([Harmful()], object), sigma=np.array([Harmful()], object), keys=np.array([Harmful()], object), features=np.array([Harmful()], object))
+    np.savez(
+        path,
+        mu=np.array([Harmful()], object),
+        sigma=np.array([Harmful()], object),
+        keys=np.array([Harmful()], object),
+        features=np.array([Harmful()], object),
+    )
     path.with_name(path.name + ".npz").replace(path) if path.suffix != ".npz" else None
 
 
@@ -262,8 +324,18 @@ TRAPS = [
 
 
 @pytest.mark.parametrize("lay", [harmful_checkpoint, harmful_pickle, harmful_arrays])
-@pytest.mark.parametrize(("place", "command"), TRAPS, ids=[f"{place.rpartition('/')[2]} {command[0]}" for place, command in TRAPS])
-def test_no_file_can_bring_code_along(unfinished: Path, monkeypatch: pytest.MonkeyPatch, place: str, command: list[str], lay: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    ("place", "command"),
+    TRAPS,
+    ids=[f"{place.rpartition('/')[2]} {command[0]}" for place, command in TRAPS],
+)
+def test_no_file_can_bring_code_along(
+    unfinished: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    command: list[str],
+    lay: Callable[[Path], None],
+) -> None:
     monkeypatch.chdir(unfinished)
     kept = unfinished.parent / "kept"
     if (unfinished / place).exists():
@@ -273,8 +345,13 @@ def test_no_file_can_bring_code_along(unfinished: Path, monkeypatch: pytest.Monk
         result = cxr(*command, folder=unfinished)
     if kept.exists():
         os.replace(kept, unfinished / place)
-    assert result.exit_code == 2 and len(result.stderr.strip().splitlines()) == 1 and Path(place).name in result.stderr, result.stderr
-    assert not seen and not (unfinished / "executed").exists()
+    assert (
+        result.exit_code == 2
+        and len(result.stderr.strip().splitlines()) == 1
+        and Path(place).name in result.stderr
+    ), result.stderr
+    assert not seen
+    assert not (unfinished / "executed").exists()
 
 
 @pytest.fixture(scope="module")
@@ -288,7 +365,11 @@ def test_a_picture_that_is_a_program_is_not_started(tmp_path: Path) -> None:
     assert check_picture(".png", pictures()["other.eps"]) == "refused"
     path = tmp_path / "film.png"
     path.write_bytes(pictures()["other.eps"])
-    with watched(tmp_path) as seen, contextlib.suppress(OSError), Image.open(path) as image:  # OSError: there is no Ghostscript here
+    with (
+        watched(tmp_path) as seen,
+        contextlib.suppress(OSError),
+        Image.open(path) as image,
+    ):  # OSError: there is no Ghostscript here
         image.load()
     assert any("subprocess" in event for event in seen), "the watch sees what Pillow would do"
 
@@ -328,7 +409,11 @@ def linked(place: str, target: str = "") -> Callable[[Path], None]:
 
 ESCAPES = [
     (forged_generator, ["synthesize", "--n", "4"], "unknown to this study"),
-    (forged_labels, ["gan-train", "--steps", "1", "--image-size", "32", "--width", "4", "--batch-size", "4"], "label '../../../outside/covid'"),
+    (
+        forged_labels,
+        ["gan-train", "--steps", "1", "--image-size", "32", "--width", "4", "--batch-size", "4"],
+        "label '../../../outside/covid'",
+    ),
     (linked("runs"), ["synthesize", "--n", "2"], "leads out of the study"),
     (linked("data"), ["data", "phantom", "--n", "4"], "leads out of the study"),
     (linked("data/images"), ["data", "phantom", "--n", "70"], "leads out of the study"),
@@ -336,23 +421,58 @@ ESCAPES = [
     (linked("data/arrays"), ["classify-train", *TINY_CLASSIFIER], "leads out of the study"),
     (linked("data/features"), ["score", "--features", "random"], "leads out of the study"),
     (linked("data/import.json", "precious"), ["data", "check"], "leads out of the study"),
-    (linked("data/.incoming/journal.jsonl", "precious"), ["data", "phantom", "--n", "70"], "leads out of the study"),
-    (linked("runs/0001-gan-train"), ["gan-train", "--resume", "1", "--steps", "12"], "leads out of the study"),
-    (linked("runs/0001-gan-train/journal.jsonl", "precious"), ["gan-train", "--resume", "1", "--steps", "12"], "leads out of the study"),
-    (linked("runs/0001-gan-train/snapshots"), ["gan-train", "--resume", "1", "--steps", "12"], "leads out of the study"),
-    (linked("runs/0002-synthesize/images/covid"), ["synthesize", "--resume", "2"], "leads out of the study"),
-    (linked("runs/0003-classify-train/checkpoints"), ["classify-train", "--resume", "3"], "leads out of the study"),
+    (
+        linked("data/.incoming/journal.jsonl", "precious"),
+        ["data", "phantom", "--n", "70"],
+        "leads out of the study",
+    ),
+    (
+        linked("runs/0001-gan-train"),
+        ["gan-train", "--resume", "1", "--steps", "12"],
+        "leads out of the study",
+    ),
+    (
+        linked("runs/0001-gan-train/journal.jsonl", "precious"),
+        ["gan-train", "--resume", "1", "--steps", "12"],
+        "leads out of the study",
+    ),
+    (
+        linked("runs/0001-gan-train/snapshots"),
+        ["gan-train", "--resume", "1", "--steps", "12"],
+        "leads out of the study",
+    ),
+    (
+        linked("runs/0002-synthesize/images/covid"),
+        ["synthesize", "--resume", "2"],
+        "leads out of the study",
+    ),
+    (
+        linked("runs/0003-classify-train/checkpoints"),
+        ["classify-train", "--resume", "3"],
+        "leads out of the study",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("break_it", "command", "message"), ESCAPES, ids=[f"{number} {' '.join(command[:2])}" for number, (_, command, _) in enumerate(ESCAPES)])
-def test_nothing_is_written_outside_of_the_study(study: Path, break_it: Callable[[Path], None], command: list[str], message: str) -> None:
+@pytest.mark.parametrize(
+    ("break_it", "command", "message"),
+    ESCAPES,
+    ids=[f"{number} {' '.join(command[:2])}" for number, (_, command, _) in enumerate(ESCAPES)],
+)
+def test_nothing_is_written_outside_of_the_study(
+    study: Path, break_it: Callable[[Path], None], command: list[str], message: str
+) -> None:
     folder = outside(study)
     break_it(study)
     with watched(study) as seen:
         result = cxr(*command, folder=study)
-    assert result.exit_code == 2 and message in result.stderr and len(result.stderr.strip().splitlines()) == 1, result.stderr
-    assert not seen and [path.read_text() for path in folder.iterdir()] == ["precious\n"]
+    assert (
+        result.exit_code == 2
+        and message in result.stderr
+        and len(result.stderr.strip().splitlines()) == 1
+    ), result.stderr
+    assert not seen
+    assert [path.read_text() for path in folder.iterdir()] == ["precious\n"]
 
 
 def test_links_within_a_study_are_followed(study: Path) -> None:
@@ -365,16 +485,31 @@ def test_links_within_a_study_are_followed(study: Path) -> None:
 
 
 @FEW
-@given(st.lists(st.fixed_dictionaries({"a": st.one_of(st.sampled_from([one for one in NASTY if len(one) < 1000]), st.text()), "b": st.sampled_from(("-0.5", "+3", "1e-5", "-inf", "x"))})))
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "a": st.one_of(
+                    st.sampled_from([one for one in NASTY if len(one) < 1000]), st.text()
+                ),
+                "b": st.sampled_from(("-0.5", "+3", "1e-5", "-inf", "x")),
+            }
+        )
+    )
+)
 def test_a_table_runs_nothing_in_a_spreadsheet_and_comes_back_as_it_was(rows: list[dict]) -> None:
-    rows = [{name: text.encode("utf-8", "replace").decode() for name, text in row.items()} for row in rows]
+    rows = [
+        {name: text.encode("utf-8", "replace").decode() for name, text in row.items()}
+        for row in rows
+    ]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.csv"
         path.write_bytes(table(["a", "b"], rows).encode())
         assert read_table(path, ["a", "b"]) == rows
         with open(path, newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                assert not row["a"].startswith(("=", "@", "\t", "\r")) and (not row["a"].startswith(("+", "-")) or float(row["a"]) is not None)
+                assert not row["a"].startswith(("=", "@", "\t", "\r"))
+                assert not row["a"].startswith(("+", "-")) or float(row["a"]) is not None
                 assert row["b"] in ("-0.5", "+3", "1e-5", "-inf", "x"), "numbers stay numbers"
 
 
@@ -390,15 +525,36 @@ JSONS = [
 ]
 
 
-@pytest.mark.parametrize(("place", "command"), JSONS, ids=[f"{command[0]} {place.split('/')[1]}" for place, command in JSONS])
-def test_a_json_file_that_lacks_something_is_named(unfinished: Path, place: str, command: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("place", "command"),
+    JSONS,
+    ids=[f"{command[0]} {place.split('/')[1]}" for place, command in JSONS],
+)
+def test_a_json_file_that_lacks_something_is_named(
+    unfinished: Path, place: str, command: list[str]
+) -> None:
     path = unfinished / place
     whole = path.read_bytes()
     try:
-        for text in ("{}", "[]", "null", "{", '{"imports": []}', '{"imports": 3}', "[" * 100_000, '{"a": NaN}', "\0", whole[: len(whole) // 2].decode()):
+        for text in (
+            "{}",
+            "[]",
+            "null",
+            "{",
+            '{"imports": []}',
+            '{"imports": 3}',
+            "[" * 100_000,
+            '{"a": NaN}',
+            "\0",
+            whole[: len(whole) // 2].decode(),
+        ):
             path.write_text(text)
             result = cxr(*command, folder=unfinished)
-            assert result.exit_code == 2 and len(result.stderr.strip().splitlines()) == 1 and unfinished.name in result.stderr, (text[:20], result.stderr)
+            assert (
+                result.exit_code == 2
+                and len(result.stderr.strip().splitlines()) == 1
+                and unfinished.name in result.stderr
+            ), (text[:20], result.stderr)
     finally:
         path.write_bytes(whole)
 

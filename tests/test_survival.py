@@ -13,26 +13,56 @@ from tests.conftest import cxr, ok
 from tests.desk import Desk, going_on
 from tests.undisturbed import differences, files, leftovers
 
-COURSE: dict[str, list[tuple[str, int]]] = {  # each command, and the changes before which it is killed, one after the other
+COURSE: dict[
+    str, list[tuple[str, int]]
+] = {  # each command, and the changes before which it is killed, one after the other
     "gan-train --steps 8 --image-size 32 --width 4 --batch-size 8 --sample-every 4": [
-        ("data/arrays/32-", 1), (".new/config.json", 1), ("samples/step-000004.png", 1), ("/generator.pt", 1),
+        ("data/arrays/32-", 1),
+        (".new/config.json", 1),
+        ("samples/step-000004.png", 1),
+        ("/generator.pt", 1),
     ],
-    "synthesize --n 70": [("0002-synthesize/images", 1), ("synthetic-000066.png", 1), ("/result.json", 1)],
-    "classify-train --steps 6 --batch-size 8 --evaluate-every 3": [("checkpoints/last.pt", 2), ("/metrics.json", 1)],
+    "synthesize --n 70": [
+        ("0002-synthesize/images", 1),
+        ("synthetic-000066.png", 1),
+        ("/result.json", 1),
+    ],
+    "classify-train --steps 6 --batch-size 8 --evaluate-every 3": [
+        ("checkpoints/last.pt", 2),
+        ("/metrics.json", 1),
+    ],
     "score": [("data/features/", 2), ("/score.json", 1)],
     "compare --arms real,real+gan --seeds 2 --generators 2 --steps 6 --batch-size 8 --evaluate-every 3": [
-        ("replicates/0002-synthesize/images/covid/synthetic-000000.png", 1), ("real-f1-s1/result.json", 1),
+        ("replicates/0002-synthesize/images/covid/synthetic-000000.png", 1),
+        ("real-f1-s1/result.json", 1),
     ],
-}  # fmt: skip
+}
 IMPORT: list[tuple[str, int]] = [
-    ("journal.jsonl", 1), (".png", 3), (".incoming/originals.csv", 1), ("commit.json", 3), ("data/images/other", 1), ("data/images/other/", 5),
-    ("data/originals.csv", 1), ("data/import.json", 1), ("data/manifest.csv", 1), ("commit.json", 4), ("journal.jsonl", 2),
-]  # fmt: skip
-ORPHANS = [("data/images/other/", 5), ("data/import.json", 1), ("data/manifest.csv", 1)]  # of these, where another import comes next
+    ("journal.jsonl", 1),
+    (".png", 3),
+    (".incoming/originals.csv", 1),
+    ("commit.json", 3),
+    ("data/images/other", 1),
+    ("data/images/other/", 5),
+    ("data/originals.csv", 1),
+    ("data/import.json", 1),
+    ("data/manifest.csv", 1),
+    ("commit.json", 4),
+    ("journal.jsonl", 2),
+]
+ORPHANS = [
+    ("data/images/other/", 5),
+    ("data/import.json", 1),
+    ("data/manifest.csv", 1),
+]  # of these, where another import comes next
 
 
-def test_killed_and_continued_a_study_ends_as_if_nothing_had_happened(desk: Desk, phantom_study: Path, tmp_path: Path) -> None:
-    whole, killed = (Path(shutil.copytree(phantom_study, tmp_path / name)) for name in ("whole", "killed"))
+def test_killed_and_continued_a_study_ends_as_if_nothing_had_happened(
+    desk: Desk, phantom_study: Path, tmp_path: Path
+) -> None:
+    whole, killed = (
+        Path(shutil.copytree(phantom_study, tmp_path / name)) for name in ("whole", "killed")
+    )
     for command, places in COURSE.items():
         undisturbed = desk.cxr(*command.split(), folder=whole)
         assert undisturbed.code == 0, undisturbed.errors
@@ -43,12 +73,18 @@ def test_killed_and_continued_a_study_ends_as_if_nothing_had_happened(desk: Desk
             arguments = going_on(killed, command.split())
             assert arguments, f"{command} has no result before {place}, and calls itself finished"
         last = desk.cxr(*arguments, folder=killed)
-        assert last.code == 0 and set(last.errors.splitlines()) <= set(undisturbed.errors.splitlines()), last.errors
+        assert last.code == 0 and set(last.errors.splitlines()) <= set(
+            undisturbed.errors.splitlines()
+        ), last.errors
         assert not differences(killed, whole) and not leftovers(killed), command
 
 
-def test_an_import_that_is_killed_anywhere_is_whole_or_never_was(desk: Desk, tmp_path: Path) -> None:
-    first, second, other = (films(tmp_path / name, seed) for name, seed in (("first", 0), ("second", 1), ("other", 2)))
+def test_an_import_that_is_killed_anywhere_is_whole_or_never_was(
+    desk: Desk, tmp_path: Path
+) -> None:
+    first, second, other = (
+        films(tmp_path / name, seed) for name, seed in (("first", 0), ("second", 1), ("other", 2))
+    )
     before, after, instead = (tmp_path / name for name in ("before", "after", "instead"))
     ok(cxr("data", "import", first, folder=before))
     for study, more in ((after, second), (instead, other)):
@@ -66,7 +102,11 @@ def test_an_import_that_is_killed_anywhere_is_whole_or_never_was(desk: Desk, tmp
             assert not differences(another, instead), place
             shutil.rmtree(another)
         again = desk.cxr("data", "import", second, folder=killed)
-        assert "nothing to import: 12 already in the study" in again.errors if committed else again.code == 0, (place, again.errors)
+        assert (
+            "nothing to import: 12 already in the study" in again.errors
+            if committed
+            else again.code == 0
+        ), (place, again.errors)
         assert not differences(killed, after), place
         shutil.rmtree(killed)
 
@@ -74,15 +114,29 @@ def test_an_import_that_is_killed_anywhere_is_whole_or_never_was(desk: Desk, tmp
 def test_the_key_of_a_killed_import_is_that_of_the_study(desk: Desk, tmp_path: Path) -> None:
     study, key = tmp_path / "study", tmp_path / "study" / "data" / "patients.key"
     keys = []
-    for place in (("data/manifest.csv", 1), ("commit.json", 5)):  # right before the first import is committed, and right after
-        assert desk.cxr("data", "import", films(tmp_path / "first", 0), folder=study, at=place).killed
+    for place in (
+        ("data/manifest.csv", 1),
+        ("commit.json", 5),
+    ):  # right before the first import is committed, and right after
+        assert desk.cxr(
+            "data", "import", films(tmp_path / "first", 0), folder=study, at=place
+        ).killed
         keys.append(key.read_text())
         assert keys[1:] or "holds no data yet" in desk.cxr("gan-train", folder=study).errors
     for number in (1, 2):
-        assert desk.cxr("data", "import", films(tmp_path / f"more {number}", number), folder=study).code == 0
+        assert (
+            desk.cxr(
+                "data", "import", films(tmp_path / f"more {number}", number), folder=study
+            ).code
+            == 0
+        )
     rows = read_manifest(study / "data" / "manifest.csv")
-    assert {*keys, key.read_text()} == {keys[0]} and key.stat().st_mode & 0o077 == 0
-    assert len(rows) == 36 and {f"data/{row.file_name}" for row in rows} == {name for name in files(study) if name.endswith(".png")}
+    assert {*keys, key.read_text()} == {keys[0]}
+    assert key.stat().st_mode & 0o077 == 0
+    assert len(rows) == 36
+    assert {f"data/{row.file_name}" for row in rows} == {
+        name for name in files(study) if name.endswith(".png")
+    }
 
 
 def films(folder: Path, seed: int) -> Path:

@@ -27,16 +27,27 @@ def wait_for(path: Path) -> None:
     assert path.exists()
 
 
-def test_commands_started_at_once_do_what_they_do_one_after_the_other(desk: Desk, study: Path, tmp_path: Path) -> None:
-    commands = [("synthesize", "--n", 30, "--seed", 1), ("synthesize", "--n", 40, "--seed", 2), ("classify-train", *TINY_CLASSIFIER)]
+def test_commands_started_at_once_do_what_they_do_one_after_the_other(
+    desk: Desk, study: Path, tmp_path: Path
+) -> None:
+    commands = [
+        ("synthesize", "--n", 30, "--seed", 1),
+        ("synthesize", "--n", 40, "--seed", 2),
+        ("classify-train", *TINY_CLASSIFIER),
+    ]
     processes = [desk.begin(*command, folder=study) for command in commands]
     for process in processes:
         ended = desk.end(process)
         assert ended.code == 0, ended.errors
     made = list_runs(study / "runs")[3:]
-    assert [int(run.name[:4]) for run in made] == [4, 5, 6] and all(run.finished for run in made)
+    assert [int(run.name[:4]) for run in made] == [4, 5, 6]
+    assert all(run.finished for run in made)
     assert sorted(run.command for run in made) == ["classify-train", "synthesize", "synthesize"]
-    alone = Path(shutil.copytree(study, tmp_path / "alone", ignore=shutil.ignore_patterns("0004-*", "0005-*", "0006-*")))
+    alone = Path(
+        shutil.copytree(
+            study, tmp_path / "alone", ignore=shutil.ignore_patterns("0004-*", "0005-*", "0006-*")
+        )
+    )
     for command in commands[:2]:
         ok(cxr(*command, folder=alone))
     by_size = {run.config["n"]: run for run in made if run.command == "synthesize"}
@@ -44,7 +55,9 @@ def test_commands_started_at_once_do_what_they_do_one_after_the_other(desk: Desk
         assert raw(run.folder) == raw(by_size[run.config["n"]].folder)
 
 
-def test_a_run_at_work_is_left_alone_and_a_killed_one_is_not(desk: Desk, phantom_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_at_work_is_left_alone_and_a_killed_one_is_not(
+    desk: Desk, phantom_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lock, "PATIENCE", 0.5)
     study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
     run = study / "runs" / "0001-gan-train"
@@ -52,8 +65,14 @@ def test_a_run_at_work_is_left_alone_and_a_killed_one_is_not(desk: Desk, phantom
     try:
         wait_for(run / "samples" / "step-000004.png")
         refused = cxr("gan-train", "--resume", folder=study)
-        assert refused.exit_code == 2 and f"another process is at work in {run}; wait until it has ended, or stop it" in refused.output
-        reached = [event["step"] for event in list_runs(study / "runs")[0].journal() if "step" in event]
+        assert refused.exit_code == 2
+        assert (
+            f"another process is at work in {run}; wait until it has ended, or stop it"
+            in refused.output
+        )
+        reached = [
+            event["step"] for event in list_runs(study / "runs")[0].journal() if "step" in event
+        ]
         assert sorted(reached) == reached, "one process writes the journal"
     finally:
         os.kill(process, signal.SIGKILL)
@@ -64,22 +83,28 @@ def test_a_run_at_work_is_left_alone_and_a_killed_one_is_not(desk: Desk, phantom
     at_4 = raw(run)["samples/step-000004.png"]
     with held(run):
         again = cxr("gan-train", "--resume", "--steps", 100_004, folder=study)
-        assert again.exit_code == 2 and "another process is at work" in again.output
+        assert again.exit_code == 2
+        assert "another process is at work" in again.output
     assert raw(run)["samples/step-000004.png"] == at_4
 
 
-def test_a_command_sees_one_study_whatever_is_imported_meanwhile(phantom_study: Path, tmp_path: Path) -> None:
+def test_a_command_sees_one_study_whatever_is_imported_meanwhile(
+    phantom_study: Path, tmp_path: Path
+) -> None:
     study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
     workspace = Workspace(study)
     before = list(workspace.rows())
     ok(cxr("data", "phantom", "--n", 8, "--seed", 5, folder=study))
-    assert workspace.rows() == before and workspace.replicates.rows() == before
+    assert workspace.rows() == before
+    assert workspace.replicates.rows() == before
     assert len(Workspace(study).rows()) > len(before)
 
 
 def test_two_imports_at_once_lose_nothing(desk: Desk, tmp_path: Path) -> None:
     study = tmp_path / "study"
-    processes = [desk.begin("data", "phantom", "--n", 20, "--seed", seed, folder=study) for seed in (11, 12)]
+    processes = [
+        desk.begin("data", "phantom", "--n", 20, "--seed", seed, folder=study) for seed in (11, 12)
+    ]
     outcomes = [desk.end(process) for process in processes]
     for ended in outcomes:
         assert ended.code == 0 or "another process is at work in" in ended.line

@@ -35,39 +35,65 @@ from tests.desk import Desk
 from tests.undisturbed import differences, leftovers
 
 # How much of what a command needs there is room for; benchmarks/write_errors.py takes all commands, and any share.
-FULL = {"data import": 0.7, "gan-train": 0.95, "synthesize": 0.5, "classify-train": 0.9, "score": 0.6, "compare": 0.6, "reader-study": 0.7}
+FULL = {
+    "data import": 0.7,
+    "gan-train": 0.95,
+    "synthesize": 0.5,
+    "classify-train": 0.9,
+    "score": 0.6,
+    "compare": 0.6,
+    "reader-study": 0.7,
+}
 WRITING = ("gan-train", "synthesize", "compare", "reader-study", "report", "data check", "classify")
-READING = {"dry run": ("gan-train", "--dry-run"), "plan": ("compare", "--plan"), "sources": ("data", "sources"), "classify": ("classify", "{films}/covid", "--csv", "{elsewhere}/answers.csv")}
+READING = {
+    "dry run": ("gan-train", "--dry-run"),
+    "plan": ("compare", "--plan"),
+    "sources": ("data", "sources"),
+    "classify": ("classify", "{films}/covid", "--csv", "{elsewhere}/answers.csv"),
+}
 
 
 @pytest.fixture(scope="module")
-def course(desk: Desk, phantom_study: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Leg]:
+def course(
+    desk: Desk, phantom_study: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Leg]:
     """The commands of FULL, each with the study before and after it."""
     return run_course(desk, phantom_study, tmp_path_factory.mktemp("course"), tuple(FULL))
 
 
 @pytest.mark.parametrize("name", FULL)
-def test_a_command_on_a_full_disk_loses_nothing_and_goes_on_when_there_is_room(name: str, desk: Desk, course: dict[str, Leg], tmp_path: Path) -> None:
+def test_a_command_on_a_full_disk_loses_nothing_and_goes_on_when_there_is_room(
+    name: str, desk: Desk, course: dict[str, Leg], tmp_path: Path
+) -> None:
     place = tmp_path / "disk"
     answer = fill_up(desk, course[name], place, FULL[name])
     assert answer.code == 2
     if name == "gan-train" and desk.has_disks:
-        state = checkpoint.load(desk.seen(place) / "study/runs/0001-gan-train/checkpoints/last.pt", "gan checkpoint", step=int)
+        state = checkpoint.load(
+            desk.seen(place) / "study/runs/0001-gan-train/checkpoints/last.pt",
+            "gan checkpoint",
+            step=int,
+        )
         assert state["step"] == 4, "the checkpoint before is there"
     go_on(desk, course[name], place, answer)
 
 
 @pytest.mark.parametrize(("name", "largest"), [("data import", 8_000), ("gan-train", 100_000)])
-def test_a_file_that_may_not_grow_is_named(name: str, largest: int, desk: Desk, course: dict[str, Leg], tmp_path: Path) -> None:
+def test_a_file_that_may_not_grow_is_named(
+    name: str, largest: int, desk: Desk, course: dict[str, Leg], tmp_path: Path
+) -> None:
     """By a limit on the size of files, which any user can set."""
     study = Path(shutil.copytree(course[name].before, tmp_path / "study"))
     answer = desk.cxr(*course[name].arguments(study), folder=study, largest=largest)
     assert answer.line.startswith(f"cxr: no file may be so large here ({study}/")
     left = raw(study)
-    assert not [path for path, content in raw(course[name].before).items() if left[path] != content] and not leftovers(study)
+    assert not [path for path, content in raw(course[name].before).items() if left[path] != content]
+    assert not leftovers(study)
 
 
-def test_a_set_that_cannot_be_written_is_given_up_at_once(desk: Desk, course: dict[str, Leg], tmp_path: Path) -> None:
+def test_a_set_that_cannot_be_written_is_given_up_at_once(
+    desk: Desk, course: dict[str, Leg], tmp_path: Path
+) -> None:
     """Of 200,000 images, which would take minutes, with room for 50."""
     if not desk.has_disks:
         pytest.skip("nothing can be mounted here: neither as root nor with unshare -rm")
@@ -75,7 +101,9 @@ def test_a_set_that_cannot_be_written_is_given_up_at_once(desk: Desk, course: di
     shutil.copytree(course["synthesize"].before, desk.seen(tmp_path) / "study")
     desk.mount(tmp_path, f"size={ROOM - desk.room(tmp_path) + 60 * PAGE}")
     started = time.monotonic()
-    assert "the disk is full" in desk.cxr("synthesize", "--n", 200_000, folder=tmp_path / "study").line
+    assert (
+        "the disk is full" in desk.cxr("synthesize", "--n", 200_000, folder=tmp_path / "study").line
+    )
     assert time.monotonic() - started < 60
     desk.free(tmp_path)
 
@@ -83,7 +111,10 @@ def test_a_set_that_cannot_be_written_is_given_up_at_once(desk: Desk, course: di
 def test_a_line_that_does_not_fit_is_not_in_the_journal(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.log(step=1)
-    with no_file_larger(run.journal_size() + 5), pytest.raises(OSError, match="File too large") as caught:
+    with (
+        no_file_larger(run.journal_size() + 5),
+        pytest.raises(OSError, match="File too large") as caught,
+    ):
         run.log(step=2)
     assert caught.value.filename == str(run.journal_path)
     assert [event["step"] for event in run.journal()] == [1]
@@ -94,7 +125,9 @@ def test_a_line_that_does_not_fit_is_not_in_the_journal(tmp_path: Path) -> None:
 WRITERS: dict[str, Callable[[Any], None]] = {
     "bytes": lambda file: file.write(bytes(9000)),
     "png": lambda file: Image.fromarray(NOISE).save(file, "PNG"),
-    "gif": lambda file: Image.fromarray(NOISE).save(file, "GIF", save_all=True, append_images=[Image.fromarray(NOISE.T)]),
+    "gif": lambda file: Image.fromarray(NOISE).save(
+        file, "GIF", save_all=True, append_images=[Image.fromarray(NOISE.T)]
+    ),
     "npz": lambda file: np.savez(file, a=NOISE, b=NOISE),
     "compressed npz": lambda file: np.savez_compressed(file, a=NOISE, b=NOISE),
 }
@@ -102,7 +135,9 @@ NOISE = np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_whatever_writes_a_file_the_disk_and_the_file_are_named(kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_whatever_writes_a_file_the_disk_and_the_file_are_named(
+    kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Wherever it fails, and with nothing said at the side."""
     path = tmp_path / "file"
     path.write_bytes(b"before")
@@ -135,13 +170,18 @@ def test_each_fault_of_a_disk_has_its_line(number: int) -> None:
 
 def test_a_fault_without_a_file_has_its_line_too() -> None:
     nowhere = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
-    assert CliRunner().invoke(failing(nowhere), ["fail"]).output == "cxr: No usable temporary directory found in ['/tmp']\n"
+    assert (
+        CliRunner().invoke(failing(nowhere), ["fail"]).output
+        == "cxr: No usable temporary directory found in ['/tmp']\n"
+    )
 
 
 # --- read-only ---
 
 
-def test_on_a_disk_that_cannot_be_written_what_reads_works_and_what_writes_says_so(desk: Desk, course: dict[str, Leg], tmp_path: Path) -> None:
+def test_on_a_disk_that_cannot_be_written_what_reads_works_and_what_writes_says_so(
+    desk: Desk, course: dict[str, Leg], tmp_path: Path
+) -> None:
     if not desk.has_disks:
         pytest.skip("nothing can be mounted here: neither as root nor with unshare -rm")
     disk, last = tmp_path / "disk", list(course.values())[-1]
@@ -152,9 +192,15 @@ def test_on_a_disk_that_cannot_be_written_what_reads_works_and_what_writes_says_
     desk.mount(disk, "ro")
     for command in WRITING:
         line = desk.cxr(*words(command, last, study), folder=study).line
-        assert line.startswith(f"cxr: no permission to write or read here ({study}") and ".partial" not in line and ".lock" not in line, line
+        assert (
+            line.startswith(f"cxr: no permission to write or read here ({study}")
+            and ".partial" not in line
+            and ".lock" not in line
+        ), line
     for name, command in READING.items():
-        answer = desk.cxr(*(word.format(films=last.films, elsewhere=tmp_path) for word in command), folder=study)
+        answer = desk.cxr(
+            *(word.format(films=last.films, elsewhere=tmp_path) for word in command), folder=study
+        )
         assert answer.code == 0, f"{name}: {answer.errors}"
     assert (tmp_path / "answers.csv").exists()
 
@@ -172,7 +218,9 @@ def test_on_a_disk_that_cannot_be_written_what_reads_works_and_what_writes_says_
     ],
     ids=str,
 )
-def test_a_folder_that_cannot_be_written_is_named(closed: str, command: tuple[str, ...], desk: Desk, course: dict[str, Leg], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_named(
+    closed: str, command: tuple[str, ...], desk: Desk, course: dict[str, Leg], tmp_path: Path
+) -> None:
     """By its permissions, which hold a process of root too once it has given up its powers."""
     leg = course["score"]
     shutil.copytree(leg.before, tmp_path / "study")
@@ -183,18 +231,27 @@ def test_a_folder_that_cannot_be_written_is_named(closed: str, command: tuple[st
     folder = tmp_path / ("study" if closed != "." else "new")
     (tmp_path / closed).chmod(0o555)
     try:
-        line = desk.cxr(*(word.format(films=leg.films) for word in command), folder=folder, powerless=True).line
+        line = desk.cxr(
+            *(word.format(films=leg.films) for word in command), folder=folder, powerless=True
+        ).line
     finally:
         (tmp_path / closed).chmod(0o755)
-    assert line.startswith(f"cxr: no permission to write or read here ({tmp_path}") and ".partial" not in line and ".lock" not in line, line
+    assert (
+        line.startswith(f"cxr: no permission to write or read here ({tmp_path}")
+        and ".partial" not in line
+        and ".lock" not in line
+    ), line
     left = raw(tmp_path)
-    assert not [path for path, content in before.items() if left[path] != content] and not leftovers(tmp_path)
+    assert not [path for path, content in before.items() if left[path] != content]
+    assert not leftovers(tmp_path)
 
 
 # --- what is said to nobody ---
 
 
-def test_work_is_done_though_standard_output_is_full(desk: Desk, course: dict[str, Leg], tmp_path: Path) -> None:
+def test_work_is_done_though_standard_output_is_full(
+    desk: Desk, course: dict[str, Leg], tmp_path: Path
+) -> None:
     leg = course["synthesize"]
     study = Path(shutil.copytree(leg.before, tmp_path / "study"))
     line = desk.cxr(*leg.arguments(study), folder=study, output="/dev/full").line
@@ -202,25 +259,54 @@ def test_work_is_done_though_standard_output_is_full(desk: Desk, course: dict[st
     assert not differences(study, leg.after)
 
 
-@pytest.mark.parametrize(("streams", "why"), [("> /dev/full", "No space left on device"), ("| true", "Broken pipe")])
+@pytest.mark.parametrize(
+    ("streams", "why"), [("> /dev/full", "No space left on device"), ("| true", "Broken pipe")]
+)
 def test_what_cannot_be_said_is_said_to_be_lost(streams: str, why: str, tmp_path: Path) -> None:
     script = f'{{ sleep 0.2; {sys.executable} -m pipelines.cli data sources; echo $? > "$1"; }} {streams}'
-    done = subprocess.run(["sh", "-c", script, "sh", str(tmp_path / "code")], cwd=ROOT, capture_output=True, text=True)
-    assert done.stderr == f"cxr: standard output cannot be written ({why}); what was still to be said is lost, what was made is not\n"
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", str(tmp_path / "code")], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (
+        done.stderr
+        == f"cxr: standard output cannot be written ({why}); what was still to be said is lost, what was made is not\n"
+    )
     assert (tmp_path / "code").read_text() == "2\n"
 
 
 def test_streams_that_come_closed_harm_nothing(tmp_path: Path) -> None:
     """No file that is written takes the number of one, and gets what libraries write there."""
-    done = subprocess.run(["sh", "-c", f'{sys.executable} -m pipelines.cli -C "$1" data phantom --n 4 <&- >&- 2>&-', "sh", str(tmp_path)], cwd=ROOT)
-    assert done.returncode == 0 and len(list((tmp_path / "data").rglob("*.png"))) == 4
+    done = subprocess.run(
+        [
+            "sh",
+            "-c",
+            f'{sys.executable} -m pipelines.cli -C "$1" data phantom --n 4 <&- >&- 2>&-',
+            "sh",
+            str(tmp_path),
+        ],
+        cwd=ROOT,
+    )
+    assert done.returncode == 0
+    assert len(list((tmp_path / "data").rglob("*.png"))) == 4
 
 
 def test_a_terminal_that_goes_away_takes_only_the_progress_bar_with_it(tmp_path: Path) -> None:
     terminal, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
-    command = [sys.executable, "-m", "pipelines.cli", "-C", str(tmp_path), "data", "phantom", "--n", "8"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=its, text=True) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.cli",
+        "-C",
+        str(tmp_path),
+        "data",
+        "phantom",
+        "--n",
+        "8",
+    ]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=its, text=True
+    ) as process:
         os.close(its)
         shown = b""
         while b"/8" not in shown:
@@ -232,14 +318,29 @@ def test_a_terminal_that_goes_away_takes_only_the_progress_bar_with_it(tmp_path:
 
 def test_a_mistake_is_exit_code_2_though_nobody_reads_it() -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-m", "pipelines.cli", "data", "nonsense"], cwd=ROOT, stderr=full)
+        done = subprocess.run(
+            [sys.executable, "-m", "pipelines.cli", "data", "nonsense"], cwd=ROOT, stderr=full
+        )
     assert done.returncode == 2
 
 
-def test_a_temporary_folder_that_cannot_be_written_does_not_matter(course: dict[str, Leg], tmp_path: Path) -> None:
+def test_a_temporary_folder_that_cannot_be_written_does_not_matter(
+    course: dict[str, Leg], tmp_path: Path
+) -> None:
     study = Path(shutil.copytree(course["gan-train"].before, tmp_path / "study"))
-    environment = os.environ | {"TMPDIR": "/proc", "HOME": "/proc/nowhere", "XDG_CONFIG_HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}
-    done = subprocess.run([sys.executable, "-m", "pipelines.cli", "-C", str(study), "data", "check"], cwd=ROOT, capture_output=True, text=True, env=environment)
+    environment = os.environ | {
+        "TMPDIR": "/proc",
+        "HOME": "/proc/nowhere",
+        "XDG_CONFIG_HOME": "/proc/nowhere",
+        "XDG_CACHE_HOME": "/proc/nowhere",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", "-C", str(study), "data", "check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+
 @contextmanager
 def watched(*allowed: Path) -> Iterator[list[str]]:
     """A list that is filled with whatever the block does besides reading: programs started, and files written, made or taken away outside of these folders."""
@@ -23,8 +24,28 @@ def watched(*allowed: Path) -> Iterator[list[str]]:
 
 
 _WATCHES: list[tuple[list[str], tuple[str, ...]]] = []
-_STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.startfile", "pty.spawn", "socket.connect", "ctypes.dlopen")
-_CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown", "os.utime")
+_STARTS = (
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.startfile",
+    "pty.spawn",
+    "socket.connect",
+    "ctypes.dlopen",
+)
+_CHANGES = (
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.mkdir",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "os.chmod",
+    "os.chown",
+    "os.utime",
+)
 
 
 @cache
@@ -39,12 +60,26 @@ def _note(event: str, arguments: tuple[Any, ...]) -> None:
     if event in _STARTS:
         seen.append(f"{event} {arguments!r:.200}")
         return
-    if event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND):
+    if (
+        event == "open"
+        and isinstance(arguments[2], int)
+        and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
+    ):
         paths = arguments[:1]
     elif event in _CHANGES:
-        paths = arguments[:2] if event in ("os.rename", "os.link") else arguments[1:2] if event == "os.symlink" else arguments[:1]
+        paths = (
+            arguments[:2]
+            if event in ("os.rename", "os.link")
+            else arguments[1:2]
+            if event == "os.symlink"
+            else arguments[:1]
+        )
     else:
         return
     for path in paths:
-        if isinstance(path, (str, bytes, os.PathLike)) and os.fspath(path) not in (os.devnull, "") and not os.path.realpath(os.fsdecode(path)).startswith(allowed):
+        if (
+            isinstance(path, (str, bytes, os.PathLike))
+            and os.fspath(path) not in (os.devnull, "")
+            and not os.path.realpath(os.fsdecode(path)).startswith(allowed)
+        ):
             seen.append(f"{event} {os.fsdecode(path)}")

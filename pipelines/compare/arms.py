@@ -32,13 +32,35 @@ ARMS = {
     for arm in (
         Arm(name="real", about="real images"),
         Arm(name="real+classical", about="real images, classically augmented", classical=True),
-        Arm(name="real+duplicates", about="real images, repeated as often as others have synthetic ones", beside="duplicates"),
+        Arm(
+            name="real+duplicates",
+            about="real images, repeated as often as others have synthetic ones",
+            beside="duplicates",
+        ),
         Arm(name="real+gan", about="real and synthetic images", beside="synthetic"),
-        Arm(name="real+gan+classical", about="real and synthetic images, classically augmented", beside="synthetic", classical=True),
+        Arm(
+            name="real+gan+classical",
+            about="real and synthetic images, classically augmented",
+            beside="synthetic",
+            classical=True,
+        ),
         Arm(name="gan-only", about="synthetic images alone", beside="synthetic", reals="none"),
-        Arm(name="gan-pretrain", about="synthetic images first, real ones after", beside="synthetic", reals="after"),
-        Arm(name="real+shuffled", about="real images, and synthetic ones with shuffled labels: a control that must not help", beside="shuffled"),
-        Arm(name="real+oracle", about="real images, and fresh phantoms: a control that must help", beside="oracle"),
+        Arm(
+            name="gan-pretrain",
+            about="synthetic images first, real ones after",
+            beside="synthetic",
+            reals="after",
+        ),
+        Arm(
+            name="real+shuffled",
+            about="real images, and synthetic ones with shuffled labels: a control that must not help",
+            beside="shuffled",
+        ),
+        Arm(
+            name="real+oracle",
+            about="real images, and fresh phantoms: a control that must help",
+            beside="oracle",
+        ),
     )
 }
 DEFAULT_ARMS = ("real", "real+classical", "real+gan")
@@ -51,7 +73,9 @@ def chosen_arms(names: Sequence[str]) -> list[Arm]:
         raise ValueError(f"--arms {unknown[0]}: expected some of {', '.join(ARMS)}")
     chosen = [arm for name, arm in ARMS.items() if name == "real" or name in names]
     if len(chosen) < 2:
-        raise ValueError("--arms real: there is nothing to compare it with; add another, such as real+gan")
+        raise ValueError(
+            "--arms real: there is nothing to compare it with; add another, such as real+gan"
+        )
     return chosen
 
 
@@ -76,4 +100,9 @@ def duplicates(reals: Split, labels: np.ndarray, seed: int) -> Split:
 
 def shuffled(split: Split, seed: int) -> Split:
     """The same images, each with the label of another."""
-    return Split(split.images, numpy_generator(seed, "shuffled").permutation(split.labels), split.file_names, split.patients)
+    return Split(
+        split.images,
+        numpy_generator(seed, "shuffled").permutation(split.labels),
+        split.file_names,
+        split.patients,
+    )

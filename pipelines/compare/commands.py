@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from classifier.config import ClassifierConfig
-from pipelines.options import WEIGHTS_HELP, compute_options, config_options, done, resume_option, workspace_option
+from pipelines.options import (
+    WEIGHTS_HELP,
+    compute_options,
+    config_options,
+    done,
+    resume_option,
+    workspace_option,
+)
 from pipelines.tables import arms_table, readings_table, reproduction_table
 
 if TYPE_CHECKING:
@@ -23,21 +30,56 @@ ARMS_HELP = (
 
 @click.command()
 @click.option("--arms", metavar="ARM[,ARM]", help=ARMS_HELP)
-@click.option("--seeds", type=int, help="Classifiers per arm, generator and draw, with consecutive seeds.  [default: 5]")
-@click.option("--generators", type=int, help="Generators of consecutive seeds; those there are not are trained like the first.  [default: 1]")
+@click.option(
+    "--seeds",
+    type=int,
+    help="Classifiers per arm, generator and draw, with consecutive seeds.  [default: 5]",
+)
+@click.option(
+    "--generators",
+    type=int,
+    help="Generators of consecutive seeds; those there are not are trained like the first.  [default: 1]",
+)
 @click.option("--draws", type=int, help="Synthetic sets of each generator.  [default: 1]")
-@click.option("--real-fractions", metavar="SHARE[,SHARE]", help="Shares of the training images, with generators trained on the same share.  [default: 1]")
-@click.option("--synthetic-ratio", metavar="RATIO[,RATIO]", help="Images beside the reals for each real one.  [default: the whole synthetic set]")
-@click.option("--budget", type=click.Choice(["steps", "epochs"]), help="steps: the same for all; epochs: more for longer training sets, as in the literature.  [default: steps]")
-@click.option("--plan", is_flag=True, help="Say what would be trained and which difference could be found, and do nothing.")
+@click.option(
+    "--real-fractions",
+    metavar="SHARE[,SHARE]",
+    help="Shares of the training images, with generators trained on the same share.  [default: 1]",
+)
+@click.option(
+    "--synthetic-ratio",
+    metavar="RATIO[,RATIO]",
+    help="Images beside the reals for each real one.  [default: the whole synthetic set]",
+)
+@click.option(
+    "--budget",
+    type=click.Choice(["steps", "epochs"]),
+    help="steps: the same for all; epochs: more for longer training sets, as in the literature.  [default: steps]",
+)
+@click.option(
+    "--plan",
+    is_flag=True,
+    help="Say what would be trained and which difference could be found, and do nothing.",
+)
 @click.option("--synthetic", metavar="RUN", help="The synthetic set to add.  [default: the newest]")
 @config_options(ClassifierConfig)
-@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE|none", help=WEIGHTS_HELP)
-@click.option("--positive", metavar="LABEL", help="The class that sensitivity is about.  [default: covid, where there is one]")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE|none",
+    help=WEIGHTS_HELP,
+)
+@click.option(
+    "--positive",
+    metavar="LABEL",
+    help="The class that sensitivity is about.  [default: covid, where there is one]",
+)
 @resume_option
 @compute_options(processes="many")
 @workspace_option()
-def compare(workspace: Workspace, compute: Compute, options: dict[str, Any], plan: bool, **choices: Any) -> None:
+def compare(
+    workspace: Workspace, compute: Compute, options: dict[str, Any], plan: bool, **choices: Any
+) -> None:
     """Train classifiers of several arms, with equal optimizer steps, and say which help.
 
     Leaves results.csv (a row per classifier), summary.json, figures and report.html. Killed or stopped, it goes on with --resume.
@@ -48,10 +90,23 @@ def compare(workspace: Workspace, compute: Compute, options: dict[str, Any], pla
     """
     from pipelines.compare.study import compare
 
-    design = {name: choices.pop(name) for name in ("arms", "seeds", "generators", "draws", "real_fractions", "synthetic_ratio", "budget")}
+    design = {
+        name: choices.pop(name)
+        for name in (
+            "arms",
+            "seeds",
+            "generators",
+            "draws",
+            "real_fractions",
+            "synthetic_ratio",
+            "budget",
+        )
+    }
     run, summary = compare(workspace, options, compute, design=design, plan=plan, **choices)
     if plan:
-        click.echo(f"{summary['classifiers']} classifiers to train, and {summary['generators_to_train']} generators before them; tested on {summary['test_images']} images")
+        click.echo(
+            f"{summary['classifiers']} classifiers to train, and {summary['generators_to_train']} generators before them; tested on {summary['test_images']} images"
+        )
         click.echo(summary["sentence"])
         return
     click.echo(arms_table(summary))
@@ -77,11 +132,28 @@ def report(workspace: Workspace, run_name: str | None) -> None:
 
 @click.command("reader-study")
 @click.option("-n", "--n", type=int, help="Images to judge, half of them real.  [default: 50]")
-@click.option("--synthetic", metavar="RUN", help="The synthetic set of the other half.  [default: the newest]")
-@click.option("--seed", type=int, help="Seed of the choice of images and of their order.  [default: 0]")
-@click.option("--score", "answers", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="Score a file of answers, instead of making a study; once for each reader.")
+@click.option(
+    "--synthetic", metavar="RUN", help="The synthetic set of the other half.  [default: the newest]"
+)
+@click.option(
+    "--seed", type=int, help="Seed of the choice of images and of their order.  [default: 0]"
+)
+@click.option(
+    "--score",
+    "answers",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Score a file of answers, instead of making a study; once for each reader.",
+)
 @workspace_option()
-def reader_study(workspace: Workspace, answers: tuple[Path, ...], n: int | None, synthetic: str | None, seed: int | None) -> None:
+def reader_study(
+    workspace: Workspace,
+    answers: tuple[Path, ...],
+    n: int | None,
+    synthetic: str | None,
+    seed: int | None,
+) -> None:
     """Make a page on which a radiologist judges images, real or synthetic; or score the answers.
 
     Send reader.html, and only that, to the reader: key.json beside it holds the answers. The reader opens it in a browser, without
@@ -89,31 +161,55 @@ def reader_study(workspace: Workspace, answers: tuple[Path, ...], n: int | None,
     """
     if answers:
         if (n, synthetic, seed) != (None, None, None):
-            raise ValueError("--n, --synthetic and --seed are of a new study; give --score FILE alone")
+            raise ValueError(
+                "--n, --synthetic and --seed are of a new study; give --score FILE alone"
+            )
         from pipelines.reader_score import score_readings
 
         scores, agreements = score_readings(workspace, answers)
         click.echo(readings_table(scores, agreements))
         for score in scores:
             folder = workspace.runs / score["run"]
-            click.echo(f"made: the score of {score['answers']}, in {folder / score['file']}" + (f"; look at {folder / score['sheet']}" if score["sheet"] else ""))
+            click.echo(
+                f"made: the score of {score['answers']}, in {folder / score['file']}"
+                + (f"; look at {folder / score['sheet']}" if score["sheet"] else "")
+            )
         return
     from pipelines.reader_study import make_reader_study
 
-    run = make_reader_study(workspace, n=50 if n is None else n, synthetic=synthetic, seed=seed or 0)
+    run = make_reader_study(
+        workspace, n=50 if n is None else n, synthetic=synthetic, seed=seed or 0
+    )
     result = run.result
     counts = ", ".join(f"{count} {label}" for label, count in result["labels"].items())
-    click.echo(f"{result['real']} test images of {result['patients']} patients and {result['synthetic']} images of {run.config['synthetic']}: {counts}")
-    click.echo(f"give the reader {run.folder / 'reader.html'} and nothing else; key.json beside it holds the answers")
+    click.echo(
+        f"{result['real']} test images of {result['patients']} patients and {result['synthetic']} images of {run.config['synthetic']}: {counts}"
+    )
+    click.echo(
+        f"give the reader {run.folder / 'reader.html'} and nothing else; key.json beside it holds the answers"
+    )
     done("a reader study", run.folder / "reader.html", "cxr reader-study --score ANSWERS.json")
 
 
 @click.command()
 @click.argument("paper", type=click.Choice(["covidgan"]))
-@click.option("--scale", type=float, default=1.0, metavar="SHARE", help="Share of the paper's GAN steps, synthetic images and epochs: 0.1 is a rehearsal.  [default: 1]")
-@click.option("--seeds", type=int, default=5, help="Classifiers per arm in the fair protocol.  [default: 5]")
+@click.option(
+    "--scale",
+    type=float,
+    default=1.0,
+    metavar="SHARE",
+    help="Share of the paper's GAN steps, synthetic images and epochs: 0.1 is a rehearsal.  [default: 1]",
+)
+@click.option(
+    "--seeds", type=int, default=5, help="Classifiers per arm in the fair protocol.  [default: 5]"
+)
 @click.option("--seed", type=int, default=0, help="Seed of every random decision.  [default: 0]")
-@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="ImageNet weights of VGG16 as torchvision saves them; without it they are downloaded once.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="ImageNet weights of VGG16 as torchvision saves them; without it they are downloaded once.",
+)
 @compute_options()
 @workspace_option()
 def reproduce(workspace: Workspace, compute: Compute, **choices: Any) -> None:
@@ -126,4 +222,8 @@ def reproduce(workspace: Workspace, compute: Compute, **choices: Any) -> None:
     run, result = reproduce(workspace, compute, **choices)
     click.echo(reproduction_table(result))
     click.echo(result["sentence"])
-    done(f"a reproduction of {result['source']}", run.folder / "reproduce.json", f"open {workspace.runs / result['compare'] / 'report.html'}")
+    done(
+        f"a reproduction of {result['source']}",
+        run.folder / "reproduce.json",
+        f"open {workspace.runs / result['compare'] / 'report.html'}",
+    )

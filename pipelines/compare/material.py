@@ -34,12 +34,18 @@ class Material:
     reals: dict[float, Split]  # training reals by fraction
     labels: list[int]  # that images beside the reals have in turn
     whole: int  # images beside the reals where no ratio says how many
-    sets: dict[tuple[float, int, int], Path] = field(default_factory=dict)  # folders of synthetic sets by fraction, generator and draw
+    sets: dict[tuple[float, int, int], Path] = field(
+        default_factory=dict
+    )  # folders of synthetic sets by fraction, generator and draw
     _kept: dict[tuple, Split] = field(default_factory=dict)
 
     def count(self, fraction: float, ratio: float | None) -> int:
         """How many images stand beside the reals."""
-        return self.whole if ratio is None else max(len(self.labels), round(ratio * len(self.reals[fraction].labels)))
+        return (
+            self.whole
+            if ratio is None
+            else max(len(self.labels), round(ratio * len(self.reals[fraction].labels)))
+        )
 
     def training(self, trial: Trial) -> list[Split]:
         """The training sets of a classifier, one after the other."""
@@ -50,9 +56,14 @@ class Material:
             if arm.beside == "duplicates":
                 beside = duplicates(reals, np.resize(self.labels, count), one.seed)
             elif arm.beside == "oracle":
-                beside = self._remembered(("oracle", one.draw, count), lambda: self._fresh_phantoms(count, one.draw))
+                beside = self._remembered(
+                    ("oracle", one.draw, count), lambda: self._fresh_phantoms(count, one.draw)
+                )
             else:
-                beside = self._remembered((trial.fraction, one.generator, one.draw, count), lambda: self._synthetic(trial, count))
+                beside = self._remembered(
+                    (trial.fraction, one.generator, one.draw, count),
+                    lambda: self._synthetic(trial, count),
+                )
             if arm.beside == "shuffled":
                 beside = shuffled(beside, one.seed)
         return training_sets(arm, reals, beside)
@@ -66,33 +77,69 @@ class Material:
         return self._kept[key]
 
     def _synthetic(self, trial: Trial, count: int) -> Split:
-        added = read_synthetic(self.sets[trial.fraction, trial.replicate.generator, trial.replicate.draw])
+        added = read_synthetic(
+            self.sets[trial.fraction, trial.replicate.generator, trial.replicate.draw]
+        )
         unseen = added.trained_on - {row.sha256 for row in training_part(self.rows, trial.fraction)}
         if unseen:
-            raise ValueError(f"{added.folder}: its generator was trained on {len(unseen)} image(s) beyond the {trial.fraction:g} of the reals that it is compared on")
-        return synthetic_split(self.workspace, self.splits, replace(added, rows=added.rows[:count]), self.classes)
+            raise ValueError(
+                f"{added.folder}: its generator was trained on {len(unseen)} image(s) beyond the {trial.fraction:g} of the reals that it is compared on"
+            )
+        return synthetic_split(
+            self.workspace, self.splits, replace(added, rows=added.rows[:count]), self.classes
+        )
 
     def _fresh_phantoms(self, count: int, number: int) -> Split:
         """Phantoms of other patients, by the pixel path of the study's own."""
-        seed, size = max(phantom_seeds(self.rows)) + 1 + number, self.splits["train"].images.shape[1]
+        seed, size = (
+            max(phantom_seeds(self.rows)) + 1 + number,
+            self.splits["train"].images.shape[1],
+        )
         drawn = cases(count, seed)
         with ThreadPoolExecutor() as pool:
             images = list(pool.map(lambda case: to_square(draw(case, seed), size), drawn))
         names = [f"oracle/{seed}-{case.label}-{case.patient}-{case.image}" for case in drawn]
-        return Split(np.stack(images), np.array([self.classes.index(case.label) for case in drawn], np.int64), names, [f"oracle {case.patient}" for case in drawn])
+        return Split(
+            np.stack(images),
+            np.array([self.classes.index(case.label) for case in drawn], np.int64),
+            names,
+            [f"oracle {case.patient}" for case in drawn],
+        )
 
 
-def gather(workspace: Workspace, design: Design, classes: list[str], size: int, labels: Sequence[str], whole: int | None) -> Material:
+def gather(
+    workspace: Workspace,
+    design: Design,
+    classes: list[str],
+    size: int,
+    labels: Sequence[str],
+    whole: int | None,
+) -> Material:
     """The material of a design, without its synthetic sets. labels: of the images beside the reals. whole: how many there are, where a set says so."""
     rows = workspace.rows()
     splits = real_splits(workspace, size, classes)
     place = {name: index for index, name in enumerate(splits["train"].file_names)}
-    reals = {fraction: splits["train"].part([place[row.file_name] for row in training_part(rows, fraction)]) for fraction in design.fractions}
+    reals = {
+        fraction: splits["train"].part(
+            [place[row.file_name] for row in training_part(rows, fraction)]
+        )
+        for fraction in design.fractions
+    }
     for fraction, split in reals.items():
         absent = [name for index, name in enumerate(classes) if not (split.labels == index).any()]
         if absent:
-            raise ValueError(f"--real-fractions {fraction:g}: no training image of {', '.join(absent)} in it; take a larger one")
-    return Material(workspace, classes, rows, splits, reals, [classes.index(label) for label in labels], whole or BESIDE)
+            raise ValueError(
+                f"--real-fractions {fraction:g}: no training image of {', '.join(absent)} in it; take a larger one"
+            )
+    return Material(
+        workspace,
+        classes,
+        rows,
+        splits,
+        reals,
+        [classes.index(label) for label in labels],
+        whole or BESIDE,
+    )
 
 
 def phantom_seeds(rows: Sequence[Row]) -> set[int]:

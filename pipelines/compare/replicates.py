@@ -35,59 +35,115 @@ class Wanted:
 def wanted_generators(first: Run, fractions: Sequence[float], generators: int) -> list[Wanted]:
     """The generators of a comparison whose generator 0 at all reals is `first`."""
     if first.config["real_fraction"] != 1.0:
-        raise ValueError(f"{first.name} was trained on {first.config['real_fraction']:g} of the real images; compare needs a set of a generator of all: cxr gan-train, cxr synthesize")
-    return [Wanted(fraction, number, first.config["seed"] + number) for fraction in fractions for number in range(generators)]
+        raise ValueError(
+            f"{first.name} was trained on {first.config['real_fraction']:g} of the real images; compare needs a set of a generator of all: cxr gan-train, cxr synthesize"
+        )
+    return [
+        Wanted(fraction, number, first.config["seed"] + number)
+        for fraction in fractions
+        for number in range(generators)
+    ]
 
 
 def find_generator(workspace: Workspace, first: Run, wanted: Wanted) -> Run | None:
     """The newest finished generator of this fraction and seed, of the preset and image size of `first`; None where there is none."""
     if wanted.fraction == 1.0 and wanted.number == 0:
         return first
-    return finished_generator(workspace, {name: first.config[name] for name in ("preset", "image_size")} | {"seed": wanted.seed}, wanted.fraction)
+    return finished_generator(
+        workspace,
+        {name: first.config[name] for name in ("preset", "image_size")} | {"seed": wanted.seed},
+        wanted.fraction,
+    )
 
 
-def finished_generator(workspace: Workspace, options: dict[str, Any], fraction: float) -> Run | None:
+def finished_generator(
+    workspace: Workspace, options: dict[str, Any], fraction: float
+) -> Run | None:
     """The newest generator with these options that was trained on this share of the reals as they are now."""
     data = fingerprint(row.sha256 for row in training_part(workspace.rows(), fraction))
     for shelf in (workspace, workspace.replicates):
-        run = _newest(shelf, "gan-train", options | {"real_fraction": fraction}, lambda run: run.finished and run.result["data"] == data)
+        run = _newest(
+            shelf,
+            "gan-train",
+            options | {"real_fraction": fraction},
+            lambda run: run.finished and run.result["data"] == data,
+        )
         if run:
             return run
     return None
 
 
-def make_generators(workspace: Workspace, first: Run | None, missing: Sequence[Wanted], compute: Compute) -> None:
+def make_generators(
+    workspace: Workspace, first: Run | None, missing: Sequence[Wanted], compute: Compute
+) -> None:
     """Train what is missing with the options of `first`, in replicates/; of several processes each takes its share."""
     for wanted in missing[compute.rank :: compute.ranks]:
-        options = {field.name: first.config[field.name] for field in fields(GanConfig)} | {"seed": wanted.seed}
-        _log.warning("training generator %d on %g of the real images, seed %d", wanted.number, wanted.fraction, wanted.seed)
-        continued_generator(workspace.replicates, options, wanted.fraction, first.config["max_minutes"], compute.alone())
+        options = {field.name: first.config[field.name] for field in fields(GanConfig)} | {
+            "seed": wanted.seed
+        }
+        _log.warning(
+            "training generator %d on %g of the real images, seed %d",
+            wanted.number,
+            wanted.fraction,
+            wanted.seed,
+        )
+        continued_generator(
+            workspace.replicates,
+            options,
+            wanted.fraction,
+            first.config["max_minutes"],
+            compute.alone(),
+        )
     compute.agree(None)
 
 
-def continued_generator(shelf: Workspace, options: dict[str, Any], fraction: float, max_minutes: float | None, compute: Compute, *, keep_going: bool = False) -> Run:
+def continued_generator(
+    shelf: Workspace,
+    options: dict[str, Any],
+    fraction: float,
+    max_minutes: float | None,
+    compute: Compute,
+    *,
+    keep_going: bool = False,
+) -> Run:
     """A generator trained with these options; where an unfinished run has them, that one is continued."""
     begun = unfinished(shelf, "gan-train", options | {"real_fraction": fraction})
     if begun:
         shelf.hold(begun, wait=True)  # another comparison may be at it
     if begun is None or not begun.finished:
         again = {"resuming": begun is not None, "resume_name": begun and begun.name}
-        begun = train_generator(shelf, options, compute, real_fraction=fraction, max_minutes=max_minutes, keep_going=keep_going, **again)
+        begun = train_generator(
+            shelf,
+            options,
+            compute,
+            real_fraction=fraction,
+            max_minutes=max_minutes,
+            keep_going=keep_going,
+            **again,
+        )
     shelf.release(begun)
     return begun
 
 
-def synthetic_run(workspace: Workspace, like: Run, generator: Run, draw: int, n: int, compute: Compute) -> Run:
+def synthetic_run(
+    workspace: Workspace, like: Run, generator: Run, draw: int, n: int, compute: Compute
+) -> Run:
     """A finished synthetic set of a generator with at least n images, made like `like` but for its generator and seed.
 
     The first n images of a larger set are those of a set of n. What there is not yet is made, in replicates/.
     """
     rejects = "reject_copies" in like.config
-    seen = sorted(row.sha256 for row in training_part(workspace.rows(), generator.config["real_fraction"]))
+    seen = sorted(
+        row.sha256 for row in training_part(workspace.rows(), generator.config["real_fraction"])
+    )
 
     def made(shelf: Workspace) -> dict[str, Any]:
         alike = {name: like.config[name] for name in ("labels", "snapshot")}
-        return alike | {"generator": shelf.name_of(generator), "seed": like.config["seed"] + draw, "trained_on": seen}
+        return alike | {
+            "generator": shelf.name_of(generator),
+            "seed": like.config["seed"] + draw,
+            "trained_on": seen,
+        }
 
     def enough(run: Run) -> bool:
         return run.finished and run.config["n"] >= n and ("reject_copies" in run.config) == rejects
@@ -104,7 +160,13 @@ def synthetic_run(workspace: Workspace, like: Run, generator: Run, draw: int, n:
     if begun:
         shelf.hold(begun, wait=True)  # another comparison may be at it
     if begun is None:
-        begun = synthesize(shelf, compute, n=n, reject_copies=rejects, **{name: asked[name] for name in ("seed", "labels", "generator", "snapshot")})
+        begun = synthesize(
+            shelf,
+            compute,
+            n=n,
+            reject_copies=rejects,
+            **{name: asked[name] for name in ("seed", "labels", "generator", "snapshot")},
+        )
     elif not begun.finished:
         begun = synthesize(shelf, compute, resuming=True, resume_name=begun.name)
     shelf.release(begun)
@@ -121,7 +183,9 @@ def unfinished(shelf: Workspace, command: str, options: dict[str, Any]) -> Run |
     return _newest(shelf, command, options, lambda run: not run.finished)
 
 
-def _newest(shelf: Workspace, command: str, options: dict[str, Any], chosen: Callable[[Run], bool]) -> Run | None:
+def _newest(
+    shelf: Workspace, command: str, options: dict[str, Any], chosen: Callable[[Run], bool]
+) -> Run | None:
     for run in reversed(list_runs(shelf.runs)):
         if run.command == command and chosen(run) and _holds(run, options):
             return run

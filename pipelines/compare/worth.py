@@ -20,30 +20,56 @@ from runtime.randomness import numpy_generator
 RESAMPLES = 1000
 
 
-def worth(results: Sequence[dict[str, Any]], right: dict[Trial, np.ndarray], patients: Sequence[str]) -> list[dict[str, Any]]:
+def worth(
+    results: Sequence[dict[str, Any]], right: dict[Trial, np.ndarray], patients: Sequence[str]
+) -> list[dict[str, Any]]:
     """One entry per fraction and ratio of real+gan, in images; right: (N,) for each classifier, 1 where the label is right."""
     sizes = {one["fraction"]: one["real_images"] for one in results if one["arm"] == "real"}
-    weights = np.concatenate([np.ones((1, len(patients))), resampled_weights(patients, RESAMPLES)])  # (1 + R, N), the first the images as they are
-    accuracy = {trial: weights @ values / weights.sum(axis=1) for trial, values in right.items()}  # (1 + R,)
+    weights = np.concatenate(
+        [np.ones((1, len(patients))), resampled_weights(patients, RESAMPLES)]
+    )  # (1 + R, N), the first the images as they are
+    accuracy = {
+        trial: weights @ values / weights.sum(axis=1) for trial, values in right.items()
+    }  # (1 + R,)
     seeds = sorted({trial.replicate.seed for trial in right})
     drawn = numpy_generator(0, "worth").integers(len(seeds), size=(RESAMPLES, len(seeds)))
-    times = np.concatenate([np.ones((1, len(seeds))), np.stack([(drawn == place).sum(axis=1) for place in range(len(seeds))], axis=1)])  # (1 + R, S), of each seed
+    times = np.concatenate(
+        [
+            np.ones((1, len(seeds))),
+            np.stack([(drawn == place).sum(axis=1) for place in range(len(seeds))], axis=1),
+        ]
+    )  # (1 + R, S), of each seed
 
     def mean_of(arm: str, fraction: float, ratio: float | None) -> np.ndarray:
         """Accuracy over the seeds as they are drawn, (1 + R,)."""
         by_seed = [
-            np.mean([values for trial, values in accuracy.items() if (trial.arm, trial.fraction, trial.ratio, trial.replicate.seed) == (arm, fraction, ratio, seed)], axis=0)
+            np.mean(
+                [
+                    values
+                    for trial, values in accuracy.items()
+                    if (trial.arm, trial.fraction, trial.ratio, trial.replicate.seed)
+                    == (arm, fraction, ratio, seed)
+                ],
+                axis=0,
+            )
             for seed in seeds
         ]
         return (times * np.stack(by_seed, axis=1)).sum(axis=1) / times.sum(axis=1)
 
     fractions = sorted(sizes)
-    curve = np.stack([mean_of("real", fraction, None) for fraction in fractions], axis=1)  # (1 + R, F)
+    curve = np.stack(
+        [mean_of("real", fraction, None) for fraction in fractions], axis=1
+    )  # (1 + R, F)
     found = []
     for one in results:
         if one["arm"] == "real+gan":
             reached = mean_of("real+gan", one["fraction"], one["ratio"])
-            equal = np.array([images_for(level, [sizes[fraction] for fraction in fractions], line) for level, line in zip(reached, curve)])
+            equal = np.array(
+                [
+                    images_for(level, [sizes[fraction] for fraction in fractions], line)
+                    for level, line in zip(reached, curve)
+                ]
+            )
             found.append(_entry(one, equal, sizes[fractions[0]], sizes[fractions[-1]]))
     return found
 
@@ -62,7 +88,9 @@ def images_for(level: float, sizes: Sequence[int], accuracies: Sequence[float]) 
     if after == 0:
         return float(sizes[0])
     part = (level - rising[after - 1]) / (rising[after] - rising[after - 1])
-    return float(np.exp(np.log(sizes[after - 1]) + part * (np.log(sizes[after]) - np.log(sizes[after - 1]))))
+    return float(
+        np.exp(np.log(sizes[after - 1]) + part * (np.log(sizes[after]) - np.log(sizes[after - 1])))
+    )
 
 
 def _entry(result: dict[str, Any], equal: np.ndarray, fewest: int, most: int) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from scipy.fft import dctn
 from pipelines.data.reading import Picture
 
 NEAR = 50  # bits of 256 that may differ between two versions of one film
-SAME = 24  # bits within which two pictures are one beyond doubt, so that they cannot bear two labels
+SAME = (
+    24  # bits within which two pictures are one beyond doubt, so that they cannot bear two labels
+)
 COLOUR = 10.0  # gray levels, see reading.colourfulness
 BLANK = 4.0  # standard deviation in gray levels; the flattest public X-ray at hand has 22
 _BLOCK = 2048  # hashes compared at once: 2048 × 2048 × 32 bytes
@@ -51,7 +53,10 @@ def near_pairs(hashes: Sequence[str], fresh: int) -> Iterator[tuple[int, int, in
         mine = words[start : start + _BLOCK]
         for other in range(0, start + len(mine), _BLOCK):
             theirs = words[other : other + _BLOCK]
-            distance = sum(np.bitwise_count(mine[:, None, k] ^ theirs[None, :, k]).astype(np.uint16) for k in range(4))
+            distance = sum(
+                np.bitwise_count(mine[:, None, k] ^ theirs[None, :, k]).astype(np.uint16)
+                for k in range(4)
+            )
             for j, i in np.argwhere(distance <= NEAR).tolist():
                 if other + i < start + j:
                     yield other + i, start + j, int(distance[j, i])

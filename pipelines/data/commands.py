@@ -12,7 +12,16 @@ from pipelines.tables import check_table, counts_table
 if TYPE_CHECKING:
     from pipelines.workspace import Workspace
 
-KIND_NAMES = ("figure1", "actualmed", "covid-chestxray-dataset", "radiography", "covidx", "nih", "csv", "folders")  # of data/published.py, which imports too much for help
+KIND_NAMES = (
+    "figure1",
+    "actualmed",
+    "covid-chestxray-dataset",
+    "radiography",
+    "covidx",
+    "nih",
+    "csv",
+    "folders",
+)  # of data/published.py, which imports too much for help
 
 
 @click.group(cls=Commands)
@@ -22,16 +31,59 @@ def data() -> None:
 
 @data.command("import")
 @click.argument("sources", nargs=-1, required=True, metavar="PATH...")
-@click.option("--as", "kind", type=click.Choice(KIND_NAMES), help="What the sources are, where it should not be told from what is in them.")
-@click.option("--label", "labels", multiple=True, metavar="FINDING=LABEL", help="The label of a finding, folder or class of the sources; an empty one leaves it out. May be given several times.")
-@click.option("--external", multiple=True, metavar="PATH", help="A test set from another source, held apart from training. May be given several times.")
-@click.option("--split", "ratios", default="70/10/20", metavar="T/V/T", help="Shares of train/validation/test, by patient.  [default: 70/10/20]")
-@click.option("--folds", type=int, metavar="K", help="Also deal what is not in the test split into K folds, for cross-validation.")
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(KIND_NAMES),
+    help="What the sources are, where it should not be told from what is in them.",
+)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="FINDING=LABEL",
+    help="The label of a finding, folder or class of the sources; an empty one leaves it out. May be given several times.",
+)
+@click.option(
+    "--external",
+    multiple=True,
+    metavar="PATH",
+    help="A test set from another source, held apart from training. May be given several times.",
+)
+@click.option(
+    "--split",
+    "ratios",
+    default="70/10/20",
+    metavar="T/V/T",
+    help="Shares of train/validation/test, by patient.  [default: 70/10/20]",
+)
+@click.option(
+    "--folds",
+    type=int,
+    metavar="K",
+    help="Also deal what is not in the test split into K folds, for cross-validation.",
+)
 @click.option("--seed", default=0, help="Seed of the split.  [default: 0]")
-@click.option("--min-side", default=64, help="Leave out images with a side shorter than this many pixels.  [default: 64]")
-@click.option("--strict", is_flag=True, help="Stop, with the study as it was, when any file would be left out.")
+@click.option(
+    "--min-side",
+    default=64,
+    help="Leave out images with a side shorter than this many pixels.  [default: 64]",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Stop, with the study as it was, when any file would be left out.",
+)
 @workspace_option()
-def import_(workspace: Workspace, sources: tuple[str, ...], kind: str | None, labels: tuple[str, ...], external: tuple[str, ...], ratios: str, **choices: Any) -> None:
+def import_(
+    workspace: Workspace,
+    sources: tuple[str, ...],
+    kind: str | None,
+    labels: tuple[str, ...],
+    external: tuple[str, ...],
+    ratios: str,
+    **choices: Any,
+) -> None:
     """Copy images into the study as 8-bit gray PNGs without any metadata, split by patient.
 
     \b
@@ -57,17 +109,30 @@ def import_(workspace: Workspace, sources: tuple[str, ...], kind: str | None, la
     for source in summary["sources"]:
         besides = [f"{count} {reason}" for reason, count in source["passed_over"].items() if count]
         apart = ", external test set" if source.get("external") else ""
-        click.echo(f"{source['source']} ({source['kind']}{apart}): {source['images']} images" + (f"; passed over: {', '.join(besides)}" if besides else ""))
+        click.echo(
+            f"{source['source']} ({source['kind']}{apart}): {source['images']} images"
+            + (f"; passed over: {', '.join(besides)}" if besides else "")
+        )
     for reason, count in summary["left_out_counts"].items():
         click.echo(f"left out: {count} {reason}")
     if summary["left_out"]:
-        click.echo(f"which, and why: {workspace.data / 'import.json'}; the files behind its numbers: {workspace.data / 'originals.csv'}")
+        click.echo(
+            f"which, and why: {workspace.data / 'import.json'}; the files behind its numbers: {workspace.data / 'originals.csv'}"
+        )
     if summary["near_duplicates"]:
-        click.echo(f"{len(summary['near_duplicates'])} pairs look like one film; each pair is in one split")
+        click.echo(
+            f"{len(summary['near_duplicates'])} pairs look like one film; each pair is in one split"
+        )
     if summary["may_show_text"]:
-        click.echo(f"{summary['may_show_text']} DICOM images may show names or dates in their pixels, which no import can take away: look at them with cxr data show")
+        click.echo(
+            f"{summary['may_show_text']} DICOM images may show names or dates in their pixels, which no import can take away: look at them with cxr data show"
+        )
     click.echo(counts_table(workspace.rows()))
-    done(f"{summary['kept']} images imported", workspace.manifest_path, "cxr data check, then cxr gan-train")
+    done(
+        f"{summary['kept']} images imported",
+        workspace.manifest_path,
+        "cxr data check, then cxr gan-train",
+    )
 
 
 @data.command()
@@ -91,7 +156,11 @@ def check(workspace: Workspace) -> None:
     click.echo(check_table(report))
     for number, warning in enumerate(report["warnings"], start=1):
         click.echo(f"warning {number}: {warning}")
-    done(f"{len(report['warnings'])} warnings" if report["warnings"] else "no warning", workspace.data / "check.json", "cxr data show")
+    done(
+        f"{len(report['warnings'])} warnings" if report["warnings"] else "no warning",
+        workspace.data / "check.json",
+        "cxr data show",
+    )
 
 
 @data.command()
@@ -117,6 +186,8 @@ def phantom(workspace: Workspace, n: int, seed: int) -> None:
     from pipelines.data.sources import phantom_listing
     from pipelines.data.splitting import parse_ratios
 
-    summary = import_listings(workspace, [phantom_listing(n, seed)], ratios=parse_ratios("70/10/20"), seed=seed)
+    summary = import_listings(
+        workspace, [phantom_listing(n, seed)], ratios=parse_ratios("70/10/20"), seed=seed
+    )
     click.echo(counts_table(workspace.rows()))
     done(f"{summary['kept']} phantom images drawn", workspace.manifest_path, "cxr gan-train")

@@ -22,7 +22,15 @@ ORIGINALS = ("id", "file_name", "origin", "source", "patient", "label", "reason"
 _IMAGE = re.compile(r"images/[a-z0-9][a-z0-9_-]{0,63}/[^/\0]+\.png")
 
 
-def commit(workspace: Workspace, staging: Path, files: Sequence[str], existing: Sequence[Row], fresh: Sequence[Row], summary: dict, originals: list[dict]) -> None:
+def commit(
+    workspace: Workspace,
+    staging: Path,
+    files: Sequence[str],
+    existing: Sequence[Row],
+    fresh: Sequence[Row],
+    summary: dict,
+    originals: list[dict],
+) -> None:
     """Move the staged files of the new rows into place and write the tables, the manifest last. What an error leaves is for `take_back`."""
     import_json, originals_csv = (workspace.data / name for name in TABLES)
     imports = [*workspace.imports(), summary]
@@ -30,7 +38,10 @@ def commit(workspace: Workspace, staging: Path, files: Sequence[str], existing: 
     there = [path for path in (import_json, originals_csv) if path.exists()]
     for path in there:
         _write(staging / path.name, path.read_bytes(), path.stat().st_mode & 0o777)
-    write_json(staging / "commit.json", {"images": [row.file_name for row in fresh], "tables": [path.name for path in there]})
+    write_json(
+        staging / "commit.json",
+        {"images": [row.file_name for row in fresh], "tables": [path.name for path in there]},
+    )
     for row, file in zip(fresh, files):
         target = workspace.data / row.file_name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -49,10 +60,18 @@ def take_back(workspace: Workspace, staging: Path) -> None:
     if not path.exists():
         return
     begun = read_json(path).expect(images=list, tables=list)
-    strange = [name for name in begun["images"] if not (isinstance(name, str) and _IMAGE.fullmatch(name))]
+    strange = [
+        name for name in begun["images"] if not (isinstance(name, str) and _IMAGE.fullmatch(name))
+    ]
     if strange:
-        raise ValueError(f"{path} lists {strange[0]!r:.80}, expected images/LABEL/NAME.png; it is damaged or is not ours: delete it")
-    listed = {row.file_name for row in read_manifest(workspace.manifest_path)} if workspace.manifest_path.exists() else set()
+        raise ValueError(
+            f"{path} lists {strange[0]!r:.80}, expected images/LABEL/NAME.png; it is damaged or is not ours: delete it"
+        )
+    listed = (
+        {row.file_name for row in read_manifest(workspace.manifest_path)}
+        if workspace.manifest_path.exists()
+        else set()
+    )
     stray = [workspace.data / name for name in begun["images"] if name not in listed]
     if stray:
         for image in stray:

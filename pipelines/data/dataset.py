@@ -21,7 +21,9 @@ class StudyImages(Dataset):
     classes: the label of each index. rows: the manifest's row of each item. Opens the array in every worker process anew, and shares its memory.
     """
 
-    def __init__(self, workspace: Workspace, rows: Sequence[Row], classes: Sequence[str], image_size: int) -> None:
+    def __init__(
+        self, workspace: Workspace, rows: Sequence[Row], classes: Sequence[str], image_size: int
+    ) -> None:
         self.classes, self.rows = tuple(classes), tuple(rows)
         self._arrays, positions = mapped_images(workspace, image_size)
         self._positions = torch.tensor([positions[row.file_name] for row in rows])
@@ -37,7 +39,9 @@ class StudyImages(Dataset):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return torch.from_numpy(self._arrays[int(self._positions[index])].copy()).unsqueeze(0), int(self.labels[index])
+        return torch.from_numpy(self._arrays[int(self._positions[index])].copy()).unsqueeze(0), int(
+            self.labels[index]
+        )
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, int]]:
         """Many at once, as a DataLoader asks for a batch."""
@@ -46,10 +50,14 @@ class StudyImages(Dataset):
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Images uint8 (B, 1, S, S) and labels (B,) of these items, without a DataLoader."""
-        return torch.from_numpy(self._arrays[self._positions[indices].numpy()]).unsqueeze(1), self.labels[indices]
+        return torch.from_numpy(self._arrays[self._positions[indices].numpy()]).unsqueeze(
+            1
+        ), self.labels[indices]
 
 
-def open_study(folder: str | Path, split: str, *, image_size: int = 64, fold: int | None = None) -> StudyImages:
+def open_study(
+    folder: str | Path, split: str, *, image_size: int = 64, fold: int | None = None
+) -> StudyImages:
     """The images of one split of a study (the folder that holds data/), as a torch Dataset of (uint8 1×S×S tensor, label index).
 
     split: train, validation, test, or external. fold: of a study imported with --folds, take this part (from 1) of the training and validation
@@ -65,10 +73,16 @@ def open_study(folder: str | Path, split: str, *, image_size: int = 64, fold: in
     else:
         folds = sorted({row.fold for row in rows if row.fold})
         if fold not in folds:
-            raise ValueError(f"fold {fold}: {workspace.root} has {f'folds 1 to {folds[-1]}' if folds else 'no folds; import with --folds K'}")
+            raise ValueError(
+                f"fold {fold}: {workspace.root} has {f'folds 1 to {folds[-1]}' if folds else 'no folds; import with --folds K'}"
+            )
         if split not in SPLITS[:2]:
-            raise ValueError(f"fold {fold} of {split}: folds divide the training and validation images; {split} is the same for all")
+            raise ValueError(
+                f"fold {fold} of {split}: folds divide the training and validation images; {split} is the same for all"
+            )
         chosen = [row for row in rows if row.fold and (row.fold == fold) == (split == "validation")]
     if not chosen:
         raise ValueError(f"{workspace.root} has no {split} image")
-    return StudyImages(workspace, chosen, sorted({row.label for row in rows if row.split != EXTERNAL}), image_size)
+    return StudyImages(
+        workspace, chosen, sorted({row.label for row in rows if row.split != EXTERNAL}), image_size
+    )

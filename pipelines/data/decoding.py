@@ -58,15 +58,23 @@ def decode_all(records: Sequence[Record], staging: Path, min_side: int) -> list[
     ):
         for index, result in zip(todo, _in_order(pool, tasks, 8 * workers)):
             results[index] = result
-            print(json.dumps({"key": keys[index], **asdict(result)}), file=log, flush=len(results) % 64 == 0)
+            print(
+                json.dumps({"key": keys[index], **asdict(result)}),
+                file=log,
+                flush=len(results) % 64 == 0,
+            )
             bar.update()
             if stop.requested:
                 pool.shutdown(cancel_futures=True)
-                raise Interrupted(f"stopped after {len(results)} of {len(records)} images; the same command goes on from there")
+                raise Interrupted(
+                    f"stopped after {len(results)} of {len(records)} images; the same command goes on from there"
+                )
     return [results[index] for index in range(len(records))]
 
 
-def _in_order(pool: ProcessPoolExecutor, tasks: Sequence[tuple[Record, Path, int]], ahead: int) -> Iterator[Decoded]:
+def _in_order(
+    pool: ProcessPoolExecutor, tasks: Sequence[tuple[Record, Path, int]], ahead: int
+) -> Iterator[Decoded]:
     """Results in the order of the tasks, with only so many tasks handed out ahead, so that memory does not grow with their number."""
     waiting = iter(tasks)
     pending = deque(pool.submit(_decode, task) for task in islice(waiting, ahead))
@@ -80,7 +88,9 @@ def _begin_worker() -> None:
     """Leave Ctrl-C, which reaches every process of a terminal, to the first process; and do not outlive it when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     first = multiprocessing.parent_process().sentinel
-    threading.Thread(target=lambda: (multiprocessing.connection.wait([first]), os._exit(1)), daemon=True).start()
+    threading.Thread(
+        target=lambda: (multiprocessing.connection.wait([first]), os._exit(1)), daemon=True
+    ).start()
 
 
 def _decode(task: tuple[Record, Path, int]) -> Decoded:
@@ -96,14 +106,25 @@ def _decode(task: tuple[Record, Path, int]) -> Decoded:
     if problem:
         return Decoded(problem=problem)
     write_gray(target, picture.gray, **({"Comment": record.note} if record.note else {}))
-    facts = {"patient": header.patient, "view": header.view, "may_show_text": header.may_show_text} if header else {}
-    near_hash = "" if record.note else perceptual_hash(picture.gray)  # phantoms are alike by their making, and nobody re-encodes them
+    facts = (
+        {"patient": header.patient, "view": header.view, "may_show_text": header.may_show_text}
+        if header
+        else {}
+    )
+    near_hash = (
+        "" if record.note else perceptual_hash(picture.gray)
+    )  # phantoms are alike by their making, and nobody re-encodes them
     return Decoded(target.name, pixel_hash(picture.gray), near_hash, *picture.gray.shape, **facts)
 
 
 def _anonymous(message: str, origin: str) -> str:
     """The reason in a message about a file, without the file's name: "unreadable: …" or what it has too much of."""
-    reason = " ".join(message.replace(origin, "").split()).removeprefix("is ").removeprefix("has ").removeprefix("holds ")
+    reason = (
+        " ".join(message.replace(origin, "").split())
+        .removeprefix("is ")
+        .removeprefix("has ")
+        .removeprefix("holds ")
+    )
     for kind in ("more pixels than", "more than one picture", "not a radiograph", "compressed"):
         if reason.startswith(kind):
             return f"{'too many pixels' if kind == 'more pixels than' else kind}: {reason}"
@@ -131,9 +152,13 @@ def _read_journal(journal: Path, staging: Path) -> dict[str, Decoded]:
     if journal.exists():
         check_file(journal, MAX_BYTES)
         for line in journal.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-            with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError, RecursionError):  # whatever else stands there
+            with contextlib.suppress(
+                ValueError, TypeError, LookupError, AttributeError, RecursionError
+            ):  # whatever else stands there
                 values = json.loads(line)
                 key, result = values.pop("key"), Decoded(**values)
-                if not result.file or (result.file == _staged(key) and (staging / result.file).exists()):
+                if not result.file or (
+                    result.file == _staged(key) and (staging / result.file).exists()
+                ):
                     done[key] = result
     return done

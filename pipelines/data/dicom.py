@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 
 SUFFIXES = {".dcm", ".dicom", ".dic"}
-RADIOGRAPHS = ("CR", "DX", "RG", "RF", "OT", "")  # modalities that a chest X-ray may carry; OT and none: not stated
+RADIOGRAPHS = (
+    "CR",
+    "DX",
+    "RG",
+    "RF",
+    "OT",
+    "",
+)  # modalities that a chest X-ray may carry; OT and none: not stated
 LATERAL = ("LL", "RL", "LATERAL", "LAT", "L")
 DECODERS = {  # transfer syntaxes that numpy and Pillow cannot decode, and the package that can
     "1.2.840.10008.1.2.4.51": "pylibjpeg-libjpeg",  # JPEG extended, 12 bits
@@ -52,12 +59,18 @@ def read_dicom(path: Path, max_pixels: int) -> tuple[np.ndarray, Header]:
     try:
         import pydicom
     except ImportError as error:
-        raise ValueError(f"{path} is a DICOM file; to read such files install pydicom: pip install 'cxr[dicom]'") from error
+        raise ValueError(
+            f"{path} is a DICOM file; to read such files install pydicom: pip install 'cxr[dicom]'"
+        ) from error
     syntax = None
     try:
         syntax = _syntax(path)
-        if syntax == pydicom.uid.DeflatedExplicitVRLittleEndian:  # pydicom would unpack it to any size
-            raise ValueError(f"{path} is compressed as {syntax.name}, which is not read; convert it to another transfer syntax")
+        if (
+            syntax == pydicom.uid.DeflatedExplicitVRLittleEndian
+        ):  # pydicom would unpack it to any size
+            raise ValueError(
+                f"{path} is compressed as {syntax.name}, which is not read; convert it to another transfer syntax"
+            )
         file = pydicom.dcmread(path, force=True)
         if "Rows" not in file or "PixelData" not in file:
             raise ValueError(f"{path} is a DICOM file without a picture, or none at all")
@@ -66,11 +79,17 @@ def read_dicom(path: Path, max_pixels: int) -> tuple[np.ndarray, Header]:
         if str(file.get("Modality", "")) not in RADIOGRAPHS:
             raise ValueError(f"{path} is not a radiograph: modality {file.Modality}")
         if int(file.Rows) * int(file.Columns) > max_pixels:
-            raise ValueError(f"{path} has more pixels than the {max_pixels:,} that are read: {file.Columns}×{file.Rows}")
+            raise ValueError(
+                f"{path} has more pixels than the {max_pixels:,} that are read: {file.Columns}×{file.Rows}"
+            )
         if int(file.get("BitsAllocated", 8)) not in (8, 16):
-            raise ValueError(f"{path} is not a radiograph: {file.BitsAllocated} bits a pixel, expected 8 or 16")
+            raise ValueError(
+                f"{path} is not a radiograph: {file.BitsAllocated} bits a pixel, expected 8 or 16"
+            )
         if not getattr(file.file_meta, "TransferSyntaxUID", None):
-            file.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian  # the default of PS3.5, section 10
+            file.file_meta.TransferSyntaxUID = (
+                pydicom.uid.ImplicitVRLittleEndian
+            )  # the default of PS3.5, section 10
         return _shown(file), _header(file)
     except OSError as error:
         if error.errno is not None:
@@ -81,7 +100,9 @@ def read_dicom(path: Path, max_pixels: int) -> tuple[np.ndarray, Header]:
             raise
         package = DECODERS.get(str(syntax)) if isinstance(error, RuntimeError) else None
         if package:
-            raise ValueError(f"{path} is compressed as {syntax.name}; to read it: pip install {package}") from error
+            raise ValueError(
+                f"{path} is compressed as {syntax.name}; to read it: pip install {package}"
+            ) from error
         raise ValueError(f"{path} is damaged or truncated ({error})") from error
 
 
@@ -101,12 +122,18 @@ def _shown(file) -> np.ndarray:
     pixels = _stored(file)
     if pixels.ndim == 3:  # in colour; few rows at a time, for their memory
         parts = np.array_split(pixels, -(-len(pixels) // 256))
-        return np.concatenate([(part @ np.array([0.299, 0.587, 0.114])).round().astype(np.uint8) for part in parts])
+        return np.concatenate(
+            [(part @ np.array([0.299, 0.587, 0.114])).round().astype(np.uint8) for part in parts]
+        )
     values = apply_modality_lut(pixels, file)
     shown = "VOILUTSequence" in file or ("WindowCenter" in file and "WindowWidth" in file)
     if shown:
         values = apply_voi_lut(values, file, prefer_lut=True).astype(np.float32)
-        low, high = (values.min(), values.max()) if "VOILUTSequence" not in file else (0, 2 ** int(file.VOILUTSequence[0].LUTDescriptor[2]) - 1)
+        low, high = (
+            (values.min(), values.max())
+            if "VOILUTSequence" not in file
+            else (0, 2 ** int(file.VOILUTSequence[0].LUTDescriptor[2]) - 1)
+        )
         values = (values - low) / max(high - low, 1e-6) * 255
     elif int(file.get("BitsStored", 8)) <= 8 and values.min() >= 0 and values.max() <= 255:
         shown = True
@@ -124,9 +151,15 @@ def _stored(file) -> np.ndarray:
     allocated, stored = int(file.get("BitsAllocated", 8)), int(file.get("BitsStored", 8))
     if pixels.ndim == 3 or stored >= allocated:
         return pixels
-    return (pixels << (allocated - stored)) >> (allocated - stored)  # keeps the sign of signed values
+    return (pixels << (allocated - stored)) >> (
+        allocated - stored
+    )  # keeps the sign of signed values
 
 
 def _header(file) -> Header:
     view = str(file.get("ViewPosition", "") or "").strip().upper()
-    return Header(str(file.get("PatientID", "") or "").strip(), view, str(file.get("BurnedInAnnotation", "")).upper() != "NO")
+    return Header(
+        str(file.get("PatientID", "") or "").strip(),
+        view,
+        str(file.get("BurnedInAnnotation", "")).upper() != "NO",
+    )

@@ -37,7 +37,9 @@ class Row:
     label: str
     patient: str  # keyed hash of source and patient number, or that of a phantom
     split: str  # one of SPLITS, or EXTERNAL
-    fold: int | None  # from 1, of a cross-validation; None for test images, or where no folds were asked for
+    fold: (
+        int | None
+    )  # from 1, of a cross-validation; None for test images, or where no folds were asked for
     source: str
     view: str  # PA, AP, AP Supine, or empty where it is not known
     sha256: str  # of the decoded pixels, so that it survives re-encoding
@@ -53,20 +55,38 @@ def write_manifest(path: Path, rows: Sequence[Row]) -> None:
 def read_manifest(path: Path) -> list[Row]:
     """The rows of a manifest. Raises ValueError naming the file, the line and what was expected."""
     rows = []
-    for number, values in enumerate(read_table(path, [field.name for field in fields(Row)]), start=2):
+    for number, values in enumerate(
+        read_table(path, [field.name for field in fields(Row)]), start=2
+    ):
         if values["split"] not in (*SPLITS, EXTERNAL):
-            raise ValueError(f"{path}, line {number}: split {values['split']!r}, expected one of {', '.join(SPLITS)}, {EXTERNAL}")
+            raise ValueError(
+                f"{path}, line {number}: split {values['split']!r}, expected one of {', '.join(SPLITS)}, {EXTERNAL}"
+            )
         check_inside(path, number, values["file_name"])
         if not LABEL.fullmatch(values["label"]):
-            raise ValueError(f"{path}, line {number}: label {values['label']!r}, expected lower-case letters, digits, - and _")
-        if not HASH.fullmatch(values["sha256"]) or not (HASH.fullmatch(values["near_hash"]) or values["near_hash"] == ""):
-            raise ValueError(f"{path}, line {number}: expected 64 hexadecimal digits for sha256, and for near_hash or nothing")
+            raise ValueError(
+                f"{path}, line {number}: label {values['label']!r}, expected lower-case letters, digits, - and _"
+            )
+        if not HASH.fullmatch(values["sha256"]) or not (
+            HASH.fullmatch(values["near_hash"]) or values["near_hash"] == ""
+        ):
+            raise ValueError(
+                f"{path}, line {number}: expected 64 hexadecimal digits for sha256, and for near_hash or nothing"
+            )
         try:
-            numbers = {"width": int(values["width"]), "height": int(values["height"]), "fold": int(values["fold"]) if values["fold"] else None}
+            numbers = {
+                "width": int(values["width"]),
+                "height": int(values["height"]),
+                "fold": int(values["fold"]) if values["fold"] else None,
+            }
         except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}; expected whole numbers for width, height and fold") from error
+            raise ValueError(
+                f"{path}, line {number}: {error}; expected whole numbers for width, height and fold"
+            ) from error
         if min(numbers["width"], numbers["height"]) < 1:
-            raise ValueError(f"{path}, line {number}: an image of {numbers['width']}×{numbers['height']} px; expected at least 1 on each side")
+            raise ValueError(
+                f"{path}, line {number}: an image of {numbers['width']}×{numbers['height']} px; expected at least 1 on each side"
+            )
         rows.append(Row(**{**values, **numbers, "view": values["view"].strip()}))
     if not rows:
         raise ValueError(f"{path} lists no image; import some with: cxr data import PATH...")
@@ -76,11 +96,16 @@ def read_manifest(path: Path) -> list[Row]:
 def table(columns: Sequence[str], rows: Iterable[dict]) -> str:
     """CSV text with a header line; what begins as a formula gets an apostrophe before it."""
     text = io.StringIO()
-    plain, quoted = (csv.DictWriter(text, columns, lineterminator="\n", quoting=quoting) for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
+    plain, quoted = (
+        csv.DictWriter(text, columns, lineterminator="\n", quoting=quoting)
+        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
     plain.writeheader()
     for row in rows:
         cells = {name: _harmless(value) for name, value in row.items()}
-        returns = any(isinstance(cell, str) and "\r" in cell for cell in cells.values())  # which Python's reader takes for a new line, and its writer does not
+        returns = any(
+            isinstance(cell, str) and "\r" in cell for cell in cells.values()
+        )  # which Python's reader takes for a new line, and its writer does not
         (quoted if returns else plain).writerow(cells)
     return text.getvalue()
 
@@ -93,7 +118,9 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         with open(path, newline="", encoding="utf-8") as file:
             for number, row in enumerate(rows_of(path, file, columns), start=2):
                 if any(row[name] is None for name in columns):
-                    raise ValueError(f"{path}, line {number}: the row is cut short; expected {len(columns)} values")
+                    raise ValueError(
+                        f"{path}, line {number}: the row is cut short; expected {len(columns)} values"
+                    )
                 rows.append({name: _as_it_was(row[name]) for name in columns})
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from error
@@ -106,10 +133,14 @@ def rows_of(path: Path, file: TextIO, columns: Sequence[str]) -> Iterator[dict[s
     header = reader.fieldnames or []
     missing = [name for name in columns if name not in header]
     if missing:
-        raise ValueError(f"{path} lacks the column(s) {', '.join(missing)}; expected {', '.join(columns)}")
+        raise ValueError(
+            f"{path} lacks the column(s) {', '.join(missing)}; expected {', '.join(columns)}"
+        )
     for number, row in enumerate(reader, start=1):
         if number * len(header) > MAX_CELLS:
-            raise ValueError(f"{path} has more than the {MAX_CELLS:,} cells that are read: {len(header)} columns, and over {number - 1:,} rows")
+            raise ValueError(
+                f"{path} has more than the {MAX_CELLS:,} cells that are read: {len(header)} columns, and over {number - 1:,} rows"
+            )
         yield row
 
 
@@ -117,11 +148,17 @@ def check_inside(path: Path, number: int, file_name: str) -> None:
     """Refuse file names that lead out of the table's own folder, or are none."""
     name = PurePosixPath(file_name)
     if not file_name or name.is_absolute() or ".." in name.parts or "\0" in file_name:
-        raise ValueError(f"{path}, line {number}: file name {file_name!r} leads out of the folder; expected a path inside it")
+        raise ValueError(
+            f"{path}, line {number}: file name {file_name!r} leads out of the folder; expected a path inside it"
+        )
 
 
 def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value) else value
+    return (
+        f"'{value}"
+        if isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value)
+        else value
+    )
 
 
 def _as_it_was(text: str) -> str:

@@ -24,7 +24,10 @@ MOST = 1_000_000  # films
 
 _MULTI_IMAGE_SHARE = 0.25  # share of patients with more than one film
 _AIR_CONTRAST = 0.62  # attenuation that a full depth of lung takes away
-_GLYPHS = {"L": ("1000", "1000", "1000", "1000", "1111"), "R": ("1110", "1001", "1110", "1010", "1001")}
+_GLYPHS = {
+    "L": ("1000", "1000", "1000", "1000", "1111"),
+    "R": ("1110", "1001", "1110", "1010", "1001"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,9 @@ def cases(n: int, seed: int) -> list[PhantomCase]:
     A shorter list is the beginning of a longer one.  Raises ValueError for n < 2 or above MOST, and for a seed below 0.
     """
     if not 2 <= n <= MOST:
-        raise ValueError(f"n is {n}; expected at least 2, one film of each label, and at most {MOST:,}")
+        raise ValueError(
+            f"n is {n}; expected at least 2, one film of each label, and at most {MOST:,}"
+        )
     if seed < 0:
         raise ValueError(f"--seed {seed}: expected 0 or more")
     rng = default_rng(SeedSequence((seed, len(LABELS))))
@@ -96,7 +101,9 @@ def _develop(mu: np.ndarray, rng: Generator) -> np.ndarray:
     density = (1 + np.exp((level - mu) * (1 / latitude))) ** -gamma
 
     letter, marked = "LR"[int(rng.integers(2))], rng.random() < 0.5
-    glyph = np.kron([[int(c) for c in line] for line in _GLYPHS[letter]], np.ones((size // 64, size // 96)))
+    glyph = np.kron(
+        [[int(c) for c in line] for line in _GLYPHS[letter]], np.ones((size // 64, size // 96))
+    )
     row, margin = (size * rng.uniform((0.04, 0.03), (0.2, 0.1))).astype(int)
     column = margin if letter == "R" else size - margin - glyph.shape[1]
     if marked:

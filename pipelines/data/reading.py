@@ -25,11 +25,21 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", *dicom.SU
 MAX_SIDE = 512  # of the images kept in a workspace: twice the largest a generator makes here
 MAX_PIXELS = 100_000_000  # a larger picture is a mistake or an attack; one of this size takes a process up to 3 GB, a DICOM file its own bytes more
 MAX_BYTES = 500_000_000  # of a file
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")  # whatever the suffix says; of the others Pillow hands some to programs, EPS to Ghostscript
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "TIFF",
+    "BMP",
+    "WEBP",
+)  # whatever the suffix says; of the others Pillow hands some to programs, EPS to Ghostscript
 PERCENTILES = (0.5, 99.5)  # the window that brings deeper images to 8 bits
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow weighs the colours
+LUMINANCE = np.array(
+    [0.299, 0.587, 0.114], np.float32
+)  # ITU-R BT.601, as Pillow weighs the colours
 
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow refuses twice as many; what lies between is refused below
+Image.MAX_IMAGE_PIXELS = (
+    MAX_PIXELS  # Pillow refuses twice as many; what lies between is refused below
+)
 _HUSHED = threading.Lock()
 
 
@@ -66,7 +76,9 @@ def read_picture(path: Path) -> Picture:
         with Image.open(path, formats=FORMATS) as image, _libtiff_hushed(image.format):
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise ValueError(f"{path} has more pixels than the {MAX_PIXELS:,} that are read: {width}×{height}")
+                raise ValueError(
+                    f"{path} has more pixels than the {MAX_PIXELS:,} that are read: {width}×{height}"
+                )
             if width * height == 0:
                 raise ValueError(f"{path} is damaged: it has no pixels, {width}×{height}")
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
@@ -83,7 +95,9 @@ def read_picture(path: Path) -> Picture:
                 image = image.convert("RGB")
                 colour = colourfulness(image)
             elif image.mode == "LA":
-                image = Image.composite(image.getchannel("L"), Image.new("L", image.size), image.getchannel("A"))
+                image = Image.composite(
+                    image.getchannel("L"), Image.new("L", image.size), image.getchannel("A")
+                )
             image = image.convert("L")
     except UnidentifiedImageError as error:
         raise ValueError(f"{path} is not an image that can be read") from error
@@ -92,7 +106,9 @@ def read_picture(path: Path) -> Picture:
     except Exception as error:  # Pillow raises of every kind on damaged files
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk, not the image
-        reason = str(error) if str(path) in str(error) else f"{path} is damaged or truncated ({error})"
+        reason = (
+            str(error) if str(path) in str(error) else f"{path} is damaged or truncated ({error})"
+        )
         raise ValueError(reason) from error
     return Picture(_reduced(image), height, width, colour, comment)
 
@@ -139,7 +155,9 @@ def colourfulness(image: Image.Image) -> float:
     chroma = pixels[:, [0, 2]] - luminance[:, None]  # (P, 2)
     level = (luminance / 16).astype(int)
     count = np.maximum(np.bincount(level, minlength=17), 1)
-    mean = np.stack([np.bincount(level, chroma[:, k], 17) / count for k in (0, 1)], axis=1)  # (17, 2)
+    mean = np.stack(
+        [np.bincount(level, chroma[:, k], 17) / count for k in (0, 1)], axis=1
+    )  # (17, 2)
     return float(np.linalg.norm(chroma - mean[level], axis=1).mean())
 
 

@@ -23,7 +23,15 @@ from runtime.files import check_file
 
 NIH_NAME = re.compile(r"(\d{8})_\d{3}")  # patient number, follow-up number
 MASKS = ("masks", "mask", "segmentations", "lung masks")
-SPLIT_NAMES = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test", "testing": "test"}
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+    "testing": "test",
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,9 @@ class Record:
     load: Callable[[], Picture]
     label: str
     source: str
-    patient: str | None = None  # as the source numbers its patients; None: as DICOM says, else every file its own
+    patient: str | None = (
+        None  # as the source numbers its patients; None: as DICOM says, else every file its own
+    )
     view: str = ""
     splits: tuple[str, ...] = SPLITS  # that it may go to
     name: str | None = None  # of a phantom: file name to keep, without suffix
@@ -48,7 +58,9 @@ class Listing:
     source: str
     kind: str
     records: list[Record]
-    absent: list[str] = field(default_factory=list)  # files that its table names and that are not there
+    absent: list[str] = field(
+        default_factory=list
+    )  # files that its table names and that are not there
     passed_over: Counter[str] = field(default_factory=Counter)  # what it has besides, by reason
     findings: Counter[str] = field(default_factory=Counter)  # its own names of labels
 
@@ -67,7 +79,9 @@ class Labels:
         """The labels of an image with these findings: none where it is not wanted, several where it cannot be told."""
         labels = set()
         for finding in findings:
-            levels = [level.strip() for level in finding.split("/")]  # "Pneumonia/Viral/COVID-19": the last that is known counts
+            levels = [
+                level.strip() for level in finding.split("/")
+            ]  # "Pneumonia/Viral/COVID-19": the last that is known counts
             known = [self.chosen[level.lower()] for level in levels if level.lower() in self.chosen]
             if known:
                 labels.add(known[-1])
@@ -82,7 +96,9 @@ def parse_labels(texts: tuple[str, ...]) -> dict[str, str]:
     for text in texts:
         finding, equals, label = text.rpartition("=")
         if not equals or not finding.strip() or (label and not LABEL.fullmatch(label)):
-            raise ValueError(f'--label {text}: expected FINDING=LABEL, the label in lower-case letters, digits, - and _, as in --label "Viral Pneumonia=pneumonia"')
+            raise ValueError(
+                f'--label {text}: expected FINDING=LABEL, the label in lower-case letters, digits, - and _, as in --label "Viral Pneumonia=pneumonia"'
+            )
         chosen[finding.strip().lower()] = label
     return chosen
 
@@ -109,7 +125,9 @@ def image_files(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
         masks = [child for child in children if child.lower() in MASKS]
         for child in masks:
             passed_over["a mask"] += _files_under(Path(name, child))
-        children[:] = sorted(child for child in children if child not in masks and not child.startswith("."))
+        children[:] = sorted(
+            child for child in children if child not in masks and not child.startswith(".")
+        )
         if "manifest.csv" in files and "import.json" in files:
             passed_over["in a workspace of cxr"] += 1
             children.clear()
@@ -140,7 +158,13 @@ def _begins_as_dicom(path: Path) -> bool:
 def file_record(path: Path, label: str, source: str, **about) -> Record:
     """The record of an image file; an NIH name tells the patient."""
     nih = NIH_NAME.fullmatch(path.stem)
-    return Record(str(path), partial(read_picture, path), label, source, **({"patient": nih.group(1)} if nih else {}) | about)
+    return Record(
+        str(path),
+        partial(read_picture, path),
+        label,
+        source,
+        **({"patient": nih.group(1)} if nih else {}) | about,
+    )
 
 
 def one_label(folder: Path, source: str, label: str) -> Listing:
@@ -152,7 +176,9 @@ def one_label(folder: Path, source: str, label: str) -> Listing:
 def folder_per_label(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
     labels, records = Labels(chosen, all_of_it=True), []
     listing = Listing(source, "folder per label", records)
-    for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+    for child in sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    ):
         if child.name.lower() in MASKS:
             listing.passed_over["a mask"] += _files_under(child)
             continue
@@ -162,7 +188,9 @@ def folder_per_label(folder: Path, source: str, chosen: dict[str, str]) -> Listi
         listing.findings[child.name] += len(paths)
         label = labels.of([child.name.replace("/", "-")])
         if not label and child.name.lower() not in chosen:
-            raise ValueError(f"{child}: no label can be made from this folder name; name it: {child}=LABEL")
+            raise ValueError(
+                f"{child}: no label can be made from this folder name; name it: {child}=LABEL"
+            )
         if not label:
             listing.passed_over[f"{child.name}: not wanted"] += len(paths)
         records += [file_record(path, name, source) for path in paths for name in label]
@@ -184,7 +212,14 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         text = content.decode("latin-1")
     try:
         rows = rows_of(path, io.StringIO(text, newline=""), columns)
-        return [{name: (value or "").strip() for name, value in row.items() if name in columns or (isinstance(name, str) and value)} for row in rows]
+        return [
+            {
+                name: (value or "").strip()
+                for name, value in row.items()
+                if name in columns or (isinstance(name, str) and value)
+            }
+            for row in rows
+        ]
     except csv.Error as error:
         raise ValueError(f"{path} is not a CSV file: {error}") from error
 
@@ -212,18 +247,32 @@ def csv_table(path: Path, source: str, chosen: dict[str, str]) -> Listing:
         found = labels.of([row["label"].replace("/", "-")])
         split = row.get("split", "").lower()
         if split and split not in SPLIT_NAMES:
-            raise ValueError(f"{path}, line {number}: split {split!r}, expected one of {', '.join(SPLITS)}, or nothing")
+            raise ValueError(
+                f"{path}, line {number}: split {split!r}, expected one of {', '.join(SPLITS)}, or nothing"
+            )
         if not row["label"]:
             raise ValueError(f"{path}, line {number}: no label; expected one for each file")
         if not found and row["label"].lower() not in chosen:
-            raise ValueError(f"{path}, line {number}: no label can be made from {row['label']!r}; rename it with --label")
+            raise ValueError(
+                f"{path}, line {number}: no label can be made from {row['label']!r}; rename it with --label"
+            )
         if not found:
             listing.passed_over[f"{row['label']}: not wanted"] += 1
-        elif not os.path.isfile(file):  # which takes a name that no file can have for one that is absent
+        elif not os.path.isfile(
+            file
+        ):  # which takes a name that no file can have for one that is absent
             listing.absent.append(str(file))
         else:
             about = {key: row[key] for key in ("patient", "view") if row.get(key)}
-            listing.records.append(file_record(file, found.pop(), source, splits=allowed(SPLIT_NAMES.get(split), "validation" in named), **about))
+            listing.records.append(
+                file_record(
+                    file,
+                    found.pop(),
+                    source,
+                    splits=allowed(SPLIT_NAMES.get(split), "validation" in named),
+                    **about,
+                )
+            )
     return listing
 
 

@@ -12,8 +12,15 @@ from runtime.randomness import numpy_generator
 def parse_ratios(text: str) -> tuple[float, float, float]:
     """ "70/10/20" to (0.7, 0.1, 0.2). Raises ValueError unless there are three positive shares that sum to 100."""
     parts = text.split("/")
-    if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts) or sum(map(int, parts)) != 100 or "0" in parts:
-        raise ValueError(f"--split {text}: expected three shares of train/validation/test that sum to 100, as 70/10/20")
+    if (
+        len(parts) != 3
+        or not all(part.strip().isdecimal() for part in parts)
+        or sum(map(int, parts)) != 100
+        or "0" in parts
+    ):
+        raise ValueError(
+            f"--split {text}: expected three shares of train/validation/test that sum to 100, as 70/10/20"
+        )
     train, validation, test = (int(part) / 100 for part in parts)
     return train, validation, test
 
@@ -56,7 +63,13 @@ class Groups:
         return self._allowed[self.root(number)]
 
 
-def distribute(labels: Sequence[str], groups: Sequence[int], allowed: Sequence[Collection[str]], shares: Mapping[str, float], seed: int) -> list[str]:
+def distribute(
+    labels: Sequence[str],
+    groups: Sequence[int],
+    allowed: Sequence[Collection[str]],
+    shares: Mapping[str, float],
+    seed: int,
+) -> list[str]:
     """A part for every image, whole groups at a time: a split, or a fold.
 
     labels, groups: of each image. allowed: the parts that its group may go to, the same for all of a group; a group with one goes there.
@@ -95,7 +108,9 @@ def training_part(rows: Sequence[Row], fraction: float) -> list[Row]:
     lies within a larger one, and every command that asks for a fraction gets the same images. Raises ValueError unless 0 < fraction ≤ 1.
     """
     if not 0 < fraction <= 1:
-        raise ValueError(f"fraction {fraction:g} of the real images: expected more than 0, and at most 1 for all of them")
+        raise ValueError(
+            f"fraction {fraction:g} of the real images: expected more than 0, and at most 1 for all of them"
+        )
     training = [row for row in rows if row.split == "train"]
     images: dict[str, list[Row]] = defaultdict(list)
     for row in training:

@@ -36,7 +36,9 @@ def mapped_images(workspace: Workspace, size: int) -> tuple[np.ndarray, dict[str
     """
     study = workspace.rows()
     folder = workspace.data / "arrays"
-    path = folder / f"{size}-{fingerprint(f'{row.file_name} {row.sha256}' for row in study)[:16]}.npy"
+    path = (
+        folder / f"{size}-{fingerprint(f'{row.file_name} {row.sha256}' for row in study)[:16]}.npy"
+    )
     if not path.exists():
         folder.mkdir(exist_ok=True)
         with held(folder, wait=True):
@@ -45,13 +47,17 @@ def mapped_images(workspace: Workspace, size: int) -> tuple[np.ndarray, dict[str
     try:
         arrays = np.load(path, mmap_mode="r")
     except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it, it is made anew from the images") from error
+        raise ValueError(
+            f"{path} is damaged ({error}); delete it, it is made anew from the images"
+        ) from error
     return arrays, {row.file_name: index for index, row in enumerate(study)}
 
 
 def _decode(workspace: Workspace, study: Sequence[Row], size: int, path: Path) -> None:
     with atomic(path) as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (len(study), size, size)})
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "|u1", "fortran_order": False, "shape": (len(study), size, size)}
+        )
         for square in squares([workspace.data / row.file_name for row in study], size, "decode"):
             file.write(square.tobytes())
     for stale in path.parent.glob(f"{size}-*.npy"):
@@ -59,7 +65,9 @@ def _decode(workspace: Workspace, study: Sequence[Row], size: int, path: Path) -
             stale.unlink()
 
 
-def squares(paths: Sequence[Path], size: int, what: str, *, exact: bool = False) -> Iterator[np.ndarray]:
+def squares(
+    paths: Sequence[Path], size: int, what: str, *, exact: bool = False
+) -> Iterator[np.ndarray]:
     """Read image files in parallel, by the one pixel path, to uint8 (size, size) each, in order and with few at a time in memory.
 
     exact: raise ValueError when a file is not (size, size) already.
@@ -72,6 +80,8 @@ def squares(paths: Sequence[Path], size: int, what: str, *, exact: bool = False)
             gray = pending.popleft().result()
             pending.extend(pool.submit(read_gray, following) for following in islice(waiting, 1))
             if exact and gray.shape != (size, size):
-                raise ValueError(f"{path} is {gray.shape[1]}×{gray.shape[0]} px, expected {size}×{size}")
+                raise ValueError(
+                    f"{path} is {gray.shape[1]}×{gray.shape[0]} px, expected {size}×{size}"
+                )
             yield to_square(gray, size)
             bar.update()

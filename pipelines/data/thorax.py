@@ -43,7 +43,8 @@ def draw_anatomy(rng: Generator, film_rng: Generator) -> Anatomy:
         base=rng.normal(0.62, 0.04),
         width=rng.normal(0.72, 0.035),
         obesity=rng.beta(1.5, 4),
-        dome=rng.normal(0.42, 0.04) - film_rng.gamma(1.5, 0.045),  # films are rarely at full inspiration
+        dome=rng.normal(0.42, 0.04)
+        - film_rng.gamma(1.5, 0.045),  # films are rarely at full inspiration
         rib_spacing=rng.normal(0.145, 0.009),
     )
 
@@ -52,7 +53,9 @@ def place(body: Anatomy, rng: Generator, film_rng: Generator, size: int) -> Grid
     """Place the patient on the film: scale, shift and a tilt of up to a few degrees."""
     tilt, scale = film_rng.normal(0, 0.025), film_rng.normal(1.15, 0.05)
     shift = film_rng.normal((0, 0.02), (0.03, 0.035))
-    to_film = np.array([[math.cos(tilt), -math.sin(tilt)], [math.sin(tilt), math.cos(tilt)]]) * scale
+    to_film = (
+        np.array([[math.cos(tilt), -math.sin(tilt)], [math.sin(tilt), math.cos(tilt)]]) * scale
+    )
     (a, b), (c, d) = np.linalg.inv(to_film).tolist()
     ticks = ((np.arange(size) + 0.5) * 2 / size - 1).astype(np.float32)
     u, v = ticks[None, :] - float(shift[0]), ticks[:, None] - float(shift[1])
@@ -67,8 +70,12 @@ def place(body: Anatomy, rng: Generator, film_rng: Generator, size: int) -> Grid
 def _noise(grid: Grid, rng: Generator, scale: float) -> np.ndarray:
     """Gaussian noise fixed to the patient, of about unit variance, smooth over `scale`."""
     nodes = round(6 / scale)  # two nodes per `scale` over [-1.5, 1.5]: enough for shifted films
-    field = 7.1 * ndimage.gaussian_filter(rng.standard_normal((nodes, nodes), np.float32), 2, mode="wrap")
-    middle = grid.x.shape[0] // 2  # one row and column will do: the tilt is too small to matter here
+    field = 7.1 * ndimage.gaussian_filter(
+        rng.standard_normal((nodes, nodes), np.float32), 2, mode="wrap"
+    )
+    middle = (
+        grid.x.shape[0] // 2
+    )  # one row and column will do: the tilt is too small to matter here
     for axis in (grid.y[:, middle], grid.x[middle]):
         at = (axis + 1.5) * ((nodes - 1) / 3)
         low = np.clip(np.floor(at), 0, nodes - 2)
@@ -110,11 +117,15 @@ def _tube(distance: np.ndarray, radius: float) -> np.ndarray:
     return _step(across, 1.4, 0.6) * (0.7 + 0.3 * across)
 
 
-def _strokes(grid: Grid, x: np.ndarray, y: np.ndarray, density: np.ndarray, sigma: float) -> np.ndarray:
+def _strokes(
+    grid: Grid, x: np.ndarray, y: np.ndarray, density: np.ndarray, sigma: float
+) -> np.ndarray:
     """Soft lines through points (points, lines), `density` at their middle; sigma in px at size 256."""
     size = grid.x.shape[0]
     sigma *= size / 256
-    column, row = (((m[0] * x + m[1] * y + m[2] + 1) * size / 2 - 0.5).clip(-1, size) for m in grid.to_film)
+    column, row = (
+        ((m[0] * x + m[1] * y + m[2] + 1) * size / 2 - 0.5).clip(-1, size) for m in grid.to_film
+    )
     spacing = np.hypot(np.diff(column, axis=0), np.diff(row, axis=0)).mean(axis=0)
     mass = density * spacing * math.sqrt(2 * math.pi) * sigma
     left, top = np.floor(column).astype(np.intp), np.floor(row).astype(np.intp)
@@ -135,7 +146,9 @@ def trunk(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
     flank = body.width + wall + 0.7 * _step(grid.y, axilla + 0.12, axilla - 0.4)
     neck = 0.5 * _step(side, 0.5, 0.12)
     slope = np.maximum(side - 0.3, 0)
-    outline = _round_edge(flank - side, 0.4) * _round_edge(grid.y - shoulder - 0.4 * slope + neck, 0.3)
+    outline = _round_edge(flank - side, 0.4) * _round_edge(
+        grid.y - shoulder - 0.4 * slope + neck, 0.3
+    )
     build = 0.93 + 0.2 * body.obesity + rng.normal(0, 0.02)
     build = build + 0.1 * _step(grid.y, 0.3, 0.8) - 0.08 * _step(grid.y, -0.3, -0.9)
     return outline * (build + 0.02 * _noise(grid, rng, 0.12))
@@ -157,7 +170,9 @@ def lung_air(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
     knob, trunk = rng.uniform(0.02, 0.07), rng.uniform(0.02, 0.05)
     left = 0.115 + knob * _bump(y, -0.34, 0.075) + trunk * _bump(y, -0.13, 0.08)
     right = 0.12 + rng.uniform(0, 0.03) * _bump(y, -0.3, 0.2)
-    border = np.where(x > 0, left, right) + 0.06 * _step(y, -0.4, 0.4) + 0.05 * _step(y, -0.4, -0.75)
+    border = (
+        np.where(x > 0, left, right) + 0.06 * _step(y, -0.4, 0.4) + 0.05 * _step(y, -0.4, -0.75)
+    )
     length = rng.normal(0.36, 0.03) + 0.04 * body.obesity
     aspect, tilt = rng.normal(0.68, 0.04), rng.normal(0.5, 0.1)
     heart = _ellipsoid(grid, (0.09, body.dome - 0.10), (length, aspect * length), tilt)
@@ -180,7 +195,11 @@ def opacities(grid: Grid, rng: Generator, severity: float) -> np.ndarray:
     zone, sparing, spared = rng.normal(0.0, 0.12), rng.uniform(0, 0.6), _SIDES[int(rng.integers(2))]
     place = 1.1 * _step(grid.reach, 0.2, 0.9) + 1.8 * _step(grid.y, zone - 0.45, zone + 0.35)
     extent = _step(patches + place, 2.3 - 1.1 * severity, 4.3 - 1.1 * severity)
-    return min(0.35 + 0.5 * severity, 0.85) * extent * (1 - sparing * _step(spared * grid.x, -0.1, 0.1))
+    return (
+        min(0.35 + 0.5 * severity, 0.85)
+        * extent
+        * (1 - sparing * _step(spared * grid.x, -0.1, 0.1))
+    )
 
 
 def vessels(grid: Grid, rng: Generator) -> np.ndarray:
@@ -189,12 +208,19 @@ def vessels(grid: Grid, rng: Generator) -> np.ndarray:
     hilum = rng.uniform(0.08, 0.16)
     for side in _SIDES:
         markings += hilum * _bump(grid.x, side * 0.20, 0.05) * _bump(grid.y, _HILUM[side], 0.085)
-    angle = np.tile(np.linspace(-1.35, 1.5, 9), 2) + rng.normal(0, 0.12, 18)  # 0 is lateral, pi/2 down
+    angle = np.tile(np.linspace(-1.35, 1.5, 9), 2) + rng.normal(
+        0, 0.12, 18
+    )  # 0 is lateral, pi/2 down
     side = np.repeat(_SIDES, 9)
     x, y = side * 0.16, np.repeat(list(_HILUM.values()), 9) + 0.07 * np.sin(angle)
     prominence = rng.uniform(0.07, 0.17)
     t = np.linspace(0, 1, 24)[:, None]
-    for length, density, sigma in ((0.16, 1.0, 1.7), (0.14, 0.75, 1.2), (0.13, 0.55, 0.9), (0.12, 0.35, 0.7)):
+    for length, density, sigma in (
+        (0.16, 1.0, 1.7),
+        (0.14, 0.75, 1.2),
+        (0.13, 0.55, 0.9),
+        (0.12, 0.35, 0.7),
+    ):
         run = length * rng.uniform(0.7, 1.3, angle.size) * t
         bend = rng.normal(0, 0.25, angle.size) * t
         xs, ys = x + side * run * np.cos(angle + bend), y + run * np.sin(angle + bend)
@@ -219,7 +245,9 @@ def ribs(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
         each = strength[(grid.x > 0).astype(np.intp), number.astype(np.intp)]
         section = share * each * _tube(level - number - 0.5, radius)
         ribs = ribs + section * _step(grid.reach, medial_end - 0.1, medial_end + 0.2)
-    along_the_ray = 1 + 0.5 * _step(grid.reach, 0.8, 1.0)  # where the ring turns, the ray runs in the bone
+    along_the_ray = 1 + 0.5 * _step(
+        grid.reach, 0.8, 1.0
+    )  # where the ring turns, the ray runs in the bone
     ribs = ribs * along_the_ray * _step(grid.reach, 1.06, 0.98)
     return ribs * _step(grid.y, 0.95, 0.3) * _step(grid.y, body.apex - 0.08, body.apex + 0.04)
 
@@ -235,8 +263,15 @@ def shoulder_girdle(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
     density = rng.uniform(0.1, 0.17)
     for sign in _SIDES:
         side = sign * grid.x
-        axis = body.apex + rng.normal(0.33, 0.03) - rng.normal(0.27, 0.05) * side - 0.035 * np.sin(6 * side)
-        bones += density * _tube(grid.y - axis, 0.034) * _step(side, 0.05, 0.1) * _step(side, 0.98, 0.85)
+        axis = (
+            body.apex
+            + rng.normal(0.33, 0.03)
+            - rng.normal(0.27, 0.05) * side
+            - 0.035 * np.sin(6 * side)
+        )
+        bones += (
+            density * _tube(grid.y - axis, 0.034) * _step(side, 0.05, 0.1) * _step(side, 0.98, 0.85)
+        )
         edge = side - rng.normal(0.6, 0.04) + 0.15 * (grid.y + 0.3)
         blade = _step(edge, 0, 0.025) * _step(edge, 0.3, 0.02)
         bones += 0.07 * (blade * _step(grid.y, 0.2, -0.1) * _step(grid.y, -0.65, -0.4))

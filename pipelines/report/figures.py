@@ -33,7 +33,9 @@ TILE = 128  # pixels, at least, of one image on a sheet
 MANY = 40  # points of a curve from which on the raw line is drawn faint behind a smoothed one
 
 
-def gan_curves(journal: list[dict[str, Any]], classes: Sequence[str], best_step: int | None, path: Path) -> bool:
+def gan_curves(
+    journal: list[dict[str, Any]], classes: Sequence[str], best_step: int | None, path: Path
+) -> bool:
     """GAN training as its doctor saw it: losses, gap between real and fake, and of each class diversity and distance.
 
     journal: events with `step`, `d_loss`, `g_loss` and `gap`, and those with `diversity` and `distance`; others are passed
@@ -45,22 +47,49 @@ def gan_curves(journal: list[dict[str, Any]], classes: Sequence[str], best_step:
     if not losses:
         return False
     figure = new_figure(WIDTH, 8.2)
-    top, middle, variety, closeness = figure.subplots(4, 1, sharex=True, height_ratios=(3, 2, 2.4, 2.4))
+    top, middle, variety, closeness = figure.subplots(
+        4, 1, sharex=True, height_ratios=(3, 2, 2.4, 2.4)
+    )
     steps = np.array([event["step"] for event in losses])
-    for name, label, colour in (("d_loss", "discriminator", DISCRIMINATOR), ("g_loss", "generator", GENERATOR)):
+    for name, label, colour in (
+        ("d_loss", "discriminator", DISCRIMINATOR),
+        ("g_loss", "generator", GENERATOR),
+    ):
         _curve(top, steps, np.array([event[name] for event in losses]), label, colour)
     _curve(middle, steps, np.array([event["gap"] for event in losses]), "_gap", GAP)
     _level(middle, 0, "0: undecided")
-    colours = CLASS_COLOURS[: len(classes)] if len(classes) <= len(CLASS_COLOURS) else [MUTED] * len(classes)
+    colours = (
+        CLASS_COLOURS[: len(classes)]
+        if len(classes) <= len(CLASS_COLOURS)
+        else [MUTED] * len(classes)
+    )
     for index, (label, colour) in enumerate(zip(classes, colours)):
-        for axes, name, events, shown in ((variety, "diversity", checks, plain_text(label)), (closeness, "distance", scores, "_")):
+        for axes, name, events, shown in (
+            (variety, "diversity", checks, plain_text(label)),
+            (closeness, "distance", scores, "_"),
+        ):
             values = [event[name][index] for event in events]
-            axes.plot([event["step"] for event in events], values, color=colour, linewidth=1.6, marker="o", markersize=3, label=shown)
+            axes.plot(
+                [event["step"] for event in events],
+                values,
+                color=colour,
+                linewidth=1.6,
+                marker="o",
+                markersize=3,
+                label=shown,
+            )
     _level(variety, 1, "_reals")
     variety.set_ylim(0, max(1.2, variety.get_ylim()[1]))
     closeness.set_ylim(bottom=0)
     if best_step is not None:
-        closeness.axvline(best_step, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1, label=f"best: step {best_step}")
+        closeness.axvline(
+            best_step,
+            color=MUTED,
+            linewidth=0.9,
+            linestyle=(0, (4, 3)),
+            zorder=1,
+            label=f"best: step {best_step}",
+        )
     style_axes(top, "Loss")
     style_axes(middle, "Gap, real − fake (logits)")
     style_axes(variety, "Diversity (reals: 1)")
@@ -69,7 +98,9 @@ def gan_curves(journal: list[dict[str, Any]], classes: Sequence[str], best_step:
         title_legend(axes)
     closeness.set_xlim(0, 1.02 * steps[-1])
     closeness.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 2.5, 5, 10)))
-    closeness.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", "\u2009")))
+    closeness.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", "\u2009"))
+    )
     write_figure(figure, path)
     return True
 
@@ -82,44 +113,101 @@ def training_curves(journal: list[dict[str, Any]], path: Path) -> None:
     """
     events = [event for event in journal if "validation_loss" in event]
     if not events:
-        raise ValueError("the journal holds no evaluation; expected at least one event with validation_loss")
+        raise ValueError(
+            "the journal holds no evaluation; expected at least one event with validation_loss"
+        )
     best_step = next((event["best_step"] for event in journal if "best_step" in event), None)
     best = next((event for event in events if event["step"] == best_step), None)
     epochs = [event["epoch"] for event in events]
     figure = new_figure(WIDTH, 4.2)
     panels = figure.subplots(2, 1, sharex=True)
-    for axes, name, scale, label in zip(panels, ("accuracy", "loss"), (100, 1), ("accuracy (%)", "cross-entropy")):
+    for axes, name, scale, label in zip(
+        panels, ("accuracy", "loss"), (100, 1), ("accuracy (%)", "cross-entropy")
+    ):
         marker = "o" if len(events) < 5 else None
-        axes.plot(epochs, [scale * event[name] for event in events], color=TRAINING, linewidth=1.4, marker=marker, label="training")
+        axes.plot(
+            epochs,
+            [scale * event[name] for event in events],
+            color=TRAINING,
+            linewidth=1.4,
+            marker=marker,
+            label="training",
+        )
         kept = [scale * event[f"validation_{name}"] for event in events]
         axes.plot(epochs, kept, color=VALIDATION, linewidth=1.8, marker=marker, label="validation")
         if best:
             axes.axvline(best["epoch"], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-            axes.plot(best["epoch"], scale * best[f"validation_{name}"], "o", markersize=8, markerfacecolor="white", markeredgecolor=VALIDATION, markeredgewidth=1.8, zorder=4)
+            axes.plot(
+                best["epoch"],
+                scale * best[f"validation_{name}"],
+                "o",
+                markersize=8,
+                markerfacecolor="white",
+                markeredgecolor=VALIDATION,
+                markeredgewidth=1.8,
+                zorder=4,
+            )
         style_axes(axes, name.capitalize(), ylabel=label)
-    panels[0].set_ylim(100 * min(min(event["accuracy"], event["validation_accuracy"]) for event in events) - 3, 101)
-    panels[1].set_ylim(0, 1.08 * max(max(event["loss"], event["validation_loss"]) for event in events))
+    panels[0].set_ylim(
+        100 * min(min(event["accuracy"], event["validation_accuracy"]) for event in events) - 3, 101
+    )
+    panels[1].set_ylim(
+        0, 1.08 * max(max(event["loss"], event["validation_loss"]) for event in events)
+    )
     panels[1].set_xlim(0, 1.02 * epochs[-1])
     panels[1].set_xlabel("epoch (passes over the training set)", fontsize=9.5, color=INK)
     handles, _ = panels[0].get_legend_handles_labels()
     if best:
-        handles.append(Line2D([], [], marker="o", linestyle="", markersize=7, markerfacecolor="white", markeredgecolor=VALIDATION, markeredgewidth=1.8, label=f"kept: step {best_step}"))
+        handles.append(
+            Line2D(
+                [],
+                [],
+                marker="o",
+                linestyle="",
+                markersize=7,
+                markerfacecolor="white",
+                markeredgecolor=VALIDATION,
+                markeredgewidth=1.8,
+                label=f"kept: step {best_step}",
+            )
+        )
     title_legend(panels[0], handles)
     write_figure(figure, path)
 
 
-def confusion_matrix(confusion: list[list[int]], classes: list[str], path: Path, title: str) -> None:
+def confusion_matrix(
+    confusion: list[list[int]], classes: list[str], path: Path, title: str
+) -> None:
     """Counts and shares of each true class (rows) that was called each class (columns)."""
     counts = np.array(confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 1.05 * len(classes)
     figure = new_figure(max(side + 1.2, 3.6), side + 1.2)
     axes = figure.subplots()
-    axes.imshow(shares, cmap=LinearSegmentedColormap.from_list("share", ["#f4f6f8", REAL]), vmin=0, vmax=1)
+    axes.imshow(
+        shares, cmap=LinearSegmentedColormap.from_list("share", ["#f4f6f8", REAL]), vmin=0, vmax=1
+    )
     for row, column in np.ndindex(counts.shape):
         colour = "white" if shares[row, column] > 0.5 else INK
-        axes.text(column, row - 0.08, f"{counts[row, column]}", ha="center", va="center", fontsize=15, fontweight="bold", color=colour)
-        axes.text(column, row + 0.22, f"{100 * shares[row, column]:.1f} %", ha="center", va="center", fontsize=9, color=colour)
+        axes.text(
+            column,
+            row - 0.08,
+            f"{counts[row, column]}",
+            ha="center",
+            va="center",
+            fontsize=15,
+            fontweight="bold",
+            color=colour,
+        )
+        axes.text(
+            column,
+            row + 0.22,
+            f"{100 * shares[row, column]:.1f} %",
+            ha="center",
+            va="center",
+            fontsize=9,
+            color=colour,
+        )
     names = [textwrap.fill(plain_text(name), 14) for name in classes]
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), names, rotation=90, va="center")
@@ -144,12 +232,20 @@ def image_sheet(groups: list[tuple[str, np.ndarray]], path: Path, columns: int =
     tile, gap = scale * size, TILE // 16
     font = ImageFont.truetype(findfont("DejaVu Sans:bold"), TILE // 5)
     heading = TILE // 3
-    heights = [heading + math.ceil(len(images) / columns) * (tile + gap) + gap for _, images in groups]
+    heights = [
+        heading + math.ceil(len(images) / columns) * (tile + gap) + gap for _, images in groups
+    ]
     sheet = Image.new("L", (columns * (tile + gap) - gap, sum(heights)), "white")
     draw = ImageDraw.Draw(sheet)
     top = 0
     for (text, images), height in zip(groups, heights):
-        draw.text((0, top + heading / 2 - gap / 2), _fitting(text, font, sheet.width), fill=30, font=font, anchor="lm")
+        draw.text(
+            (0, top + heading / 2 - gap / 2),
+            _fitting(text, font, sheet.width),
+            fill=30,
+            font=font,
+            anchor="lm",
+        )
         for number, image in enumerate(images):
             row, column = divmod(number, columns)
             enlarged = Image.fromarray(image).resize((tile, tile), Image.Resampling.NEAREST)
@@ -181,9 +277,19 @@ def style_axes(axes: Axes, title: str, *, xlabel: str = "", ylabel: str = "") ->
 def title_legend(axes: Axes, handles: list[Line2D] | None = None) -> None:
     """A legend on the line of the title, at its right end."""
     axes.legend(
-        handles=handles or axes.get_legend_handles_labels()[0], loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, frameon=False,
-        fontsize=8.3, labelcolor=INK, handlelength=1.3, handletextpad=0.4, columnspacing=0.9, borderpad=0.1, borderaxespad=0.2,
-    )  # fmt: skip
+        handles=handles or axes.get_legend_handles_labels()[0],
+        loc="lower right",
+        bbox_to_anchor=(1, 1.0),
+        ncols=3,
+        frameon=False,
+        fontsize=8.3,
+        labelcolor=INK,
+        handlelength=1.3,
+        handletextpad=0.4,
+        columnspacing=0.9,
+        borderpad=0.1,
+        borderaxespad=0.2,
+    )
 
 
 def plain_text(text: str) -> str:
@@ -200,7 +306,14 @@ def write_figure(figure: Figure, path: Path) -> None:
 def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, label: str, colour: str) -> None:
     """A curve; of many points also its centred running mean over a twentieth of them."""
     if len(steps) < MANY:
-        axes.plot(steps, values, color=colour, linewidth=1.6, marker="o" if len(steps) < 5 else None, label=label)
+        axes.plot(
+            steps,
+            values,
+            color=colour,
+            linewidth=1.6,
+            marker="o" if len(steps) < 5 else None,
+            label=label,
+        )
         return
     window = np.ones(2 * (len(steps) // 40) + 1)
     smooth = np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")

@@ -74,4 +74,17 @@ def plain(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
-FILTERS = (percent, percent_range, points, points_range, p_value, deviation, count, signed, part, plural, sentence, plain)
+FILTERS = (
+    percent,
+    percent_range,
+    points,
+    points_range,
+    p_value,
+    deviation,
+    count,
+    signed,
+    part,
+    plural,
+    sentence,
+    plain,
+)

@@ -18,4 +18,8 @@ def picture(path: Path) -> dict[str, Any] | None:
             width, height = image.size
     except OSError as error:
         raise ValueError(f"{path} is damaged ({error}); delete it, or make it anew") from error
-    return {"uri": "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii"), "width": width, "height": height}
+    return {
+        "uri": "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii"),
+        "width": width,
+        "height": height,
+    }

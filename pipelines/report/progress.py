@@ -18,7 +18,11 @@ FRAME_MS, LAST_FRAME_MS = 400, 2000
 def progress_strip(run: Run) -> None:
     """`progress.png`: the same latents at up to SHOWN snapshots, a row per snapshot and class."""
     files = sorted((run.folder / "snapshots").glob("step-*.pt"))
-    kept = [files[round(index)] for index in np.linspace(0, len(files) - 1, min(SHOWN, len(files)))] if files else []
+    kept = (
+        [files[round(index)] for index in np.linspace(0, len(files) - 1, min(SHOWN, len(files)))]
+        if files
+        else []
+    )
     groups = []
     for path in kept:
         trained = load_generator(path, torch.device("cpu"))
@@ -31,16 +35,37 @@ def progress_strip(run: Run) -> None:
 
 def progress_animation(run: Run) -> None:
     """`progress.gif`: the sample grids of all snapshots, one after the other."""
-    frames = [Image.open(path, formats=("PNG",)).convert("L") for path in sorted((run.folder / "samples").glob("step-*.png"))]
+    frames = [
+        Image.open(path, formats=("PNG",)).convert("L")
+        for path in sorted((run.folder / "samples").glob("step-*.png"))
+    ]
     if frames:
         durations = [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS]
         with atomic(run.folder / "progress.gif") as file:
-            frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0, comment=b"synthetic images, not patients")
+            frames[0].save(
+                file,
+                "GIF",
+                save_all=True,
+                append_images=frames[1:],
+                duration=durations,
+                loop=0,
+                comment=b"synthetic images, not patients",
+            )
 
 
 def interpolations(run: Run) -> None:
     """`interpolation.png`: of the best snapshot, two walks per class from one latent to another."""
     if (run.folder / "generator.pt").exists():
         trained = load_generator(run.folder / "generator.pt", torch.device("cpu"))
-        walks = [(label, np.concatenate([interpolation(trained, index, SHOWN, number) for number in (0, 1)])) for index, label in enumerate(trained.classes)]
-        image_sheet([(f"{label}, from one latent to another", images) for label, images in walks], run.folder / "interpolation.png", SHOWN)
+        walks = [
+            (
+                label,
+                np.concatenate([interpolation(trained, index, SHOWN, number) for number in (0, 1)]),
+            )
+            for index, label in enumerate(trained.classes)
+        ]
+        image_sheet(
+            [(f"{label}, from one latent to another", images) for label, images in walks],
+            run.folder / "interpolation.png",
+            SHOWN,
+        )

@@ -28,11 +28,17 @@ def kind_of(arm: str) -> str:
     return KINDS.get(arm, "synthetic")
 
 
-def results_at(summary: dict[str, Any], fraction: float, ratio: float | None) -> list[dict[str, Any]]:
+def results_at(
+    summary: dict[str, Any], fraction: float, ratio: float | None
+) -> list[dict[str, Any]]:
     """The results at one fraction of the real images, `real` first: of each arm that at this ratio, or where it has no ratio the only one."""
     mine = [one for one in summary["results"] if one["fraction"] == fraction]
     there = {one["arm"] for one in mine if one["ratio"] == ratio}
-    return [one for one in mine if one["ratio"] == ratio or (one["ratio"] is None and one["arm"] not in there)]
+    return [
+        one
+        for one in mine
+        if one["ratio"] == ratio or (one["ratio"] is None and one["arm"] not in there)
+    ]
 
 
 def headline_results(summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -42,13 +48,19 @@ def headline_results(summary: dict[str, Any]) -> list[dict[str, Any]]:
 
 def headline_result(summary: dict[str, Any]) -> dict[str, Any]:
     """The result of the arm that the answer is of."""
-    return next(one for one in headline_results(summary) if one["arm"] == summary["headline"]["arm"])
+    return next(
+        one for one in headline_results(summary) if one["arm"] == summary["headline"]["arm"]
+    )
 
 
 def headline_worth(summary: dict[str, Any]) -> list[dict[str, Any]]:
     """What the synthetic images are worth at each fraction, at the headline's ratio, or at the first one where its arm has none."""
     found = summary["worth"] or []
-    ratio = summary["headline"]["ratio"] if summary["headline"]["ratio"] in summary["ratios"] else summary["ratios"][0]
+    ratio = (
+        summary["headline"]["ratio"]
+        if summary["headline"]["ratio"] in summary["ratios"]
+        else summary["ratios"][0]
+    )
     return [one for one in found if one["ratio"] == ratio]
 
 
@@ -59,7 +71,11 @@ def settings(summary: dict[str, Any]) -> list[tuple[float, float | None]]:
         of_fraction = ratios.setdefault(one["fraction"], set())
         if one["ratio"] is not None or one["synthetic_images"]:
             of_fraction.add(one["ratio"])
-    return [(fraction, ratio) for fraction in sorted(ratios) for ratio in _ordered(ratios[fraction] or {None})]
+    return [
+        (fraction, ratio)
+        for fraction in sorted(ratios)
+        for ratio in _ordered(ratios[fraction] or {None})
+    ]
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -69,7 +85,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     try:
         return [row | {name: float(row[name]) for name in NUMBERS} for row in rows]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged, or of another version of cxr ({error!r}); make the comparison anew with: cxr compare") from error
+        raise ValueError(
+            f"{path} is damaged, or of another version of cxr ({error!r}); make the comparison anew with: cxr compare"
+        ) from error
 
 
 def _ordered(ratios: Iterable[float | None]) -> list[float | None]:

@@ -27,17 +27,44 @@ def score_section(score: Found | None) -> dict[str, Any] | None:
     if score is None:
         return None
     says, folder = score.says, score.run.folder
-    captions = {one["name"]: f"in features of {one['name']} ({one['note']})" for one in says["extractors"]} | {"pixels": "from pixels"}
-    tables: dict[str, dict[str, dict[str, list[dict[str, Any]]]]] = {which: {caption: {} for caption in captions.values()} for which in ("overall", "by_class")}
+    captions = {
+        one["name"]: f"in features of {one['name']} ({one['note']})" for one in says["extractors"]
+    } | {"pixels": "from pixels"}
+    tables: dict[str, dict[str, dict[str, list[dict[str, Any]]]]] = {
+        which: {caption: {} for caption in captions.values()} for which in ("overall", "by_class")
+    }
     for one in says["scores"]:
-        of_caption = tables["overall" if one["group"] == "overall" else "by_class"][captions[one["features"]]]
-        cells = {name: text if name == "name" else text.replace("-", "−") for name, text in score_cells(one).items()}
+        of_caption = tables["overall" if one["group"] == "overall" else "by_class"][
+            captions[one["features"]]
+        ]
+        cells = {
+            name: text if name == "name" else text.replace("-", "−")
+            for name, text in score_cells(one).items()
+        }
         of_caption.setdefault(one["group"], []).append(one | {"cells": cells})
-    tables = {which: {caption: groups for caption, groups in found.items() if groups} for which, found in tables.items()}
-    distances = [one for one in says["scores"] if one["score"] == "frechet" and one["group"] == "overall" and one["floor"] > 0]
-    unscored = sorted({f"{one['group']}, {one['features']}: {one['reason']}" for one in says["unscored"]})
-    pictures = {"pairs": picture(folder / "nearest_pairs.png"), "map": picture(folder / "feature_map.png")}
-    return says | {"run": score.run.name, **tables, "distances": distances, "left_out": unscored, **pictures}
+    tables = {
+        which: {caption: groups for caption, groups in found.items() if groups}
+        for which, found in tables.items()
+    }
+    distances = [
+        one
+        for one in says["scores"]
+        if one["score"] == "frechet" and one["group"] == "overall" and one["floor"] > 0
+    ]
+    unscored = sorted(
+        {f"{one['group']}, {one['features']}: {one['reason']}" for one in says["unscored"]}
+    )
+    pictures = {
+        "pairs": picture(folder / "nearest_pairs.png"),
+        "map": picture(folder / "feature_map.png"),
+    }
+    return says | {
+        "run": score.run.name,
+        **tables,
+        "distances": distances,
+        "left_out": unscored,
+        **pictures,
+    }
 
 
 def audit_section(study: Study) -> dict[str, Any] | None:
@@ -45,14 +72,20 @@ def audit_section(study: Study) -> dict[str, Any] | None:
     if study.audit is None:
         return None
     run = study.audit.run
-    return study.audit.says | {"run": run.name, "picture": picture(run.folder / "audit.png"), "of_these_data": run.config.get("data") == study.fingerprint}
+    return study.audit.says | {
+        "run": run.name,
+        "picture": picture(run.folder / "audit.png"),
+        "of_these_data": run.config.get("data") == study.fingerprint,
+    }
 
 
 def sheets(study: Study) -> list[dict[str, Any]]:
     """For each class a picture of a few training reals above a few synthetic images."""
     size, found = study.summary["image_size"], []
     for label in study.summary["classes"]:
-        of_patients = {row.patient: row for row in study.rows if row.split == "train" and row.label == label}
+        of_patients = {
+            row.patient: row for row in study.rows if row.split == "train" and row.label == label
+        }
         reals = _spread(list(of_patients.values()))
         folder = study.workspace.folder_of(study.sets[0]) if study.sets else None
         paths = _spread(sorted((folder / "images" / label).glob("*.png"))) if folder else []
@@ -60,11 +93,23 @@ def sheets(study: Study) -> list[dict[str, Any]]:
         if reals:
             groups.append((f"{label}, real", load_images(study.workspace, reals, size)))
         if paths:
-            groups.append((f"{label}, synthetic", np.stack([to_square(read_gray(path), size) for path in paths])))
+            groups.append(
+                (
+                    f"{label}, synthetic",
+                    np.stack([to_square(read_gray(path), size) for path in paths]),
+                )
+            )
         if groups:
             path = study.run.folder / f"images-{re.sub(r'[^A-Za-z0-9_-]+', '-', label)}.png"
             image_sheet(groups, path, SHEET_COLUMNS)
-            found.append({"label": label, "reals": len(reals), "synthetic": len(paths), "picture": picture(path)})
+            found.append(
+                {
+                    "label": label,
+                    "reals": len(reals),
+                    "synthetic": len(paths),
+                    "picture": picture(path),
+                }
+            )
     return found
 
 
@@ -86,21 +131,25 @@ def single_classifiers(study: Study) -> list[dict[str, Any]]:
 def generators(study: Study) -> list[dict[str, Any]]:
     """The comparison's generators, the first one first: what trained each and how it went; only their names where the folder is gone."""
     asked = {one["run"]: one for one in study.summary["generators"]}
-    names = dict.fromkeys(([study.summary["generator"]] if study.summary["generator"] else []) + list(asked))
+    names = dict.fromkeys(
+        ([study.summary["generator"]] if study.summary["generator"] else []) + list(asked)
+    )
     found = []
     for name in names:
         config = study.config_of(name)
         run = Run(study.workspace.folder_of(name))
         grids = sorted((run.folder / "samples").glob("step-*.png"))
-        found.append({
-            "run": name,
-            "fraction": asked.get(name, {}).get("fraction", 1.0),
-            "config": config,
-            "result": run.result if config and run.finished else None,
-            "losses": picture(run.folder / "curves.png"),
-            "grid": picture(grids[-1]) if grids else None,
-            "grid_step": int(grids[-1].stem.removeprefix("step-")) if grids else None,
-        })  # fmt: skip
+        found.append(
+            {
+                "run": name,
+                "fraction": asked.get(name, {}).get("fraction", 1.0),
+                "config": config,
+                "result": run.result if config and run.finished else None,
+                "losses": picture(run.folder / "curves.png"),
+                "grid": picture(grids[-1]) if grids else None,
+                "grid_step": int(grids[-1].stem.removeprefix("step-")) if grids else None,
+            }
+        )
     return found
 
 
@@ -110,15 +159,25 @@ def data_section(study: Study) -> dict[str, Any]:
     def counts(chosen: Sequence[Row]) -> list[dict[str, int]]:
         own = [row for row in chosen if row.split != EXTERNAL]
         parts = [[row for row in chosen if row.split == split] for split in splits] + [own]
-        return [{"images": len(part), "patients": len({row.patient for row in part})} for part in parts]
+        return [
+            {"images": len(part), "patients": len({row.patient for row in part})} for part in parts
+        ]
 
     splits = [*SPLITS, *([EXTERNAL] if len(study.own) < len(study.rows) else [])]
-    labels, sources = sorted({row.label for row in study.rows}), sorted({row.source for row in study.rows})
+    labels, sources = (
+        sorted({row.label for row in study.rows}),
+        sorted({row.source for row in study.rows}),
+    )
     by_source = Counter((row.source, row.label) for row in study.rows)
     return {
         "splits": splits,
-        "labels": {label: counts([row for row in study.rows if row.label == label]) for label in labels} | {"all": counts(study.rows)},
-        "sources": {source: {label: by_source[source, label] for label in labels} for source in sources},
+        "labels": {
+            label: counts([row for row in study.rows if row.label == label]) for label in labels
+        }
+        | {"all": counts(study.rows)},
+        "sources": {
+            source: {label: by_source[source, label] for label in labels} for source in sources
+        },
         "last_import": study.imports[-1] if study.imports else None,
         "check": study.check,
         "checked_all": study.check is not None and study.check["images"] == len(study.rows),
@@ -136,26 +195,56 @@ def hashes(study: Study) -> dict[str, str]:
         if config and config.get("trained_on"):
             behind.setdefault(fingerprint(config["trained_on"]), []).append(name)
     for hash, (first, *others) in behind.items():
-        found[f"Training images behind {first}" + (f" and {len(others)} other set{'s' * (len(others) > 1)}" if others else "")] = hash
+        found[
+            f"Training images behind {first}"
+            + (f" and {len(others)} other set{'s' * (len(others) > 1)}" if others else "")
+        ] = hash
     if study.score:
-        found |= {f"Weights of {one['name']}, for the scores": one["sha256"] for one in study.score.says["extractors"]}
+        found |= {
+            f"Weights of {one['name']}, for the scores": one["sha256"]
+            for one in study.score.says["extractors"]
+        }
     if study.audit and study.audit.run.config.get("classifier_sha256"):
-        found[f"Audited classifier, {study.audit.says['classifier']}"] = study.audit.run.config["classifier_sha256"]
+        found[f"Audited classifier, {study.audit.says['classifier']}"] = study.audit.run.config[
+            "classifier_sha256"
+        ]
     return found
 
 
 def configurations(study: Study) -> dict[str, dict[str, Any]]:
     """Every configuration, by what it is of; of further generators and synthetic sets what differs from the first."""
-    whole = {name: value for name, value in study.run.config.items() if name not in study.summary["config"]}
+    whole = {
+        name: value
+        for name, value in study.run.config.items()
+        if name not in study.summary["config"]
+    }
     found = {"Classifiers": study.summary["config"], "Comparison": whole}
-    trained = [name for name in dict.fromkeys([study.summary["generator"], *(one["run"] for one in study.summary["generators"])]) if name]
+    trained = [
+        name
+        for name in dict.fromkeys(
+            [study.summary["generator"], *(one["run"] for one in study.summary["generators"])]
+        )
+        if name
+    ]
     for names, several in ((trained, "Further generators"), (study.sets, "Further synthetic sets")):
-        configs = {name: {key: value for key, value in (study.config_of(name) or {}).items() if key != "trained_on"} for name in names}
+        configs = {
+            name: {
+                key: value
+                for key, value in (study.config_of(name) or {}).items()
+                if key != "trained_on"
+            }
+            for name in names
+        }
         there = [name for name, config in configs.items() if config]
         if there:
             first = configs[there[0]]
             found[there[0]] = first
-            further = {name: {key: value for key, value in configs[name].items() if first.get(key) != value} for name in there[1:]}
+            further = {
+                name: {
+                    key: value for key, value in configs[name].items() if first.get(key) != value
+                }
+                for name in there[1:]
+            }
             found |= {several: further} if further else {}
     if study.score:
         found[study.score.run.name] = study.score.run.config

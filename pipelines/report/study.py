@@ -65,13 +65,19 @@ def read_study(workspace: Workspace, run: Run) -> Study:
     """Read what there is. Raises FileNotFoundError or ValueError that names the file when one it needs is missing or damaged."""
     summary = read_json(run.folder / "summary.json")
     if "results" not in summary:
-        raise ValueError(f"{run.folder / 'summary.json'} is of an earlier version of cxr; make the comparison anew with: cxr compare")
+        raise ValueError(
+            f"{run.folder / 'summary.json'} is of an earlier version of cxr; make the comparison anew with: cxr compare"
+        )
     rows = workspace.rows()
     runs = list_runs(workspace.runs)
     scores = list(_holding(runs, "score", "score.json"))
     of_sets = [found for found in scores if found.says["synthetic"] in _sets(run, summary)]
     audits = list(_holding(runs, "audit", "audit.json"))
-    same = [found.run.name for found in _holding(runs, "compare", "summary.json") if found.says["data_fingerprint"] == summary["data_fingerprint"]]
+    same = [
+        found.run.name
+        for found in _holding(runs, "compare", "summary.json")
+        if found.says["data_fingerprint"] == summary["data_fingerprint"]
+    ]
     check = workspace.data / "check.json"
     return Study(
         workspace=workspace,
@@ -91,7 +97,11 @@ def read_study(workspace: Workspace, run: Run) -> Study:
 
 
 def _sets(run: Run, summary: dict[str, Any]) -> list[str]:
-    names = [run.config.get("synthetic"), summary["synthetic"], *(one["run"] for one in summary["synthetic_sets"])]
+    names = [
+        run.config.get("synthetic"),
+        summary["synthetic"],
+        *(one["run"] for one in summary["synthetic_sets"]),
+    ]
     return [name for name in dict.fromkeys(names) if name]
 
 

@@ -21,7 +21,14 @@ from runtime.run import Run
 
 
 def check_set(
-    workspace: Workspace, generator: str, sets: dict[str, Split], features: dict[str, np.ndarray], extractor: str, classes: Sequence[str], compute: Compute, folder: Path
+    workspace: Workspace,
+    generator: str,
+    sets: dict[str, Split],
+    features: dict[str, np.ndarray],
+    extractor: str,
+    classes: Sequence[str],
+    compute: Compute,
+    folder: Path,
 ) -> dict[str, Any]:
     """The sections of score.json; the pictures and the table of neighbours go into `folder`.
 
@@ -30,17 +37,28 @@ def check_set(
     """
     rows = [row for row in workspace.rows() if row.split in SPLITS]
     person = dict(zip((row.file_name for row in rows), persons(rows)))
-    sets = sets | {name: replace(sets[name], patients=[person[file_name] for file_name in sets[name].file_names]) for name in ("train", "held_out")}
+    sets = sets | {
+        name: replace(
+            sets[name], patients=[person[file_name] for file_name in sets[name].file_names]
+        )
+        for name in ("train", "held_out")
+    }
     sections = {}
     try:
-        found, neighbours = memorisation(sets, features, extractor, classes, Run(workspace.folder_of(generator)), compute)
+        found, neighbours = memorisation(
+            sets, features, extractor, classes, Run(workspace.folder_of(generator)), compute
+        )
         sections["memorisation"] = asdict(found)
         nearest_pairs(sets, neighbours, found, folder / "nearest_pairs.png")
         write_neighbours(folder / "nearest.csv", sets, neighbours)
     except ValueError as error:
         sections["memorisation"] = {"left_out": str(error)}
     try:
-        sections["label_audit"] = asdict(audit_labels(workspace, sets["synthetic"], _test(workspace, sets["held_out"]), classes, compute))
+        sections["label_audit"] = asdict(
+            audit_labels(
+                workspace, sets["synthetic"], _test(workspace, sets["held_out"]), classes, compute
+            )
+        )
     except (FileNotFoundError, ValueError) as error:
         sections["label_audit"] = {"left_out": str(error)}
     sections["fingerprints"] = asdict(fingerprints(sets["train"], sets["synthetic"], classes))

@@ -22,7 +22,9 @@ SMALLEST = WINDOW
 def ms_ssim(images: np.ndarray) -> np.ndarray:
     """The similarity (N, N) of every two of the uint8 images (N, H, W), 0 to 1. Raises ValueError when they are smaller than a window."""
     if images.ndim != 3 or min(images.shape[1:]) < SMALLEST:
-        raise ValueError(f"images have shape {images.shape}, expected (N, H, W) of at least {SMALLEST} pixels a side")
+        raise ValueError(
+            f"images have shape {images.shape}, expected (N, H, W) of at least {SMALLEST} pixels a side"
+        )
     x = torch.from_numpy(np.ascontiguousarray(images)).float()
     while min(x.shape[1:]) > LARGEST:
         x = avg_pool2d(x, 2)
@@ -53,7 +55,9 @@ def _similarities(x: Tensor) -> tuple[Tensor, Tensor]:
         others = slice(i + 1, count)
         covariance = blurred(x[i] * x[others]) - mean[i] * mean[others]
         of_structure = (2 * covariance + CONTRAST) / (variance[i] + variance[others] + CONTRAST)
-        of_luminance = (2 * mean[i] * mean[others] + LUMINANCE) / (mean[i] ** 2 + mean[others] ** 2 + LUMINANCE)
+        of_luminance = (2 * mean[i] * mean[others] + LUMINANCE) / (
+            mean[i] ** 2 + mean[others] ** 2 + LUMINANCE
+        )
         structure[i, others] = structure[others, i] = of_structure.mean(dim=(1, 2))
         whole[i, others] = whole[others, i] = (of_structure * of_luminance).mean(dim=(1, 2))
     return whole, structure

@@ -22,6 +22,7 @@ from pipelines.workspace import Workspace
 from runtime.device import Compute
 from runtime.randomness import torch_generator
 from runtime.run import Run, list_runs
+import itertools
 
 EXTRACTORS = ("auto", "inception", "vgg16", "resnet50", "cnn", "random")
 WITH_WEIGHTS = ("inception", "vgg16", "resnet50")
@@ -42,10 +43,14 @@ class Extractor:
     note: str
     network: nn.Module
 
-    def features(self, sets: dict[str, np.ndarray], store: FeatureStore, compute: Compute) -> dict[str, np.ndarray]:
+    def features(
+        self, sets: dict[str, np.ndarray], store: FeatureStore, compute: Compute
+    ) -> dict[str, np.ndarray]:
         """Features (N, d), float32, of each set of uint8 images (N, H, W); those that the store knows are looked up."""
         images = torch.from_numpy(np.concatenate(list(sets.values()))).unsqueeze(1)
-        found = store.features(self.network, images, replace(compute, precision="fp32"), f"features of {self.name}").numpy()
+        found = store.features(
+            self.network, images, replace(compute, precision="fp32"), f"features of {self.name}"
+        ).numpy()
         ends = np.cumsum([len(part) for part in sets.values()])
         return dict(zip(sets, np.split(found, ends[:-1])))
 
@@ -53,7 +58,12 @@ class Extractor:
         return {"name": self.name, "sha256": self.sha256, "note": self.note}
 
 
-def choose_extractors(names: Sequence[str], weights: Sequence[str], compute: Compute, workspace: Workspace | None = None) -> list[Extractor]:
+def choose_extractors(
+    names: Sequence[str],
+    weights: Sequence[str],
+    compute: Compute,
+    workspace: Workspace | None = None,
+) -> list[Extractor]:
     """The extractors asked for, in their order, on the device.
 
     names: of EXTRACTORS; several may stand in one text, with commas between them. "auto" is the first that needs no download: vgg16 or
@@ -63,9 +73,16 @@ def choose_extractors(names: Sequence[str], weights: Sequence[str], compute: Com
     names = list(dict.fromkeys(name.strip() for text in names for name in text.split(",")))
     unknown = [name for name in names if name not in EXTRACTORS]
     if unknown or not names:
-        raise ValueError(f"--features {', '.join(unknown)}: expected one or more of {', '.join(EXTRACTORS)}")
+        raise ValueError(
+            f"--features {', '.join(unknown)}: expected one or more of {', '.join(EXTRACTORS)}"
+        )
     files = _files(names, weights)
-    return [_extractor(name, files, compute, workspace) for name in dict.fromkeys(_at_hand(files, workspace) if name == "auto" else name for name in names)]
+    return [
+        _extractor(name, files, compute, workspace)
+        for name in dict.fromkeys(
+            _at_hand(files, workspace) if name == "auto" else name for name in names
+        )
+    ]
 
 
 def _files(names: Sequence[str], weights: Sequence[str]) -> dict[str, Path]:
@@ -77,7 +94,11 @@ def _files(names: Sequence[str], weights: Sequence[str]) -> dict[str, Path]:
         if not separator or name not in EXTRACTORS:
             name, file = takers[0] if len(takers) == 1 else "", text
         if name not in takers:
-            which = f"say whose they are: --weights {takers[0]}={file}" if takers else "the features asked for take none; use it with --features inception, vgg16 or resnet50"
+            which = (
+                f"say whose they are: --weights {takers[0]}={file}"
+                if takers
+                else "the features asked for take none; use it with --features inception, vgg16 or resnet50"
+            )
             raise ValueError(f"--weights {text}: {which}")
         files[name] = Path(file)
     return files
@@ -91,7 +112,9 @@ def _at_hand(files: dict[str, Path], workspace: Workspace | None) -> str:
     return "cnn" if workspace and _own_classifiers(workspace) else "random"
 
 
-def _extractor(name: str, files: dict[str, Path], compute: Compute, workspace: Workspace | None) -> Extractor:
+def _extractor(
+    name: str, files: dict[str, Path], compute: Compute, workspace: Workspace | None
+) -> Extractor:
     if name == "cnn":
         return _own_cnn(workspace, compute)
     if name == "random":
@@ -102,21 +125,42 @@ def _extractor(name: str, files: dict[str, Path], compute: Compute, workspace: W
         network = load_trunk(name, files.get(name))
     other = name == "inception" and name in files and not is_published(files[name])
     network = network.to(compute.device).eval()
-    return Extractor(name, weights_hash(network), NOTES[name] + ("; other weights than its own: comparable with scores of the same weights only" if other else ""), network)
+    return Extractor(
+        name,
+        weights_hash(network),
+        NOTES[name]
+        + (
+            "; other weights than its own: comparable with scores of the same weights only"
+            if other
+            else ""
+        ),
+        network,
+    )
 
 
 def _own_cnn(workspace: Workspace | None, compute: Compute) -> Extractor:
     own = _own_classifiers(workspace) if workspace else []
     if not own:
-        raise FileNotFoundError("no cnn trained on real images yet to take features from; make one with: cxr classify-train (or use --features random)")
+        raise FileNotFoundError(
+            "no cnn trained on real images yet to take features from; make one with: cxr classify-train (or use --features random)"
+        )
     network = load_classifier(own[-1].folder / "classifier.pt", compute.device).network
-    body = nn.Sequential(network.trunk, *list(network.head)[:-2]).eval()  # up to the pooled features, before dropout and classes
-    return Extractor("cnn", weights_hash(body), f"this study's own cnn ({own[-1].name}): comparable within this study only", body)
+    body = nn.Sequential(
+        network.trunk, *list(network.head)[:-2]
+    ).eval()  # up to the pooled features, before dropout and classes
+    return Extractor(
+        "cnn",
+        weights_hash(body),
+        f"this study's own cnn ({own[-1].name}): comparable within this study only",
+        body,
+    )
 
 
 def _own_classifiers(workspace: Workspace) -> list[Run]:
     """The finished runs that trained a cnn on real images alone."""
-    runs = [run for run in list_runs(workspace.runs) if run.command == "classify-train" and run.finished]
+    runs = [
+        run for run in list_runs(workspace.runs) if run.command == "classify-train" and run.finished
+    ]
     return [run for run in runs if run.config["arch"] == "cnn" and run.config["synthetic"] is None]
 
 
@@ -127,7 +171,12 @@ class RandomNetwork(nn.Module):
         super().__init__()
         generator = torch_generator(0, "random features")
         widths = (1, 8, 16, 32, 64)
-        self.layers = nn.ModuleList([nn.Conv2d(before, after, 3, stride=2, padding=1) for before, after in zip(widths, widths[1:])])
+        self.layers = nn.ModuleList(
+            [
+                nn.Conv2d(before, after, 3, stride=2, padding=1)
+                for before, after in itertools.pairwise(widths)
+            ]
+        )
         for layer in self.layers:
             nn.init.kaiming_normal_(layer.weight, generator=generator)
             nn.init.normal_(layer.bias, std=0.1, generator=generator)

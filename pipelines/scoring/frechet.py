@@ -35,18 +35,24 @@ def fit(features: np.ndarray) -> Gaussian:
     """
     features = np.asarray(features, np.float64)
     if features.ndim != 2 or len(features) < 2:
-        raise ValueError(f"features have shape {features.shape}, expected (n, d) with n of at least 2")
+        raise ValueError(
+            f"features have shape {features.shape}, expected (n, d) with n of at least 2"
+        )
     if not np.isfinite(features).all():
         raise ValueError("features hold values that are not finite")
     mean = features.mean(axis=0)
     scaled = (features - mean) / np.sqrt(len(features) - 1)
-    return Gaussian(mean, np.linalg.qr(scaled, mode="r") if len(scaled) > scaled.shape[1] else scaled)
+    return Gaussian(
+        mean, np.linalg.qr(scaled, mode="r") if len(scaled) > scaled.shape[1] else scaled
+    )
 
 
 def distance(first: Gaussian, second: Gaussian) -> float:
     """Squared Fréchet distance d² ≥ 0, in squared units of the features. Raises ValueError when they differ in width."""
     if len(first.mean) != len(second.mean):
-        raise ValueError(f"features have {len(first.mean)} and {len(second.mean)} columns, expected the same")
+        raise ValueError(
+            f"features have {len(first.mean)} and {len(second.mean)} columns, expected the same"
+        )
     gap = np.square(first.mean - second.mean).sum()
     spread = np.square(first.factor).sum() + np.square(second.factor).sum()
     return max(float(gap + spread - 2 * nuclear_norm(first.factor @ second.factor.T)), 0.0)
@@ -71,17 +77,38 @@ def read_statistics(path: Path) -> Gaussian:
     Raises FileNotFoundError, or ValueError that says what is wrong with the file.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected statistics as pytorch-fid saves them, an .npz with mu and sigma")
+        raise FileNotFoundError(
+            f"{path}: no such file; expected statistics as pytorch-fid saves them, an .npz with mu and sigma"
+        )
     try:
         with np.load(path, allow_pickle=False) as file:
             mean, covariance = (np.asarray(file[name], np.float64) for name in ("mu", "sigma"))
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read ({' '.join(str(error).split())}); expected statistics as pytorch-fid saves them, an .npz with mu and sigma") from error
-    if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)) or not np.isfinite(mean).all() or not np.isfinite(covariance).all():
-        raise ValueError(f"{path}: mu has shape {mean.shape} and sigma {covariance.shape}, expected finite (d,) and (d, d)")
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise ValueError(
+            f"{path} cannot be read ({' '.join(str(error).split())}); expected statistics as pytorch-fid saves them, an .npz with mu and sigma"
+        ) from error
+    if (
+        mean.ndim != 1
+        or covariance.shape != (len(mean), len(mean))
+        or not np.isfinite(mean).all()
+        or not np.isfinite(covariance).all()
+    ):
+        raise ValueError(
+            f"{path}: mu has shape {mean.shape} and sigma {covariance.shape}, expected finite (d,) and (d, d)"
+        )
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
     if values[0] < -1e-3 * max(values[-1], 0):
-        raise ValueError(f"{path}: sigma has an eigenvalue of {values[0]:.3g}, a covariance has none below 0")
+        raise ValueError(
+            f"{path}: sigma has an eigenvalue of {values[0]:.3g}, a covariance has none below 0"
+        )
     return Gaussian(mean, np.sqrt(values.clip(min=0))[:, None] * vectors.T)
 
 

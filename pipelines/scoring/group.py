@@ -28,9 +28,22 @@ SIMILAR = 48  # images of a set whose pairwise similarity is taken
 DISTANCES = ("frechet", "kernel", "diversity")
 NEIGHBOURS = ("precision", "recall", "density", "coverage")
 TAUGHT = ("train_synthetic_test_real", "train_real_test_synthetic")
-SCORES = (*DISTANCES[:2], *NEIGHBOURS, "diversity", "ms_ssim_diversity", "two_sample_accuracy", *TAUGHT)
+SCORES = (
+    *DISTANCES[:2],
+    *NEIGHBOURS,
+    "diversity",
+    "ms_ssim_diversity",
+    "two_sample_accuracy",
+    *TAUGHT,
+)
 SHARES = ("precision", "recall", "coverage")  # in 0..1
-NEEDED = {"distances": 8, "neighbours": 2 * OF_DENSITY + 2, "similarity": 8, "two samples": 10, "training": 8}  # images of each set
+NEEDED = {
+    "distances": 8,
+    "neighbours": 2 * OF_DENSITY + 2,
+    "similarity": 8,
+    "two samples": 10,
+    "training": 8,
+}  # images of each set
 
 Parts = dict[str, np.ndarray]  # by set: "train", "held_out", "synthetic"
 
@@ -80,7 +93,10 @@ class Measured:
 
 
 def score_groups(
-    classes: Sequence[str], sets: dict[str, Split], features: dict[str, Parts], reference: Sequence[str] = ("train",)
+    classes: Sequence[str],
+    sets: dict[str, Split],
+    features: dict[str, Parts],
+    reference: Sequence[str] = ("train",),
 ) -> tuple[list[Score], list[Unscored]]:
     """All scores of every class and overall; sets and features as in `score.Material`.
 
@@ -90,23 +106,55 @@ def score_groups(
     unscored: list[Unscored] = []
     taught = {name: _taught(classes, sets, of_sets) for name, of_sets in features.items()}
     for group in [*classes, "overall"] if len(classes) > 1 else ["overall"]:
-        rows = {name: np.flatnonzero((split.labels == classes.index(group)) if group != "overall" else np.ones(len(split.labels), bool)) for name, split in sets.items()}
+        rows = {
+            name: np.flatnonzero(
+                (split.labels == classes.index(group))
+                if group != "overall"
+                else np.ones(len(split.labels), bool)
+            )
+            for name, split in sets.items()
+        }
         patients = {name: np.asarray(split.patients)[rows[name]] for name, split in sets.items()}
         counts = {name: len(chosen) for name, chosen in rows.items()}
-        found = {"pixels": _in_pixels({name: split.images[rows[name]] for name, split in sets.items()}, patients)}
+        found = {
+            "pixels": _in_pixels(
+                {name: split.images[rows[name]] for name, split in sets.items()}, patients
+            )
+        }
         for name, of_sets in features.items():
             parts = {one: of_sets[one][chosen] for one, chosen in rows.items()}
-            found[name] = _in_features(parts, patients, reference) | _told_apart(parts, patients) | taught[name][group]
+            found[name] = (
+                _in_features(parts, patients, reference)
+                | _told_apart(parts, patients)
+                | taught[name][group]
+            )
         for name, measured in found.items():
             for score, one in sorted(measured.items(), key=lambda item: SCORES.index(item[0])):
                 if isinstance(one, str):
                     unscored.append(Unscored(group, name, score, one))
                 else:
                     value, floor = one.value, one.floor
-                    scores.append(Score(
-                        group, name, score, value.value, value.low, value.high, value.p, floor.value, floor.low, floor.high, floor.p,
-                        one.of_all, one.n, counts["train"], counts["synthetic"], counts["held_out"], one.detail,
-                    ))  # fmt: skip
+                    scores.append(
+                        Score(
+                            group,
+                            name,
+                            score,
+                            value.value,
+                            value.low,
+                            value.high,
+                            value.p,
+                            floor.value,
+                            floor.low,
+                            floor.high,
+                            floor.p,
+                            one.of_all,
+                            one.n,
+                            counts["train"],
+                            counts["synthetic"],
+                            counts["held_out"],
+                            one.detail,
+                        )
+                    )
     return scores, unscored
 
 
@@ -118,7 +166,9 @@ def _lacking(parts: Parts, need: int) -> str | None:
     return f"{counts['train']} training, {counts['synthetic']} synthetic, {counts['held_out']} held-out images; it needs {need} of each"
 
 
-def _in_features(parts: Parts, patients: Parts, reference: Sequence[str]) -> dict[str, Measured | str]:
+def _in_features(
+    parts: Parts, patients: Parts, reference: Sequence[str]
+) -> dict[str, Measured | str]:
     """Distances, neighbours and diversity of features (N, d) of each set."""
     names = [*DISTANCES, *NEIGHBOURS]
     lacking = _lacking(parts, NEEDED["distances"])
@@ -141,26 +191,45 @@ def _in_features(parts: Parts, patients: Parts, reference: Sequence[str]) -> dic
     estimates = {}
     for name in ("synthetic", "held_out"):
         products = of_reals, rows[name] @ rows[name].T, rows["train"] @ rows[name].T
-        estimates[name] = half_sampled(whose["train"], whose[name], n, lambda i, j: _compared(products, i, j, rows["train"].shape[1], not too_few), name)
+        estimates[name] = half_sampled(
+            whose["train"],
+            whose[name],
+            n,
+            lambda i, j: _compared(products, i, j, rows["train"].shape[1], not too_few),
+            name,
+        )
     found: dict[str, Measured | str] = dict.fromkeys(names, too_few or "")
     for score in estimates["synthetic"]:
-        value, floor = (_bounded(score, one[score], {"precision": n}.get(score, len(rows["train"]))) for one in estimates.values())
+        value, floor = (
+            _bounded(score, one[score], {"precision": n}.get(score, len(rows["train"])))
+            for one in estimates.values()
+        )
         found[score] = Measured(n, value, floor, of_all.get(score), details.get(score, ""))
     return found
 
 
-def _compared(products: tuple[np.ndarray, np.ndarray, np.ndarray], i: np.ndarray, j: np.ndarray, width: int, neighbours: bool) -> dict[str, float]:
+def _compared(
+    products: tuple[np.ndarray, np.ndarray, np.ndarray],
+    i: np.ndarray,
+    j: np.ndarray,
+    width: int,
+    neighbours: bool,
+) -> dict[str, float]:
     """Scores of the reals i and the candidates j, all worked out from inner products of features: of reals, of candidates, and across."""
     a, b, across = products[0][np.ix_(i, i)], products[1][np.ix_(j, j)], products[2][np.ix_(i, j)]
     n, m = across.shape
     centred = across - across.mean(axis=0) - across.mean(axis=1)[:, None] + across.mean()
     spread = (np.trace(a) - n * a.mean()) / (n - 1) + (np.trace(b) - m * b.mean()) / (m - 1)
     gap = a.mean() + b.mean() - 2 * across.mean()
-    squares = [(np.diag(x)[:, None] + np.diag(y) - 2 * xy).clip(min=0) for x, y, xy in ((a, a, a), (b, b, b), (a, b, across))]
+    squares = [
+        (np.diag(x)[:, None] + np.diag(y) - 2 * xy).clip(min=0)
+        for x, y, xy in ((a, a, a), (b, b, b), (a, b, across))
+    ]
     found = {
         "frechet": max(gap + spread - 2 * nuclear_norm(centred) / sqrt((n - 1) * (m - 1)), 0.0),
         "kernel": discrepancy(*((product / width + 1) ** 3 for product in (a, b, across))),
-        "diversity": _mean_of_pairs(np.sqrt(squares[1])) / max(_mean_of_pairs(np.sqrt(squares[0])), 1e-12),
+        "diversity": _mean_of_pairs(np.sqrt(squares[1]))
+        / max(_mean_of_pairs(np.sqrt(squares[0])), 1e-12),
     }
     return found | (vars(of_distances(*squares)) if neighbours else {})
 
@@ -168,21 +237,43 @@ def _compared(products: tuple[np.ndarray, np.ndarray, np.ndarray], i: np.ndarray
 def _in_pixels(images: Parts, patients: Parts) -> dict[str, Measured | str]:
     """Pairwise MS-SSIM of images (N, H, W): how dissimilar two are on average, over how dissimilar two training reals are."""
     side = min(images["train"].shape[1:])
-    lacking = _lacking(images, NEEDED["similarity"]) or (f"images of {side} px; it needs {SMALLEST}" if side < SMALLEST else None)
+    lacking = _lacking(images, NEEDED["similarity"]) or (
+        f"images of {side} px; it needs {SMALLEST}" if side < SMALLEST else None
+    )
     if lacking:
         return {"ms_ssim_diversity": lacking}
     n = min(SIMILAR, len(images["synthetic"]), len(images["held_out"]))
-    kept = {name: _thin(len(part), SIMILAR if name == "train" else n) for name, part in images.items()}
+    kept = {
+        name: _thin(len(part), SIMILAR if name == "train" else n) for name, part in images.items()
+    }
     unlike = {name: 1 - ms_ssim(part[kept[name]]) for name, part in images.items()}
 
     def diversity(name: str, i: np.ndarray, j: np.ndarray) -> dict[str, float]:
-        return {"": _mean_of_pairs(unlike[name][np.ix_(j, j)]) / max(_mean_of_pairs(unlike["train"][np.ix_(i, i)]), 1e-12)}
+        return {
+            "": _mean_of_pairs(unlike[name][np.ix_(j, j)])
+            / max(_mean_of_pairs(unlike["train"][np.ix_(i, i)]), 1e-12)
+        }
 
     value, floor = (
-        half_sampled(patients["train"][kept["train"]], patients[name][kept[name]], n, lambda i, j, name=name: diversity(name, i, j), name)[""] for name in ("synthetic", "held_out")
+        half_sampled(
+            patients["train"][kept["train"]],
+            patients[name][kept[name]],
+            n,
+            lambda i, j, name=name: diversity(name, i, j),
+            name,
+        )[""]
+        for name in ("synthetic", "held_out")
     )
     similar = {name: 1 - _mean_of_pairs(part) for name, part in unlike.items()}
-    return {"ms_ssim_diversity": Measured(n, value, floor, None, f"mean MS-SSIM {similar['synthetic']:.3f}; training reals {similar['train']:.3f}, held-out {similar['held_out']:.3f}")}
+    return {
+        "ms_ssim_diversity": Measured(
+            n,
+            value,
+            floor,
+            None,
+            f"mean MS-SSIM {similar['synthetic']:.3f}; training reals {similar['train']:.3f}, held-out {similar['held_out']:.3f}",
+        )
+    }
 
 
 def _told_apart(parts: Parts, patients: Parts) -> dict[str, Measured | str]:
@@ -201,38 +292,81 @@ def _told_apart(parts: Parts, patients: Parts) -> dict[str, Measured | str]:
     return {"two_sample_accuracy": Measured(n, accuracy("synthetic"), accuracy("held_out"))}
 
 
-def _taught(classes: Sequence[str], sets: dict[str, Split], features: Parts) -> dict[str, dict[str, Measured | str]]:
+def _taught(
+    classes: Sequence[str], sets: dict[str, Split], features: Parts
+) -> dict[str, dict[str, Measured | str]]:
     """By group: the accuracy on held-out reals of a classifier taught by synthetic images, and the reverse; beside one taught by as many reals."""
     groups = [*classes, "overall"]
     labels = {name: split.labels for name, split in sets.items()}
     counts = {name: np.bincount(found, minlength=len(classes)) for name, found in labels.items()}
     equal = np.minimum(counts["train"], counts["synthetic"])
     if len(classes) < 2 or min(equal.min(), counts["held_out"].min()) < NEEDED["training"]:
-        reason = f"a class has {equal.min()} training or synthetic images and {counts['held_out'].min()} held-out ones; it needs {NEEDED['training']} of each" if len(classes) > 1 else "one class; it needs two"
+        reason = (
+            f"a class has {equal.min()} training or synthetic images and {counts['held_out'].min()} held-out ones; it needs {NEEDED['training']} of each"
+            if len(classes) > 1
+            else "one class; it needs two"
+        )
         return {group: dict.fromkeys(TAUGHT, reason) for group in groups}
 
     def right(taught_by: str, tested_on: str) -> np.ndarray:
-        chosen = np.concatenate([np.flatnonzero(labels[taught_by] == label)[_thin(counts[taught_by][label], equal[label])] for label in range(len(classes))])
-        return right_answers(features[taught_by][chosen], labels[taught_by][chosen], features[tested_on], labels[tested_on])
+        chosen = np.concatenate(
+            [
+                np.flatnonzero(labels[taught_by] == label)[
+                    _thin(counts[taught_by][label], equal[label])
+                ]
+                for label in range(len(classes))
+            ]
+        )
+        return right_answers(
+            features[taught_by][chosen],
+            labels[taught_by][chosen],
+            features[tested_on],
+            labels[tested_on],
+        )
 
     of_reals = right("train", "held_out")
-    answers = {TAUGHT[0]: (right("synthetic", "held_out"), "held_out"), TAUGHT[1]: (right("train", "synthetic"), "synthetic")}
+    answers = {
+        TAUGHT[0]: (right("synthetic", "held_out"), "held_out"),
+        TAUGHT[1]: (right("train", "synthetic"), "synthetic"),
+    }
     detail = f"taught by {equal.sum()} images"
     found: dict[str, dict[str, Measured | str]] = {}
     for group in groups:
 
         def share(answers: np.ndarray, tested_on: str) -> Estimate:
-            counted = np.ones(len(answers), bool) if group == "overall" else labels[tested_on] == classes.index(group)
+            counted = (
+                np.ones(len(answers), bool)
+                if group == "overall"
+                else labels[tested_on] == classes.index(group)
+            )
             return share_of(answers[counted], np.asarray(sets[tested_on].patients)[counted])
 
-        tested = {name: int(counts[name].sum() if group == "overall" else counts[name][classes.index(group)]) for name in counts}
-        found[group] = {score: Measured(tested[tested_on], share(values, tested_on), share(of_reals, "held_out"), None, detail) for score, (values, tested_on) in answers.items()}
+        tested = {
+            name: int(
+                counts[name].sum() if group == "overall" else counts[name][classes.index(group)]
+            )
+            for name in counts
+        }
+        found[group] = {
+            score: Measured(
+                tested[tested_on],
+                share(values, tested_on),
+                share(of_reals, "held_out"),
+                None,
+                detail,
+            )
+            for score, (values, tested_on) in answers.items()
+        }
     return found
 
 
 def _thin(count: int, most: int) -> np.ndarray:
     """The places of at most `most` of so many images, in their order, always the same ones."""
-    return np.sort(numpy_generator(0, "thinned").choice(count, most, replace=False)) if count > most else np.arange(count)
+    return (
+        np.sort(numpy_generator(0, "thinned").choice(count, most, replace=False))
+        if count > most
+        else np.arange(count)
+    )
 
 
 def _one_of_each(patients: np.ndarray) -> np.ndarray:

@@ -32,14 +32,41 @@ UNUSED = ("num_batches_tracked", "fc.weight", "fc.bias")
 STEM = ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3")
 # The branches of each kind of block, in the order of their outputs. A tuple at a branch's end: both, one beside the other.
 KINDS: dict[str, tuple[Sequence[str | tuple[str, str]], ...]] = {
-    "A": (("branch1x1",), ("branch5x5_1", "branch5x5_2"), ("branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3")),
+    "A": (
+        ("branch1x1",),
+        ("branch5x5_1", "branch5x5_2"),
+        ("branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3"),
+    ),
     "B": (("branch3x3",), ("branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3")),
-    "C": (("branch1x1",), ("branch7x7_1", "branch7x7_2", "branch7x7_3"), tuple(f"branch7x7dbl_{number}" for number in range(1, 6))),
+    "C": (
+        ("branch1x1",),
+        ("branch7x7_1", "branch7x7_2", "branch7x7_3"),
+        tuple(f"branch7x7dbl_{number}" for number in range(1, 6)),
+    ),
     "D": (("branch3x3_1", "branch3x3_2"), tuple(f"branch7x7x3_{number}" for number in range(1, 5))),
-    "E": (("branch1x1",), ("branch3x3_1", ("branch3x3_2a", "branch3x3_2b")), ("branch3x3dbl_1", "branch3x3dbl_2", ("branch3x3dbl_3a", "branch3x3dbl_3b"))),
+    "E": (
+        ("branch1x1",),
+        ("branch3x3_1", ("branch3x3_2a", "branch3x3_2b")),
+        ("branch3x3dbl_1", "branch3x3dbl_2", ("branch3x3dbl_3a", "branch3x3dbl_3b")),
+    ),
 }
-BLOCKS = {"5b": "A", "5c": "A", "5d": "A", "6a": "B", "6b": "C", "6c": "C", "6d": "C", "6e": "C", "7a": "D", "7b": "E", "7c": "E"}
-STRIDED = {"B": ("branch3x3", "branch3x3dbl_3"), "D": ("branch3x3_2", "branch7x7x3_4")}  # these halve the map, without padding
+BLOCKS = {
+    "5b": "A",
+    "5c": "A",
+    "5d": "A",
+    "6a": "B",
+    "6b": "C",
+    "6c": "C",
+    "6d": "C",
+    "6e": "C",
+    "7a": "D",
+    "7b": "E",
+    "7c": "E",
+}
+STRIDED = {
+    "B": ("branch3x3", "branch3x3dbl_3"),
+    "D": ("branch3x3_2", "branch7x7x3_4"),
+}  # these halve the map, without padding
 
 
 class Inception(nn.Module):
@@ -50,12 +77,32 @@ class Inception(nn.Module):
         super().__init__()
         stem = [_folded(state, name) for name in STEM]
         stem[0] = (stem[0][0].sum(dim=1, keepdim=True), stem[0][1])
-        self.stem = nn.ModuleList([Convolution(*stem[0], stride=2), Convolution(*stem[1]), Convolution(*stem[2], padded=True), Convolution(*stem[3]), Convolution(*stem[4])])
-        self.blocks = nn.ModuleList([Block(state, f"Mixed_{name}", kind, pool="max" if name == "7c" else "average") for name, kind in BLOCKS.items()])
+        self.stem = nn.ModuleList(
+            [
+                Convolution(*stem[0], stride=2),
+                Convolution(*stem[1]),
+                Convolution(*stem[2], padded=True),
+                Convolution(*stem[3]),
+                Convolution(*stem[4]),
+            ]
+        )
+        self.blocks = nn.ModuleList(
+            [
+                Block(state, f"Mixed_{name}", kind, pool="max" if name == "7c" else "average")
+                for name, kind in BLOCKS.items()
+            ]
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, enabled=False):
-            return torch.cat([self._features(part) for part in images.split(AT_ONCE if images.device.type == "cpu" else len(images))])
+            return torch.cat(
+                [
+                    self._features(part)
+                    for part in images.split(
+                        AT_ONCE if images.device.type == "cpu" else len(images)
+                    )
+                ]
+            )
 
     def _features(self, images: Tensor) -> Tensor:
         x = interpolate(images.float() / 255, (INPUT, INPUT), mode="bilinear", align_corners=False)
@@ -79,14 +126,24 @@ def load_inception(file: Path | None = None) -> Inception:
     if file is None:
         state = dict(_downloaded())
     elif not file.is_file():
-        raise FileNotFoundError(f"--weights {file}: no such file; expected pytorch-fid's Inception weights, {URL}")
+        raise FileNotFoundError(
+            f"--weights {file}: no such file; expected pytorch-fid's Inception weights, {URL}"
+        )
     else:
         state = dict(read_state_dict(file))
     with torch.device("meta"):
-        expected = models.inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False).state_dict()
-    wrong = [name for name, tensor in expected.items() if not name.endswith(UNUSED) and (name not in state or state[name].shape != tensor.shape)]
+        expected = models.inception_v3(
+            num_classes=1008, aux_logits=False, weights=None, init_weights=False
+        ).state_dict()
+    wrong = [
+        name
+        for name, tensor in expected.items()
+        if not name.endswith(UNUSED) and (name not in state or state[name].shape != tensor.shape)
+    ]
     if wrong:
-        raise ValueError(f"--weights {file}: not pytorch-fid's Inception weights, {wrong[0]} is absent or of another shape; expected the layout of {URL}")
+        raise ValueError(
+            f"--weights {file}: not pytorch-fid's Inception weights, {wrong[0]} is absent or of another shape; expected the layout of {URL}"
+        )
     return Inception(state)
 
 
@@ -103,14 +160,18 @@ def cached_inception() -> Path:
 def _downloaded() -> Mapping[str, Tensor]:
     kept = cached_inception()
     if kept.exists() and not is_published(kept):
-        raise ValueError(f"{kept} is damaged or of another hash than {SHA256}…; delete it, or name the file with --weights FILE")
+        raise ValueError(
+            f"{kept} is damaged or of another hash than {SHA256}…; delete it, or name the file with --weights FILE"
+        )
     return downloaded("inception", URL)
 
 
 class Convolution(nn.Module):
     """A convolution and ReLU."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, *, stride: int = 1, padded: bool = False) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor, *, stride: int = 1, padded: bool = False
+    ) -> None:
         super().__init__()
         self.weight, self.bias = _fixed(weight), _fixed(bias)
         self.stride = stride
@@ -128,16 +189,37 @@ class Block(nn.Module):
         strided = STRIDED.get(kind, ())
 
         def layer(one: str) -> Convolution:
-            return Convolution(*_folded(state, f"{name}.{one}"), stride=2 if one in strided else 1, padded=one not in strided)
+            return Convolution(
+                *_folded(state, f"{name}.{one}"),
+                stride=2 if one in strided else 1,
+                padded=one not in strided,
+            )
 
         self.pool = "halving" if strided else pool
-        joined = [branch[0] for branch in KINDS[kind] if branch[0] not in strided] + ([] if strided or pool == "max" else ["branch_pool"])
+        joined = [branch[0] for branch in KINDS[kind] if branch[0] not in strided] + (
+            [] if strided or pool == "max" else ["branch_pool"]
+        )
         folded = [_folded(state, f"{name}.{one}") for one in joined]
         self.widths = [len(bias) for _, bias in folded]
-        self.weight, self.bias = _fixed(torch.cat([weight for weight, _ in folded])), _fixed(torch.cat([bias for _, bias in folded]))
+        self.weight, self.bias = (
+            _fixed(torch.cat([weight for weight, _ in folded])),
+            _fixed(torch.cat([bias for _, bias in folded])),
+        )
         self.begins = [branch[0] not in strided for branch in KINDS[kind]]
-        rest = [branch[1:] if begins else branch for branch, begins in zip(KINDS[kind], self.begins)]
-        self.branches = nn.ModuleList([nn.ModuleList([nn.ModuleList(map(layer, one)) if isinstance(one, tuple) else layer(one) for one in branch]) for branch in rest])
+        rest = [
+            branch[1:] if begins else branch for branch, begins in zip(KINDS[kind], self.begins)
+        ]
+        self.branches = nn.ModuleList(
+            [
+                nn.ModuleList(
+                    [
+                        nn.ModuleList(map(layer, one)) if isinstance(one, tuple) else layer(one)
+                        for one in branch
+                    ]
+                )
+                for branch in rest
+            ]
+        )
         self.after_pool = layer("branch_pool") if self.pool == "max" else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -146,7 +228,11 @@ class Block(nn.Module):
         for begins, branch in zip(self.begins, self.branches):
             y = entered.pop(0).relu() if begins else x
             for layer in branch:
-                y = torch.cat([one(y) for one in layer], dim=1) if isinstance(layer, nn.ModuleList) else layer(y)
+                y = (
+                    torch.cat([one(y) for one in layer], dim=1)
+                    if isinstance(layer, nn.ModuleList)
+                    else layer(y)
+                )
             found.append(y)
         if self.pool == "halving":
             found.append(max_pool2d(x, 3, 2))
@@ -158,11 +244,19 @@ class Block(nn.Module):
 
 
 def _fixed(tensor: Tensor) -> nn.Parameter:
-    return nn.Parameter(tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor, requires_grad=False)
+    return nn.Parameter(
+        tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor,
+        requires_grad=False,
+    )
 
 
 def _folded(state: dict[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
     """Weight and bias of the convolution `name` with its BatchNorm folded in."""
-    scale, shift, mean, variance = (state.pop(f"{name}.bn.{part}").double() for part in ("weight", "bias", "running_mean", "running_var"))
+    scale, shift, mean, variance = (
+        state.pop(f"{name}.bn.{part}").double()
+        for part in ("weight", "bias", "running_mean", "running_var")
+    )
     factor = scale / (variance + EPSILON).sqrt()
-    return state.pop(f"{name}.conv.weight").float() * factor.float()[:, None, None, None], (shift - mean * factor).float()
+    return state.pop(f"{name}.conv.weight").float() * factor.float()[:, None, None, None], (
+        shift - mean * factor
+    ).float()

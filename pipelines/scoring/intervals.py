@@ -38,7 +38,13 @@ class Estimate:
     p: float | None = None
 
 
-def half_sampled(reals: np.ndarray, candidates: np.ndarray, n: int, measure: Callable[[np.ndarray, np.ndarray], dict[str, float]], what: str) -> dict[str, Estimate]:
+def half_sampled(
+    reals: np.ndarray,
+    candidates: np.ndarray,
+    n: int,
+    measure: Callable[[np.ndarray, np.ndarray], dict[str, float]],
+    what: str,
+) -> dict[str, Estimate]:
     """Scores of all reals and n of the candidates, with intervals by half-samples.
 
     reals, candidates: the patient of each image. measure: scores of the reals and candidates at these places. what: a name for the draws.
@@ -49,11 +55,21 @@ def half_sampled(reals: np.ndarray, candidates: np.ndarray, n: int, measure: Cal
     for _ in range(draws):
         j = _drawn(candidates, n, random)
         values.append(measure(np.arange(len(reals)), j))
-        halves = [measure(_drawn(reals, len(reals) // 2, random), j[_drawn(candidates[j], n // 2, random)]) for _ in range(HALVES // draws)]
-        variances.append({name: np.var([half[name] for half in halves], ddof=1) for name in halves[0]})
+        halves = [
+            measure(
+                _drawn(reals, len(reals) // 2, random), j[_drawn(candidates[j], n // 2, random)]
+            )
+            for _ in range(HALVES // draws)
+        ]
+        variances.append(
+            {name: np.var([half[name] for half in halves], ddof=1) for name in halves[0]}
+        )
     estimates = {}
     for name in values[0]:
-        value, reach = float(np.mean([one[name] for one in values])), Z * sqrt(np.mean([one[name] for one in variances]))
+        value, reach = (
+            float(np.mean([one[name] for one in values])),
+            Z * sqrt(np.mean([one[name] for one in variances])),
+        )
         estimates[name] = Estimate(value, value - reach, value + reach)
     return estimates
 
@@ -61,12 +77,16 @@ def half_sampled(reals: np.ndarray, candidates: np.ndarray, n: int, measure: Cal
 def at_least_wilson(estimate: Estimate, count: int) -> Estimate:
     """A share with an interval at least as wide as Wilson's over `count` images, and within 0..1."""
     low, high = _wilson(estimate.value, count)
-    return replace(estimate, low=max(min(estimate.low, low), 0.0), high=min(max(estimate.high, high), 1.0))
+    return replace(
+        estimate, low=max(min(estimate.low, low), 0.0), high=min(max(estimate.high, high), 1.0)
+    )
 
 
 def share_of(right: np.ndarray, patients: np.ndarray, p: float | None = None) -> Estimate:
     """The share of right answers (N,), each 0 or 1, with the bootstrap over patients or Wilson's interval, whichever is wider."""
-    low, high = np.nanquantile(resampled_means(right, np.ones(len(right)), patients.tolist()), (0.025, 0.975)).tolist()
+    low, high = np.nanquantile(
+        resampled_means(right, np.ones(len(right)), patients.tolist()), (0.025, 0.975)
+    ).tolist()
     return at_least_wilson(Estimate(float(right.mean()), low, high, p), len(right))
 
 

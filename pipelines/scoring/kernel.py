@@ -24,10 +24,14 @@ def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
     Raises ValueError on sets of fewer than two rows or of different width.
     """
     if min(len(first), len(second)) < 2 or first.shape[1] != second.shape[1]:
-        raise ValueError(f"features have shapes {first.shape} and {second.shape}, expected at least two rows each and as many columns")
+        raise ValueError(
+            f"features have shapes {first.shape} and {second.shape}, expected at least two rows each and as many columns"
+        )
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     size, random = subset_size(len(first), len(second)), np.random.RandomState(SEED)
-    chosen = np.zeros((SUBSETS if max(len(first), len(second)) > size else 1, len(first) + len(second)))
+    chosen = np.zeros(
+        (SUBSETS if max(len(first), len(second)) > size else 1, len(first) + len(second))
+    )
     for one in chosen:
         one[random.choice(len(first), size, replace=False)] = 1
         one[len(first) + random.choice(len(second), size, replace=False)] = 1
@@ -44,7 +48,10 @@ def polynomial(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def discrepancy(within_first: np.ndarray, within_second: np.ndarray, across: np.ndarray) -> float:
     """The unbiased estimate from kernels (n₁, n₁), (n₂, n₂) and (n₁, n₂)."""
-    parts = [(kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1)) for kernel in (within_first, within_second)]
+    parts = [
+        (kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1))
+        for kernel in (within_first, within_second)
+    ]
     return float(sum(parts) - 2 * across.mean())
 
 

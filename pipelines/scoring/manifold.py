@@ -30,9 +30,15 @@ class Manifold:
 def manifold(reals: np.ndarray, candidates: np.ndarray) -> Manifold:
     """How features of candidates (m, d) cover those of reals (n, d), and the other way round. Raises ValueError on fewer than 6 rows."""
     if min(len(reals), len(candidates)) <= OF_DENSITY or reals.shape[1] != candidates.shape[1]:
-        raise ValueError(f"features have shapes {reals.shape} and {candidates.shape}, expected more than {OF_DENSITY} rows each and as many columns")
+        raise ValueError(
+            f"features have shapes {reals.shape} and {candidates.shape}, expected more than {OF_DENSITY} rows each and as many columns"
+        )
     reals, candidates = np.asarray(reals, np.float64), np.asarray(candidates, np.float64)
-    return of_distances(squared_distances(reals, reals), squared_distances(candidates, candidates), squared_distances(reals, candidates))
+    return of_distances(
+        squared_distances(reals, reals),
+        squared_distances(candidates, candidates),
+        squared_distances(reals, candidates),
+    )
 
 
 def of_distances(reals: np.ndarray, candidates: np.ndarray, across: np.ndarray) -> Manifold:
@@ -49,7 +55,9 @@ def of_distances(reals: np.ndarray, candidates: np.ndarray, across: np.ndarray) 
 
 def squared_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances (n₁, n₂) of features (n₁, d) and (n₂, d)."""
-    squares = np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1) - 2 * first @ second.T
+    squares = (
+        np.square(first).sum(axis=1)[:, None] + np.square(second).sum(axis=1) - 2 * first @ second.T
+    )
     return squares.clip(min=0)
 
 

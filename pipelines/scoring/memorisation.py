@@ -29,7 +29,14 @@ from gan.presets import build_discriminator
 from gan.sample import to_float
 from pipelines.data.manifest import table
 from pipelines.merge import Split
-from pipelines.scoring.nearest import QUANTILE, Nearest, copy_threshold, nearest, strangers, thumbnails
+from pipelines.scoring.nearest import (
+    QUANTILE,
+    Nearest,
+    copy_threshold,
+    nearest,
+    strangers,
+    thumbnails,
+)
 from runtime import checkpoint
 from runtime.device import Compute
 from runtime.files import configuration, write_text
@@ -87,7 +94,12 @@ class Memorisation:
 
 
 def memorisation(
-    sets: dict[str, Split], features: dict[str, np.ndarray], extractor: str, classes: Sequence[str], generator: Run, compute: Compute
+    sets: dict[str, Split],
+    features: dict[str, np.ndarray],
+    extractor: str,
+    classes: Sequence[str],
+    generator: Run,
+    compute: Compute,
 ) -> tuple[Memorisation, dict[str, Neighbours]]:
     """What a synthetic set gives away of the training images, and the neighbours in "pixels" and "features" that it is told by.
 
@@ -96,34 +108,64 @@ def memorisation(
     """
     counts = {name: len(split.labels) for name, split in sets.items()}
     if min(counts.values()) < FEWEST:
-        raise ValueError(f"{counts['train']} training, {counts['held_out']} held-out, {counts['synthetic']} synthetic images; memorisation needs {FEWEST} of each")
+        raise ValueError(
+            f"{counts['train']} training, {counts['held_out']} held-out, {counts['synthetic']} synthetic images; memorisation needs {FEWEST} of each"
+        )
     pixels = {name: thumbnails(split.images) for name, split in sets.items()}
     of_pixels, pixel_neighbours = measure_nearness(sets, pixels)
-    of_features, feature_neighbours = measure_nearness(sets, {name: np.asarray(rows, np.float64) for name, rows in features.items()})
+    of_features, feature_neighbours = measure_nearness(
+        sets, {name: np.asarray(rows, np.float64) for name, rows in features.items()}
+    )
     try:
         step, logits = discriminator_logits(generator, sets, classes, compute)
-        asked, note = _membership_by_class(sets, logits, classes), f"that of {generator.name} at step {step}"
+        asked, note = (
+            _membership_by_class(sets, logits, classes),
+            f"that of {generator.name} at step {step}",
+        )
     except (FileNotFoundError, ValueError) as error:
         asked, note = {}, f"none: {error}"
-    warnings = [*_warnings("pixels", of_pixels, counts["synthetic"]), *_warnings(f"features of {extractor}", of_features, counts["synthetic"])]
-    result = Memorisation(counts["synthetic"], counts["train"], counts["held_out"], extractor, of_pixels, of_features, asked, note, warnings)
+    warnings = [
+        *_warnings("pixels", of_pixels, counts["synthetic"]),
+        *_warnings(f"features of {extractor}", of_features, counts["synthetic"]),
+    ]
+    result = Memorisation(
+        counts["synthetic"],
+        counts["train"],
+        counts["held_out"],
+        extractor,
+        of_pixels,
+        of_features,
+        asked,
+        note,
+        warnings,
+    )
     return result, {"pixels": pixel_neighbours, "features": feature_neighbours}
 
 
-def measure_nearness(sets: dict[str, Split], rows: dict[str, np.ndarray]) -> tuple[Nearness, Neighbours]:
+def measure_nearness(
+    sets: dict[str, Split], rows: dict[str, np.ndarray]
+) -> tuple[Nearness, Neighbours]:
     """Every test of one space; rows (N, d): where the images of each set lie in it."""
     train, held_out, fake = (rows[name] for name in ("train", "held_out", "synthetic"))
-    reals, is_training = np.concatenate([train, held_out]), np.arange(len(train) + len(held_out)) < len(train)
+    reals, is_training = (
+        np.concatenate([train, held_out]),
+        np.arange(len(train) + len(held_out)) < len(train),
+    )
     patients = np.array(sets["train"].patients + sets["held_out"].patients)
     labels = np.concatenate([sets["train"].labels, sets["held_out"].labels])
     found = Neighbours(nearest(fake, train), nearest(fake, held_out))
 
-    threshold, apart = copy_threshold(reals, is_training, patients), strangers(reals, is_training, patients)
+    threshold, apart = (
+        copy_threshold(reals, is_training, patients),
+        strangers(reals, is_training, patients),
+    )
     copied, alike = int((found.training.distance < threshold).sum()), int((apart < threshold).sum())
     of_held_out = apart[~is_training]  # no patient is in both
     both = np.concatenate([found.training.distance, of_held_out])
     is_fake = np.arange(len(both)) < len(fake)
-    test = mannwhitneyu(found.training.distance, of_held_out, alternative="less", method="asymptotic")
+    test = mannwhitneyu(
+        found.training.distance, of_held_out, alternative="less", method="asymptotic"
+    )
     n, m = len(fake), len(of_held_out)
     favoured, by_lot, favoured_p = _favoured(found, patients, labels, is_training, len(train))
     return Nearness(
@@ -131,7 +173,11 @@ def measure_nearness(sets: dict[str, Split], rows: dict[str, np.ndarray]) -> tup
         copied=copied,
         copied_share=share(copied, n),
         reals_share=share(alike, len(reals)),
-        copied_p=float(fisher_exact([[copied, n - copied], [alike, len(reals) - alike]], alternative="greater").pvalue),
+        copied_p=float(
+            fisher_exact(
+                [[copied, n - copied], [alike, len(reals) - alike]], alternative="greater"
+            ).pvalue
+        ),
         to_training=float(np.median(found.training.distance)),
         to_held_out=float(np.median(found.held_out.distance)),
         reals_to_training=float(np.median(of_held_out)),
@@ -158,7 +204,10 @@ def auc(positives: np.ndarray, scores: np.ndarray, patients: Sequence[str]) -> M
     """
     _, patient = np.unique(np.asarray(patients), return_inverse=True)
     random, count = numpy_generator(0, "bootstrap"), patient.max() + 1
-    drawn = [np.bincount(random.integers(count, size=count), minlength=count)[patient] for _ in range(RESAMPLES)]
+    drawn = [
+        np.bincount(random.integers(count, size=count), minlength=count)[patient]
+        for _ in range(RESAMPLES)
+    ]
     with np.errstate(invalid="ignore"):
         values = roc_auc(positives, scores, np.stack([np.ones(len(patient)), *drawn]))
     low, high = np.nanpercentile(values[1:], (2.5, 97.5))
@@ -166,7 +215,9 @@ def auc(positives: np.ndarray, scores: np.ndarray, patients: Sequence[str]) -> M
 
 
 @torch.no_grad()
-def discriminator_logits(run: Run, sets: dict[str, Split], classes: Sequence[str], compute: Compute) -> tuple[int, dict[str, np.ndarray]]:
+def discriminator_logits(
+    run: Run, sets: dict[str, Split], classes: Sequence[str], compute: Compute
+) -> tuple[int, dict[str, np.ndarray]]:
     """The step of the last discriminator of a gan-train run, and its logits (N,) on the real images of each set, each as of its own class.
 
     Raises FileNotFoundError when the run or its checkpoint is gone, ValueError when that is damaged or of other images.
@@ -174,16 +225,38 @@ def discriminator_logits(run: Run, sets: dict[str, Split], classes: Sequence[str
     path = run.folder / "checkpoints" / "last.pt"
     if not path.exists():
         raise FileNotFoundError(f"{path} is gone")
-    state, known = checkpoint.load(path, "gan checkpoint", config=dict, discriminator=dict, step=int), run.config["classes"]
+    state, known = (
+        checkpoint.load(path, "gan checkpoint", config=dict, discriminator=dict, step=int),
+        run.config["classes"],
+    )
     config = configuration(GanConfig, state["config"], path)
     if list(classes) != known or sets["train"].images.shape[1] != config.image_size:
-        raise ValueError(f"{path} is of {', '.join(known)} at {config.image_size} px, not of this study's classes and size")
-    network = checkpoint.filled(lambda: build_discriminator(config, len(classes)), state["discriminator"], path).to(compute.device).eval()
+        raise ValueError(
+            f"{path} is of {', '.join(known)} at {config.image_size} px, not of this study's classes and size"
+        )
+    network = (
+        checkpoint.filled(
+            lambda: build_discriminator(config, len(classes)), state["discriminator"], path
+        )
+        .to(compute.device)
+        .eval()
+    )
     logits = {}
     for name in ("train", "held_out"):
         batches = zip(*(part.split(_BATCH) for part in sets[name].dataset().tensors))
-        parts = [network(to_float(images).expand(-1, config.channels, -1, -1).to(compute.device), labels.to(compute.device)) for images, labels in batches]
-        logits[name] = torch.cat([part[0] if isinstance(part, tuple) else part for part in parts]).float().cpu().numpy()
+        parts = [
+            network(
+                to_float(images).expand(-1, config.channels, -1, -1).to(compute.device),
+                labels.to(compute.device),
+            )
+            for images, labels in batches
+        ]
+        logits[name] = (
+            torch.cat([part[0] if isinstance(part, tuple) else part for part in parts])
+            .float()
+            .cpu()
+            .numpy()
+        )
     return state["step"], logits
 
 
@@ -193,17 +266,35 @@ def write_neighbours(path: Path, sets: dict[str, Split], neighbours: dict[str, N
     for place, name in enumerate(sets["synthetic"].file_names):
         row = {"file_name": name}
         for space, found in neighbours.items():
-            for kind, one, split in (("training", found.training, sets["train"]), ("held_out", found.held_out, sets["held_out"])):
-                row |= {f"{space}_{kind}": split.file_names[one.index[place]], f"{space}_{kind}_distance": f"{one.distance[place]:.6g}"}
+            for kind, one, split in (
+                ("training", found.training, sets["train"]),
+                ("held_out", found.held_out, sets["held_out"]),
+            ):
+                row |= {
+                    f"{space}_{kind}": split.file_names[one.index[place]],
+                    f"{space}_{kind}_distance": f"{one.distance[place]:.6g}",
+                }
         rows.append(row)
     write_text(path, table(list(rows[0]), rows))
 
 
-def _favoured(found: Neighbours, patients: np.ndarray, labels: np.ndarray, is_training: np.ndarray, n_training: int) -> tuple[float, float, float]:
+def _favoured(
+    found: Neighbours,
+    patients: np.ndarray,
+    labels: np.ndarray,
+    is_training: np.ndarray,
+    n_training: int,
+) -> tuple[float, float, float]:
     """Share of synthetic images whose nearest real is a training image, its mean when training patients are drawn by lot, and p."""
-    place = np.where(found.training.distance <= found.held_out.distance, found.training.index, n_training + found.held_out.index)
+    place = np.where(
+        found.training.distance <= found.held_out.distance,
+        found.training.index,
+        n_training + found.held_out.index,
+    )
     _, first, patient = np.unique(patients, return_index=True, return_inverse=True)
-    visits = np.bincount(patient[place], minlength=len(first))  # synthetic images whose nearest real is of that patient
+    visits = np.bincount(
+        patient[place], minlength=len(first)
+    )  # synthetic images whose nearest real is of that patient
     part, label = is_training[first].copy(), labels[first]
     seen, random = int(visits[part].sum()), numpy_generator(0, "lots")
     by_lot = []
@@ -211,17 +302,30 @@ def _favoured(found: Neighbours, patients: np.ndarray, labels: np.ndarray, is_tr
         for index in np.unique(label):
             part[label == index] = random.permutation(part[label == index])
         by_lot.append(int(visits[part].sum()))
-    return seen / len(place), float(np.mean(by_lot)) / len(place), (1 + int((np.array(by_lot) >= seen).sum())) / (1 + LOTS)
+    return (
+        seen / len(place),
+        float(np.mean(by_lot)) / len(place),
+        (1 + int((np.array(by_lot) >= seen).sum())) / (1 + LOTS),
+    )
 
 
-def _membership_by_class(sets: dict[str, Split], logits: dict[str, np.ndarray], classes: Sequence[str]) -> dict[str, Measure]:
+def _membership_by_class(
+    sets: dict[str, Split], logits: dict[str, np.ndarray], classes: Sequence[str]
+) -> dict[str, Measure]:
     measures = {}
     for index, name in enumerate(classes):
         mine = [sets[kind].labels == index for kind in ("train", "held_out")]
         if all(mask.any() for mask in mine):
             scores = [logits[kind][mask] for kind, mask in zip(("train", "held_out"), mine)]
-            patients = np.concatenate([np.array(sets[kind].patients)[mask] for kind, mask in zip(("train", "held_out"), mine)])
-            measures[name] = auc(np.arange(len(patients)) < len(scores[0]), np.concatenate(scores), patients)
+            patients = np.concatenate(
+                [
+                    np.array(sets[kind].patients)[mask]
+                    for kind, mask in zip(("train", "held_out"), mine)
+                ]
+            )
+            measures[name] = auc(
+                np.arange(len(patients)) < len(scores[0]), np.concatenate(scores), patients
+            )
     return measures
 
 

@@ -27,7 +27,9 @@ from pipelines.data.store import load_images
 from pipelines.workspace import Workspace
 
 SIDE = 16  # pixels of a thumbnail
-QUANTILE = 0.01  # of real images, that are as near to another patient's training image as the threshold
+QUANTILE = (
+    0.01  # of real images, that are as near to another patient's training image as the threshold
+)
 _QUERIES, _REFERENCES = 1024, 4096  # compared at once: 32 MiB of distances
 
 
@@ -57,7 +59,10 @@ def copy_guard(workspace: Workspace, size: int) -> CopyGuard:
     Raises ValueError when the training images are all of one patient, since nothing then says how near strangers are.
     """
     rows = [row for row in workspace.rows() if row.split in SPLITS]
-    reals, is_training = thumbnails(load_images(workspace, rows, size)), np.array([row.split == "train" for row in rows])
+    reals, is_training = (
+        thumbnails(load_images(workspace, rows, size)),
+        np.array([row.split == "train" for row in rows]),
+    )
     return CopyGuard(reals[is_training], copy_threshold(reals, is_training, persons(rows)))
 
 
@@ -85,7 +90,9 @@ def strangers(reals: np.ndarray, is_training: np.ndarray, patients: Sequence[str
     """Distance (N,) of each real (N, d) to the nearest training image of another patient."""
     _, patient = np.unique(np.asarray(patients), return_inverse=True)
     if len(np.unique(patient[is_training])) < 2:
-        raise ValueError("all training images are of one patient, so nothing says how near those of two patients are; import images of more patients")
+        raise ValueError(
+            "all training images are of one patient, so nothing says how near those of two patients are; import images of more patients"
+        )
     return nearest(reals, reals[is_training], (patient, patient[is_training])).distance
 
 
@@ -96,13 +103,17 @@ def thumbnails(images: np.ndarray) -> np.ndarray:
     0 is the same picture, √2 two unrelated ones.
     """
     blocks = torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1).split(_QUERIES)
-    small = torch.cat([adaptive_avg_pool2d(block.double(), SIDE).flatten(1) for block in blocks]).numpy()
+    small = torch.cat(
+        [adaptive_avg_pool2d(block.double(), SIDE).flatten(1) for block in blocks]
+    ).numpy()
     centred = small - small.mean(axis=1, keepdims=True)
     spread = centred.std(axis=1, keepdims=True)
     return np.where(spread > 1e-6, centred / np.maximum(spread, 1e-6), 0.0) / SIDE
 
 
-def nearest(queries: np.ndarray, references: np.ndarray, groups: tuple[np.ndarray, np.ndarray] | None = None) -> Nearest:
+def nearest(
+    queries: np.ndarray, references: np.ndarray, groups: tuple[np.ndarray, np.ndarray] | None = None
+) -> Nearest:
     """The nearest reference (M, d) of each query (N, d) by Euclidean distance: exact, in float64, block by block.
 
     groups: of queries (N,) and references (M,); a reference of the query's own group is passed over. A query that has no other
@@ -116,7 +127,9 @@ def nearest(queries: np.ndarray, references: np.ndarray, groups: tuple[np.ndarra
         least = np.full(mine.stop - first, np.inf)
         for start in range(0, len(references), _REFERENCES):
             block = slice(start, start + _REFERENCES)
-            squared = lengths[block] - 2 * queries[mine] @ references[block].T  # less the query's own length, which changes no order
+            squared = (
+                lengths[block] - 2 * queries[mine] @ references[block].T
+            )  # less the query's own length, which changes no order
             if groups:
                 squared[groups[0][mine, None] == groups[1][None, block]] = np.inf
             place = squared.argmin(axis=1)
@@ -124,5 +137,7 @@ def nearest(queries: np.ndarray, references: np.ndarray, groups: tuple[np.ndarra
             better = value < least
             index[mine][better], least[better] = start + place[better], value[better]
         found = np.isfinite(least)
-        distance[mine][found] = np.linalg.norm(queries[mine][found] - references[index[mine][found]], axis=1)
+        distance[mine][found] = np.linalg.norm(
+            queries[mine][found] - references[index[mine][found]], axis=1
+        )
     return Nearest(index, distance)

@@ -33,7 +33,12 @@ class Material:
 
 
 def score_synthetic(
-    workspace: Workspace, compute: Compute, *, synthetic: str | None, features: Sequence[str], weights: Sequence[str] = ()
+    workspace: Workspace,
+    compute: Compute,
+    *,
+    synthetic: str | None,
+    features: Sequence[str],
+    weights: Sequence[str] = (),
 ) -> tuple[Run, list[Score], dict[str, Any]]:
     """Score a synthetic set (the newest, or the one named) per class and overall, in the features of every extractor asked for.
 
@@ -45,17 +50,38 @@ def score_synthetic(
     sets = _sets(workspace, added)
     store = FeatureStore(workspace.features)
     images = {name: split.images for name, split in sets.items()}
-    material = Material(study_classes(workspace), sets, {one.name: one.features(images, store, compute) for one in extractors})
+    material = Material(
+        study_classes(workspace),
+        sets,
+        {one.name: one.features(images, store, compute) for one in extractors},
+    )
 
     scores, unscored = score_groups(material.classes, material.sets, material.features)
-    run = workspace.create_run("score", {"synthetic": added.folder.name, "features": [one.name for one in extractors], "compute": str(compute)}, instead=True)
+    run = workspace.create_run(
+        "score",
+        {
+            "synthetic": added.folder.name,
+            "features": [one.name for one in extractors],
+            "compute": str(compute),
+        },
+        instead=True,
+    )
     summary = {
         "synthetic": added.folder.name,
         "classes": material.classes,
         "extractors": [one.about() for one in extractors],
         "warnings": warnings(material.features),
         **summary_of(scores, unscored),
-        **check_set(workspace, added.rows[0].generator, sets, material.features[extractors[0].name], extractors[0].name, material.classes, compute, run.folder),
+        **check_set(
+            workspace,
+            added.rows[0].generator,
+            sets,
+            material.features[extractors[0].name],
+            extractors[0].name,
+            material.classes,
+            compute,
+            run.folder,
+        ),
     }
     write_scores(run.folder, scores, summary)
     run.finish({"extractors": [one.name for one in extractors]})
@@ -67,7 +93,9 @@ def _sets(workspace: Workspace, added: SyntheticSet) -> dict[str, Split]:
     classes = study_classes(workspace)
     unknown = {row.label for row in added.rows} - set(classes)
     if unknown:
-        raise ValueError(f"{added.folder}: label(s) {', '.join(sorted(unknown))} unknown to this study; expected {', '.join(classes)}")
+        raise ValueError(
+            f"{added.folder}: label(s) {', '.join(sorted(unknown))} unknown to this study; expected {', '.join(classes)}"
+        )
     splits = real_splits(workspace, added.image_size, classes)
     validation, test = splits["validation"], splits["test"]
     held_out = Split(
@@ -77,5 +105,10 @@ def _sets(workspace: Workspace, added: SyntheticSet) -> dict[str, Split]:
         validation.patients + test.patients,
     )
     labels = np.array([classes.index(row.label) for row in added.rows], np.int64)
-    synthetic = Split(added.images(), labels, [row.file_name for row in added.rows], [f"synthetic {number}" for number in range(len(added.rows))])
+    synthetic = Split(
+        added.images(),
+        labels,
+        [row.file_name for row in added.rows],
+        [f"synthetic {number}" for number in range(len(added.rows))],
+    )
     return {"train": splits["train"], "held_out": held_out, "synthetic": synthetic}

@@ -16,13 +16,19 @@ from runtime.files import write_json, write_text
 
 def summary_of(scores: Sequence[Score], unscored: Sequence[Unscored]) -> dict[str, Any]:
     """The sections `scores` and `unscored` of score.json."""
-    return {"scores": [asdict(score) for score in scores], "unscored": [asdict(one) for one in unscored]}
+    return {
+        "scores": [asdict(score) for score in scores],
+        "unscored": [asdict(one) for one in unscored],
+    }
 
 
 def write_scores(folder: Path, scores: Sequence[Score], summary: dict[str, Any]) -> None:
     """score.json, and score.csv with one row per score."""
     write_json(folder / "score.json", summary)
-    write_text(folder / "score.csv", table([field.name for field in fields(Score)], (asdict(score) for score in scores)))
+    write_text(
+        folder / "score.csv",
+        table([field.name for field in fields(Score)], (asdict(score) for score in scores)),
+    )
 
 
 def warnings(features: dict[str, dict[str, np.ndarray]]) -> list[str]:
@@ -30,7 +36,9 @@ def warnings(features: dict[str, dict[str, np.ndarray]]) -> list[str]:
     found = []
     for name, parts in features.items():
         width = next(iter(parts.values())).shape[1]
-        small = {what.replace("_", "-"): len(part) for what, part in parts.items() if len(part) <= width}
+        small = {
+            what.replace("_", "-"): len(part) for what, part in parts.items() if len(part) <= width
+        }
         if small:
             counts = ", ".join(f"{count} {what}" for what, count in small.items())
             found.append(

@@ -24,9 +24,14 @@ FOLDS = 5
 PERMUTATIONS = 999
 
 
-def right_answers(train: np.ndarray, labels: np.ndarray, test: np.ndarray, true: np.ndarray) -> np.ndarray:
+def right_answers(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, true: np.ndarray
+) -> np.ndarray:
     """Whether each test image (m,) is told rightly, 0 or 1, by logistic regression trained on features (n, d) with labels (n,)."""
-    machine = make_pipeline(StandardScaler(), LogisticRegression(C=INVERSE_PENALTY, class_weight="balanced", max_iter=1000))
+    machine = make_pipeline(
+        StandardScaler(),
+        LogisticRegression(C=INVERSE_PENALTY, class_weight="balanced", max_iter=1000),
+    )
     return (machine.fit(train, labels).predict(test) == true).astype(float)
 
 
@@ -44,19 +49,28 @@ def two_sample_test(first: np.ndarray, second: np.ndarray) -> TwoSample:
     Raises ValueError when the sets differ in size or have fewer rows than folds.
     """
     if first.shape != second.shape or len(first) < FOLDS:
-        raise ValueError(f"features have shapes {first.shape} and {second.shape}, expected equal ones with at least {FOLDS} rows")
+        raise ValueError(
+            f"features have shapes {first.shape} and {second.shape}, expected equal ones with at least {FOLDS} rows"
+        )
     rows = np.concatenate([first, second]).astype(np.float64)
     rows = (rows - rows.mean(axis=0)) / rows.std(axis=0).clip(min=1e-12)
     similarity = rows @ rows.T / rows.shape[1]
     random = numpy_generator(0, "two-sample test")
-    folds = np.tile(random.permutation(len(first)) % FOLDS, 2)  # a row of either set, as a pair, in one fold: folds are balanced, and labels may be swapped within pairs
+    folds = np.tile(
+        random.permutation(len(first)) % FOLDS, 2
+    )  # a row of either set, as a pair, in one fold: folds are balanced, and labels may be swapped within pairs
     outputs = np.zeros_like(similarity)  # held-out output of each row, as weights of all labels
     for fold in range(FOLDS):
         out, kept = folds == fold, folds != fold
-        outputs[np.ix_(out, kept)] = np.linalg.solve(similarity[np.ix_(kept, kept)] + RIDGE * np.eye(kept.sum()), similarity[np.ix_(kept, out)]).T
+        outputs[np.ix_(out, kept)] = np.linalg.solve(
+            similarity[np.ix_(kept, kept)] + RIDGE * np.eye(kept.sum()),
+            similarity[np.ix_(kept, out)],
+        ).T
     labels = np.repeat([1.0, -1.0], len(first))
     swaps = random.choice([1.0, -1.0], size=(PERMUTATIONS, len(first)))
     permuted = np.concatenate([swaps, -swaps], axis=1)
     right = outputs @ labels * labels > 0
     by_chance = ((permuted @ outputs.T) * permuted > 0).mean(axis=1)
-    return TwoSample(right.astype(float), float((1 + (by_chance >= right.mean()).sum()) / (1 + PERMUTATIONS)))
+    return TwoSample(
+        right.astype(float), float((1 + (by_chance >= right.mean()).sum()) / (1 + PERMUTATIONS))
+    )

@@ -15,9 +15,17 @@ from torch.utils.data import TensorDataset
 
 from classifier import features
 from classifier.config import ClassifierConfig
-from classifier.metrics import _average_precision, _matthews, _of_decisions, best_threshold, evaluate, resampled_means, roc_auc
-from classifier.pretrained import INPUT, load_trunk, weights_hash
+from classifier.metrics import (
+    _average_precision,
+    _matthews,
+    _of_decisions,
+    best_threshold,
+    evaluate,
+    resampled_means,
+    roc_auc,
+)
 from classifier.predict import TrainedClassifier, load_classifier, predict
+from classifier.pretrained import INPUT, load_trunk, weights_hash
 from classifier.train import schedule, train
 from runtime.device import choose_compute
 from runtime.run import Interrupted, Run, create_run
@@ -31,15 +39,34 @@ def stripes(n: int, seed: int) -> TensorDataset:
     """Three classes of noisy stripes: upright, level, and none, all of the same mean brightness."""
     rng = np.random.default_rng(seed)
     wave = 40 * np.sign(np.sin(np.arange(32) * np.pi / 4 + 0.1))
-    patterns = np.stack([np.tile(wave, (32, 1)), np.tile(wave[:, None], (1, 32)), np.zeros((32, 32))])
+    patterns = np.stack(
+        [np.tile(wave, (32, 1)), np.tile(wave[:, None], (1, 32)), np.zeros((32, 32))]
+    )
     labels = np.arange(n) % 3
     images = 128 + patterns[labels] + rng.normal(0, 40, (n, 32, 32))
-    return TensorDataset(torch.from_numpy(images.clip(0, 255).astype(np.uint8)).unsqueeze(1), torch.from_numpy(labels))
+    return TensorDataset(
+        torch.from_numpy(images.clip(0, 255).astype(np.uint8)).unsqueeze(1),
+        torch.from_numpy(labels),
+    )
 
 
-def fit(folder: Path, training: TensorDataset, config: ClassifierConfig = CONFIG, held_out: int = 60, **options: object) -> tuple[Run, TrainedClassifier]:
+def fit(
+    folder: Path,
+    training: TensorDataset,
+    config: ClassifierConfig = CONFIG,
+    held_out: int = 60,
+    **options: object,
+) -> tuple[Run, TrainedClassifier]:
     run = create_run(folder, "classify-train", {})
-    return run, train(config, training, stripes(held_out, 1), run, CPU, classes=["upright", "level", "none"], **options)
+    return run, train(
+        config,
+        training,
+        stripes(held_out, 1),
+        run,
+        CPU,
+        classes=["upright", "level", "none"],
+        **options,
+    )
 
 
 def accuracy(trained: TrainedClassifier, dataset: TensorDataset) -> float:
@@ -57,7 +84,10 @@ def test_the_cnn_learns_and_comes_back_from_disk(tmp_path: Path) -> None:
     events = run.journal()
     assert [event["step"] for event in events[:-1]] == [20, 40, 60, 80]
     best = min(events[:-1], key=lambda event: event["validation_loss"])
-    assert events[-1] == {"best_step": best["step"], "best_validation_loss": best["validation_loss"]}
+    assert events[-1] == {
+        "best_step": best["step"],
+        "best_validation_loss": best["validation_loss"],
+    }
 
 
 def test_it_learns_nothing_from_shuffled_labels(tmp_path: Path) -> None:
@@ -77,35 +107,53 @@ def test_stopped_by_a_signal_and_resumed_it_ends_the_same(tmp_path: Path) -> Non
         train(*arguments, classes=["upright", "level", "none"])
     train(*arguments, classes=["upright", "level", "none"])
     assert whole.journal_path.read_bytes() == run.journal_path.read_bytes()
-    weights = [load_classifier(one.folder / "classifier.pt", CPU.device).network.state_dict() for one in (whole, run)]
+    weights = [
+        load_classifier(one.folder / "classifier.pt", CPU.device).network.state_dict()
+        for one in (whole, run)
+    ]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_another_seed_is_another_classifier_and_torch_s_own_randomness_is_left_alone(tmp_path: Path) -> None:
+def test_another_seed_is_another_classifier_and_torch_s_own_randomness_is_left_alone(
+    tmp_path: Path,
+) -> None:
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)
     short = [ClassifierConfig(steps=4, batch_size=8, seed=seed) for seed in (0, 0, 1)]
     weights = [fit(tmp_path, stripes(30, 0), config)[1].network.head[0].weight for config in short]
     assert torch.equal(torch.rand(1), expected)
-    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
 
 
 def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
     factors = [schedule(step, 100) for step in range(100)]
     assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert factors[5:] == sorted(factors[5:], reverse=True) and factors[-1] < 0.001
+    assert factors[5:] == sorted(factors[5:], reverse=True)
+    assert factors[-1] < 0.001
 
 
-def test_vgg16_with_real_weights(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vgg16_with_real_weights(
+    tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With small batches, which are filled up, for speed."""
     monkeypatch.setattr(features, "BATCH", 4)
     trunk = load_trunk("vgg16", shared / "weights" / "vgg16_features_fp16.pth")
     assert len(weights_hash(trunk)) == 64
-    run, trained = fit(tmp_path, stripes(16, 0), ClassifierConfig(arch="vgg16", steps=60, batch_size=16), 12, trunk=trunk)
+    run, trained = fit(
+        tmp_path,
+        stripes(16, 0),
+        ClassifierConfig(arch="vgg16", steps=60, batch_size=16),
+        12,
+        trunk=trunk,
+    )
     assert accuracy(trained, stripes(12, 2)) > 0.9
     before = load_trunk("vgg16", shared / "weights" / "vgg16_features_fp16.pth").stages[0][0].weight
-    assert torch.equal(load_classifier(run.folder / "classifier.pt", CPU.device).network.trunk.stages[0][0].weight, before), "the trunk is frozen"
+    assert torch.equal(
+        load_classifier(run.folder / "classifier.pt", CPU.device).network.trunk.stages[0][0].weight,
+        before,
+    ), "the trunk is frozen"
 
 
 def test_gray_reaches_vgg16_as_its_weights_expect(shared: Path) -> None:
@@ -115,12 +163,21 @@ def test_gray_reaches_vgg16_as_its_weights_expect(shared: Path) -> None:
     file = shared / "weights" / "vgg16_features_fp16.pth"
     images = stripes(2, 0).tensors[0]
     plain = vgg16(weights=None).features
-    plain.load_state_dict({name.removeprefix("features."): value.float() for name, value in torch.load(file, weights_only=True).items()})
-    rgb = torch.nn.functional.interpolate(images.float() / 255, (INPUT, INPUT), mode="bilinear", antialias=True).expand(-1, 3, -1, -1)
+    plain.load_state_dict(
+        {
+            name.removeprefix("features."): value.float()
+            for name, value in torch.load(file, weights_only=True).items()
+        }
+    )
+    rgb = torch.nn.functional.interpolate(
+        images.float() / 255, (INPUT, INPUT), mode="bilinear", antialias=True
+    ).expand(-1, 3, -1, -1)
     mean = torch.tensor([0.48235, 0.45882, 0.40784]).view(1, 3, 1, 1)
     with torch.no_grad():
         expected = plain((rgb - mean) * 255).mean(dim=(2, 3))
-        torch.testing.assert_close(load_trunk("vgg16", file)(images), expected, rtol=1e-3, atol=1e-2)
+        torch.testing.assert_close(
+            load_trunk("vgg16", file)(images), expected, rtol=1e-3, atol=1e-2
+        )
 
 
 def test_weights_that_are_none(tmp_path: Path) -> None:
@@ -151,10 +208,16 @@ def test_metrics_equal_scikit_learn_s(seed: int, classes: int, n: int) -> None:
         "specificity": reference.recall_score(labels != 0, predicted != 0),
         "precision": reference.precision_score(labels == 0, predicted == 0, zero_division=0),
         "f1": reference.f1_score(labels == 0, predicted == 0),
-        "roc_auc": reference.roc_auc_score(labels == 0, probabilities[:, 0]) if two else reference.roc_auc_score(labels, probabilities, multi_class="ovr"),
-        "average_precision": reference.average_precision_score(labels == 0, probabilities[:, 0]) if two else reference.average_precision_score(onehot, probabilities),
+        "roc_auc": reference.roc_auc_score(labels == 0, probabilities[:, 0])
+        if two
+        else reference.roc_auc_score(labels, probabilities, multi_class="ovr"),
+        "average_precision": reference.average_precision_score(labels == 0, probabilities[:, 0])
+        if two
+        else reference.average_precision_score(onehot, probabilities),
         "matthews": reference.matthews_corrcoef(labels, predicted),
-        "brier": reference.brier_score_loss(labels == 0, probabilities[:, 0]) if two else ((probabilities - onehot) ** 2).sum(axis=1).mean(),
+        "brier": reference.brier_score_loss(labels == 0, probabilities[:, 0])
+        if two
+        else ((probabilities - onehot) ** 2).sum(axis=1).mean(),
         "log_loss": reference.log_loss(labels, probabilities),
     }
     assert {name: value[name] for name in expected} == pytest.approx(expected)
@@ -163,7 +226,9 @@ def test_metrics_equal_scikit_learn_s(seed: int, classes: int, n: int) -> None:
     report = reference.classification_report(labels, predicted, output_dict=True, zero_division=0)
     for index, name in enumerate(names):
         values = got.classes[name]
-        assert (values.precision, values.recall, values.f1) == pytest.approx([report[str(index)][key] for key in ("precision", "recall", "f1-score")])
+        assert (values.precision, values.recall, values.f1) == pytest.approx(
+            [report[str(index)][key] for key in ("precision", "recall", "f1-score")]
+        )
     assert all(measure.interval[0] <= measure.interval[1] for measure in got.measures.values())
 
 
@@ -172,13 +237,24 @@ def test_every_resample_is_scikit_learn_s_with_weights() -> None:
     rng = np.random.default_rng(0)
     positives, scores = rng.integers(0, 2, 40).astype(bool), rng.integers(0, 8, 40) / 8  # many ties
     weights = rng.integers(0, 4, (20, 40)).astype(float)
-    for ours, theirs in ((roc_auc, reference.roc_auc_score), (_average_precision, reference.average_precision_score)):
-        assert ours(positives, scores, weights) == pytest.approx([theirs(positives, scores, sample_weight=row) for row in weights])
+    for ours, theirs in (
+        (roc_auc, reference.roc_auc_score),
+        (_average_precision, reference.average_precision_score),
+    ):
+        assert ours(positives, scores, weights) == pytest.approx(
+            [theirs(positives, scores, sample_weight=row) for row in weights]
+        )
     calls = _of_decisions(positives, scores > 0.5, weights)
-    assert calls["f1"] == pytest.approx([reference.f1_score(positives, scores > 0.5, sample_weight=row) for row in weights])
+    assert calls["f1"] == pytest.approx(
+        [reference.f1_score(positives, scores > 0.5, sample_weight=row) for row in weights]
+    )
     labels, called = rng.integers(0, 3, 40), rng.integers(0, 3, 40)
-    confusion = np.stack([reference.confusion_matrix(labels, called, sample_weight=row) for row in weights])
-    assert _matthews(confusion) == pytest.approx([reference.matthews_corrcoef(labels, called, sample_weight=row) for row in weights])
+    confusion = np.stack(
+        [reference.confusion_matrix(labels, called, sample_weight=row) for row in weights]
+    )
+    assert _matthews(confusion) == pytest.approx(
+        [reference.matthews_corrcoef(labels, called, sample_weight=row) for row in weights]
+    )
 
 
 def test_calibration_and_the_threshold() -> None:
@@ -189,9 +265,16 @@ def test_calibration_and_the_threshold() -> None:
     honest = evaluate(labels, np.stack([1 - true, true], axis=1), ["a", "b"], "b", patients)
     sharp = true**3 / (true**3 + (1 - true) ** 3)
     boastful = evaluate(labels, np.stack([1 - sharp, sharp], axis=1), ["a", "b"], "b", patients)
-    assert honest.measures["calibration_error"].value < 0.025 < 0.05 < boastful.measures["calibration_error"].value
+    assert (
+        honest.measures["calibration_error"].value
+        < 0.025
+        < 0.05
+        < boastful.measures["calibration_error"].value
+    )
     assert best_threshold(labels == 1, true) == pytest.approx(0.5, abs=0.1)
-    assert best_threshold(np.array([False, False, True, True]), np.array([0.1, 0.2, 0.3, 0.9])) == pytest.approx(0.25)
+    assert best_threshold(
+        np.array([False, False, True, True]), np.array([0.1, 0.2, 0.3, 0.9])
+    ) == pytest.approx(0.25)
 
 
 def test_intervals_are_over_patients_and_not_images() -> None:

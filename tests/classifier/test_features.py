@@ -35,16 +35,20 @@ def test_an_image_is_computed_once_in_one_process_and_from_disk_in_the_next(tmp_
         torch.testing.assert_close(first, network(images[:6]))
     network.seen = 0
     both = store.features(network, images[[7, 2, 2, 0]], CPU)
-    assert network.seen == BATCH and torch.equal(both[1:], first[[2, 2, 0]])
+    assert network.seen == BATCH
+    assert torch.equal(both[1:], first[[2, 2, 0]])
     again = FeatureStore(tmp_path)
-    assert torch.equal(again.features(network, images[[0, 7]], CPU), both[[3, 0]]) and network.seen == BATCH
+    assert torch.equal(again.features(network, images[[0, 7]], CPU), both[[3, 0]])
+    assert network.seen == BATCH
 
 
 def test_the_company_of_an_image_changes_no_bit_of_its_features() -> None:
     network, images = Counted(), stripes(BATCH + 9, 0).tensors[0]
     whole = FeatureStore().features(network, images, CPU)
     for start, end in ((0, 1), (3, 40), (BATCH - 2, BATCH + 9)):
-        assert torch.equal(FeatureStore().features(network, images[start:end], CPU), whole[start:end])
+        assert torch.equal(
+            FeatureStore().features(network, images[start:end], CPU), whole[start:end]
+        )
 
 
 def test_other_weights_are_another_network(tmp_path: Path) -> None:
@@ -57,7 +61,9 @@ def test_other_weights_are_another_network(tmp_path: Path) -> None:
     assert not torch.allclose(FeatureStore(tmp_path).features(network, images, CPU), before)
 
 
-def test_large_features_stay_in_memory_and_a_damaged_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_features_stay_in_memory_and_a_damaged_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(features, "WRITTEN", 40)
     images = stripes(3, 0).tensors[0]
     FeatureStore(tmp_path).features(Counted(41), images, CPU)

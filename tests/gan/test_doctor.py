@@ -32,17 +32,24 @@ def scenes(count: int, seed: int) -> torch.Tensor:
 def test_measures_of_reals_of_the_same_kind_are_those_of_reals() -> None:
     variety, distance = Reference(scenes(200, 0)).measure(scenes(200, 1))
     assert variety == pytest.approx(1, abs=0.05)
-    assert distance < 0.7 * Reference(scenes(200, 0)).measure(0.8 * scenes(200, 1))[1], "of somewhat duller images"
+    assert distance < 0.7 * Reference(scenes(200, 0)).measure(0.8 * scenes(200, 1))[1], (
+        "of somewhat duller images"
+    )
 
 
 def test_the_distance_is_that_of_the_gaussians() -> None:
     """Against the plain formula with a matrix square root (Dowson & Landau 1982)."""
     reals, fakes = scenes(60, 0)[..., :32, :32], scenes(50, 1)[..., :32, :32] * 0.9
     reference = Reference(reals)
-    a, b = (doctor._features(images).double().numpy() / reference.spread.double().numpy() for images in (reals, fakes))
+    a, b = (
+        doctor._features(images).double().numpy() / reference.spread.double().numpy()
+        for images in (reals, fakes)
+    )
     covariances = [np.cov(x, rowvar=False) for x in (a, b)]
     root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
-    expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(covariances[0] + covariances[1] - 2 * root)
+    expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(
+        covariances[0] + covariances[1] - 2 * root
+    )
     assert reference.measure(fakes)[1] == pytest.approx(expected, rel=1e-2)
 
 
@@ -65,15 +72,22 @@ def test_defects_are_seen(what: str) -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(2, 12), st.floats(0.1, 5), st.floats(-1, 1), st.randoms(use_true_random=False))
-def test_diversity_scales_with_contrast_and_ignores_order_and_brightness(count: int, factor: float, shift: float, shuffled) -> None:
+def test_diversity_scales_with_contrast_and_ignores_order_and_brightness(
+    count: int, factor: float, shift: float, shuffled
+) -> None:
     images = scenes(count, count)
     order = list(range(count))
     shuffled.shuffle(order)
-    assert diversity(factor * images[order] + shift) == pytest.approx(factor * diversity(images), rel=1e-3)
+    assert diversity(factor * images[order] + shift) == pytest.approx(
+        factor * diversity(images), rel=1e-3
+    )
 
 
 def checks(*diversities: float, every: int = 50) -> list[dict]:
-    return [{"step": every * number, "diversity": [0.9, value]} for number, value in enumerate(diversities, start=1)]
+    return [
+        {"step": every * number, "diversity": [0.9, value]}
+        for number, value in enumerate(diversities, start=1)
+    ]
 
 
 def test_a_healthy_run_gets_no_word() -> None:
@@ -86,33 +100,50 @@ def test_a_healthy_run_gets_no_word() -> None:
 def test_collapse_is_named_at_once_and_stopped_when_it_lasts() -> None:
     early, late = checks(*[0.8] * 4, *[0.1] * 2), checks(*[0.8] * 4, *[0.1] * 20)
     finding, hopeless = diagnose(early, ["covid", "normal"])
-    assert "class normal: diversity 0.10" in finding and "since step 200" in finding and "try" in finding and not hopeless
+    assert "class normal: diversity 0.10" in finding
+    assert "since step 200" in finding
+    assert "try" in finding
+    assert not hopeless
     assert diagnose(late, ["covid", "normal"])[1]
 
 
 def test_noise_is_named() -> None:
     finding, hopeless = diagnose(checks(*[0.8] * 4, *[3.1] * 2), ["covid", "normal"])
-    assert "class normal: diversity 3.10" in finding and "diverging since step 200" in finding and not hopeless
+    assert "class normal: diversity 3.10" in finding
+    assert "diverging since step 200" in finding
+    assert not hopeless
 
 
 def test_a_discriminator_that_always_wins_is_named() -> None:
-    journal = checks(*[0.9] * 20) + [{"step": step, "d_loss": 0.001} for step in range(10, 1001, 10)]
+    journal = checks(*[0.9] * 20) + [
+        {"step": step, "d_loss": 0.001} for step in range(10, 1001, 10)
+    ]
     finding, hopeless = diagnose(journal, ["covid", "normal"])
-    assert "discriminator" in finding and hopeless
+    assert "discriminator" in finding
+    assert hopeless
     journal[-1]["d_loss"] = 0.5
     assert diagnose(journal, ["covid", "normal"]) == (None, False)
 
 
-def test_a_run_that_collapses_is_stopped_and_rolled_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_that_collapses_is_stopped_and_rolled_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """A learning rate far too high ends in noise; the generator that is left is the one from before."""
     monkeypatch.setattr(doctor, "PATIENCE", 24)
-    config = GanConfig(**{**asdict(TINY), "steps": 1000, "sample_every": 4, "learning_rate": 0.1, "ema_decay": 0.5})
-    with caplog.at_level(logging.WARNING), pytest.raises(ValueError, match="rolled back to the best snapshot"):
+    config = GanConfig(
+        **{**asdict(TINY), "steps": 1000, "sample_every": 4, "learning_rate": 0.1, "ema_decay": 0.5}
+    )
+    with (
+        caplog.at_level(logging.WARNING),
+        pytest.raises(ValueError, match="rolled back to the best snapshot"),
+    ):
         run_training(tmp_path, config)
-    assert "diversity" in caplog.text and "try" in caplog.text
+    assert "diversity" in caplog.text
+    assert "try" in caplog.text
     (folder,) = tmp_path.glob("*-gan-train")
     kept = load_generator(folder / "generator.pt", CPU.device)
-    assert doctor.healthy(kept.diversity) and kept.step < 500
+    assert doctor.healthy(kept.diversity)
+    assert kept.step < 500
     assert not (folder / "result.json").exists()
 
 

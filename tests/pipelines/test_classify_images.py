@@ -25,21 +25,43 @@ def films(study: Path, tmp_path: Path) -> Path:
     gray = np.asarray(Image.open(folder / "known.png"))
     Image.fromarray(255 - gray).save(folder / "new.png")
     (folder / "broken.png").write_text("no image")
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)).save(folder / "photograph.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)).save(
+        folder / "photograph.png"
+    )
     return folder
 
 
-def test_files_and_folders_get_a_label_a_probability_and_what_is_to_be_said(study: Path, films: Path, tmp_path: Path) -> None:
-    output = ok(cxr("classify", films, films / "new.png", "--csv", tmp_path / "answers.csv", "--explain", tmp_path / "maps", folder=study))
-    assert INTENDED_USE in output and "2 not classified" in output and "in the study's train split" in output
+def test_files_and_folders_get_a_label_a_probability_and_what_is_to_be_said(
+    study: Path, films: Path, tmp_path: Path
+) -> None:
+    output = ok(
+        cxr(
+            "classify",
+            films,
+            films / "new.png",
+            "--csv",
+            tmp_path / "answers.csv",
+            "--explain",
+            tmp_path / "maps",
+            folder=study,
+        )
+    )
+    assert INTENDED_USE in output
+    assert "2 not classified" in output
+    assert "in the study's train split" in output
     with open(tmp_path / "answers.csv", newline="", encoding="utf-8") as file:
         rows = {Path(row["file"]).name: row for row in csv.DictReader(file)}
     assert list(rows) == ["broken.png", "known.png", "new.png", "photograph.png"]
     for name in ("known.png", "new.png"):
-        chances = {label: float(rows[name][f"probability_{label}"]) for label in ("covid", "normal")}
-        assert sum(chances.values()) == pytest.approx(1, abs=1e-5) and rows[name]["label"] == max(chances, key=chances.get)
-    assert "train split" in rows["known.png"]["note"] and not rows["new.png"]["note"]
-    assert "not an image" in rows["broken.png"]["fault"] and "colours" in rows["photograph.png"]["fault"]
+        chances = {
+            label: float(rows[name][f"probability_{label}"]) for label in ("covid", "normal")
+        }
+        assert sum(chances.values()) == pytest.approx(1, abs=1e-5)
+        assert rows[name]["label"] == max(chances, key=chances.get)
+    assert "train split" in rows["known.png"]["note"]
+    assert not rows["new.png"]["note"]
+    assert "not an image" in rows["broken.png"]["fault"]
+    assert "colours" in rows["photograph.png"]["fault"]
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["known.png", "new.png"]
     with Image.open(tmp_path / "maps" / "new.png") as picture:
         assert picture.text["Comment"] == INTENDED_USE
@@ -57,6 +79,12 @@ def test_the_answers_are_those_of_the_test_report(study: Path) -> None:
 
 def test_what_cannot_be_classified(study: Path, films: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for asked, message in ((tmp_path / "absent.png", "does not exist"), (tmp_path / "empty", "holds no image"), (films / "broken.png", "none of the 1 images")):
+    for asked, message in (
+        (tmp_path / "absent.png", "does not exist"),
+        (tmp_path / "empty", "holds no image"),
+        (films / "broken.png", "none of the 1 images"),
+    ):
         result = cxr("classify", asked, folder=study)
-        assert result.exit_code == 2 and message in result.output and len(result.output.splitlines()) == 1
+        assert result.exit_code == 2
+        assert message in result.output
+        assert len(result.output.splitlines()) == 1

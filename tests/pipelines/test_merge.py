@@ -50,7 +50,10 @@ def test_reals_and_synthetic_images_are_decoded_alike(study: Path, tmp_path: Pat
     workspace = Workspace(study)
     reals = load_images(workspace, workspace.rows(), SIZE)
     write_gray(tmp_path / "real.png", reals[0])
-    with Image.open(tmp_path / "real.png") as one, Image.open(next((study / "runs").rglob("synthetic-*.png"))) as other:
+    with (
+        Image.open(tmp_path / "real.png") as one,
+        Image.open(next((study / "runs").rglob("synthetic-*.png"))) as other,
+    ):
         assert (one.mode, one.size, one.format) == (other.mode, other.size, other.format)
         assert np.array_equal(np.asarray(one), reals[0])
 
@@ -65,7 +68,10 @@ def move_one_image(study: Path) -> None:
     workspace = Workspace(study)
     rows = workspace.rows()
     moved = next(row for row in rows if row.split == "train")
-    write_manifest(workspace.manifest_path, [replace(row, split="test") if row == moved else row for row in rows])
+    write_manifest(
+        workspace.manifest_path,
+        [replace(row, split="test") if row == moved else row for row in rows],
+    )
 
 
 def rename_and_move(study: Path) -> None:
@@ -74,17 +80,34 @@ def rename_and_move(study: Path) -> None:
     rows = workspace.rows()
     moved = next(row for row in rows if row.split == "train")
     renamed = replace(moved, split="validation", file_name="images/covid/innocent.png")
-    Image.open(workspace.data / moved.file_name).save(workspace.data / "images" / "covid" / "innocent.png", compress_level=0)
+    Image.open(workspace.data / moved.file_name).save(
+        workspace.data / "images" / "covid" / "innocent.png", compress_level=0
+    )
     write_manifest(workspace.manifest_path, [renamed if row == moved else row for row in rows])
 
 
-@pytest.mark.parametrize("attack", [split_again, move_one_image, rename_and_move], ids=lambda attack: attack.__name__)
-@pytest.mark.parametrize("command", [["classify-train", "--with-synthetic", *TINY_CLASSIFIER], ["compare", *TINY_CLASSIFIER], ["score"], ["synthesize", "--n", 4]], ids=lambda command: command[0])
-def test_a_generator_that_saw_held_out_images_is_refused(study: Path, attack: Callable[[Path], None], command: list) -> None:
+@pytest.mark.parametrize(
+    "attack", [split_again, move_one_image, rename_and_move], ids=lambda attack: attack.__name__
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["classify-train", "--with-synthetic", *TINY_CLASSIFIER],
+        ["compare", *TINY_CLASSIFIER],
+        ["score"],
+        ["synthesize", "--n", 4],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_generator_that_saw_held_out_images_is_refused(
+    study: Path, attack: Callable[[Path], None], command: list
+) -> None:
     attack(study)
     runs = sorted((study / "runs").iterdir())
     result = cxr(*command, folder=study)
-    assert result.exit_code == 2 and "leak" in result.output and "cxr gan-train" in result.output
+    assert result.exit_code == 2
+    assert "leak" in result.output
+    assert "cxr gan-train" in result.output
     assert sorted((study / "runs").iterdir()) == runs
 
 
@@ -107,8 +130,12 @@ def mix_sets(study: Path) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-@pytest.mark.parametrize("attack", [forget, confess_less, mix_sets], ids=lambda attack: attack.__name__)
-def test_a_set_that_cannot_say_what_its_generator_saw_is_refused(study: Path, attack: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    "attack", [forget, confess_less, mix_sets], ids=lambda attack: attack.__name__
+)
+def test_a_set_that_cannot_say_what_its_generator_saw_is_refused(
+    study: Path, attack: Callable[[Path], None]
+) -> None:
     attack(study)
     with pytest.raises(ValueError, match="cannot prove"):
         merge(Workspace(study))
@@ -119,7 +146,8 @@ def test_a_generator_that_forgot_what_it_saw_is_refused(study: Path) -> None:
     state = checkpoint.load(path, "generator")
     checkpoint.save(path, "generator", {**state, "trained_on": []})
     result = cxr("synthesize", "--n", 4, folder=study)
-    assert result.exit_code == 2 and "does not say which images" in result.output
+    assert result.exit_code == 2
+    assert "does not say which images" in result.output
 
 
 def test_a_test_image_among_the_synthetic_ones_is_found(study: Path) -> None:
@@ -138,14 +166,22 @@ def test_another_size_or_label_is_an_error(study: Path) -> None:
     with pytest.raises(ValueError, match="expected one size"):
         with_synthetic(workspace, real_splits(workspace, 64, classes), synthetic, classes)
     with pytest.raises(ValueError, match="unknown to this study"):
-        with_synthetic(workspace, real_splits(workspace, SIZE, classes), synthetic, ["covid", "flu"])
-    assert cxr("classify-train", "--with-synthetic", "--image-size", 64, folder=study).exit_code == 2
-    Image.fromarray(np.zeros((16, 16), np.uint8)).save(next((study / "runs" / "0002-synthesize" / "images").rglob("*.png")))
+        with_synthetic(
+            workspace, real_splits(workspace, SIZE, classes), synthetic, ["covid", "flu"]
+        )
+    assert (
+        cxr("classify-train", "--with-synthetic", "--image-size", 64, folder=study).exit_code == 2
+    )
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(
+        next((study / "runs" / "0002-synthesize" / "images").rglob("*.png"))
+    )
     with pytest.raises(ValueError, match="expected 32×32"):
         merge(workspace)
 
 
-def test_the_lock_lets_an_honest_generator_pass_in_another_study(study: Path, tmp_path: Path) -> None:
+def test_the_lock_lets_an_honest_generator_pass_in_another_study(
+    study: Path, tmp_path: Path
+) -> None:
     """Copied into a study of other patients, a synthetic set is welcome."""
     other = tmp_path / "other"
     ok(cxr("data", "phantom", "--n", 16, "--seed", 9, folder=other))

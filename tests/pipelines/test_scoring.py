@@ -32,10 +32,16 @@ def by_square_root(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 1000), d=st.integers(2, 12), extra=st.tuples(st.integers(5, 60), st.integers(5, 60)))
+@given(
+    seed=st.integers(0, 1000),
+    d=st.integers(2, 12),
+    extra=st.tuples(st.integers(5, 60), st.integers(5, 60)),
+)
 def test_it_equals_the_textbook_formula(seed: int, d: int, extra: tuple[int, int]) -> None:
     rng = np.random.default_rng(seed)
-    a, b = (rng.normal(size=(d + n, d)) @ rng.normal(size=(d, d)) + rng.normal(size=d) for n in extra)
+    a, b = (
+        rng.normal(size=(d + n, d)) @ rng.normal(size=(d, d)) + rng.normal(size=d) for n in extra
+    )
     assert frechet_distance(a, b) == pytest.approx(by_square_root(a, b), rel=1e-6, abs=1e-8)
 
 
@@ -64,11 +70,14 @@ def test_it_is_a_distance(seed: int, n: int, d: int) -> None:
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=(n, d)), rng.normal(size=(n + 3, d)) + 1
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-8)
-    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a)) and frechet_distance(a, b) > 0
+    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a))
+    assert frechet_distance(a, b) > 0
     assert frechet_distance(a + 5, b + 5) == pytest.approx(frechet_distance(a, b), abs=1e-6)
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((1, 3)), np.zeros(3), np.full((4, 3), np.nan), np.zeros((4, 2))])
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((1, 3)), np.zeros(3), np.full((4, 3), np.nan), np.zeros((4, 2))]
+)
 def test_what_is_not_a_set_of_features(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="features"):
         frechet_distance(np.random.default_rng(0).normal(size=(5, 3)), wrong)
@@ -88,37 +97,64 @@ def scored(study: Path, *options: object) -> dict:
 
 
 def overall(study: Path) -> dict:
-    return next(one for one in scored(study, "--features", "random")["scores"] if (one["group"], one["score"]) == ("overall", "frechet"))
+    return next(
+        one
+        for one in scored(study, "--features", "random")["scores"]
+        if (one["group"], one["score"]) == ("overall", "frechet")
+    )
 
 
 def test_better_images_score_better(study: Path) -> None:
     workspace = Workspace(study)
     rows = [row for row in workspace.rows() if row.split == "train"]
-    reals = {label: load_images(workspace, [row for row in rows if row.label == label], 32) for label in ("covid", "normal")}
+    reals = {
+        label: load_images(workspace, [row for row in rows if row.label == label], 32)
+        for label in ("covid", "normal")
+    }
     replace_synthetic(study, reals)
     good = overall(study)
     rng = np.random.default_rng(0)
-    replace_synthetic(study, {label: (pool + rng.normal(0, 40, pool.shape)).clip(0, 255).astype(np.uint8) for label, pool in reals.items()})
+    replace_synthetic(
+        study,
+        {
+            label: (pool + rng.normal(0, 40, pool.shape)).clip(0, 255).astype(np.uint8)
+            for label, pool in reals.items()
+        },
+    )
     noisy = overall(study)
-    replace_synthetic(study, {label: rng.integers(0, 256, pool.shape, dtype=np.uint8) for label, pool in reals.items()})
+    replace_synthetic(
+        study,
+        {label: rng.integers(0, 256, pool.shape, dtype=np.uint8) for label, pool in reals.items()},
+    )
     random = overall(study)
-    assert good["value"] < noisy["value"] < random["value"] and good["of_all"] < noisy["of_all"] < random["of_all"]
+    assert good["value"] < noisy["value"] < random["value"]
+    assert good["of_all"] < noisy["of_all"] < random["of_all"]
     assert good["floor"] == noisy["floor"] == random["floor"]
-    assert (good["n_train"], good["n_synthetic"], good["n_held_out"]) == (len(rows), 24, 64 - len(rows))
+    assert (good["n_train"], good["n_synthetic"], good["n_held_out"]) == (
+        len(rows),
+        24,
+        64 - len(rows),
+    )
 
 
 def test_several_extractors_in_one_table(study: Path) -> None:
     output = ok(cxr("score", "--features", "random,cnn", "--features", "random", folder=study))
     folder = Workspace(study).find_run("score").folder
     summary = json.loads((folder / "score.json").read_text())
-    assert [one["name"] for one in summary["extractors"]] == ["random", "cnn"] and len({one["sha256"] for one in summary["extractors"]}) == 2
+    assert [one["name"] for one in summary["extractors"]] == ["random", "cnn"]
+    assert len({one["sha256"] for one in summary["extractors"]}) == 2
     for one in summary["extractors"]:
-        assert one["sha256"][:12] in output and one["note"] in output
+        assert one["sha256"][:12] in output
+        assert one["note"] in output
     assert {one["features"] for one in summary["scores"]} == {"random", "cnn", "pixels"}
-    assert {one["score"] for one in summary["scores"]} | {one["score"] for one in summary["unscored"]} == set(SCORES)
+    assert {one["score"] for one in summary["scores"]} | {
+        one["score"] for one in summary["unscored"]
+    } == set(SCORES)
     with open(folder / "score.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [float(row["value"]) for row in rows] == [pytest.approx(one["value"]) for one in summary["scores"]]
+    assert [float(row["value"]) for row in rows] == [
+        pytest.approx(one["value"]) for one in summary["scores"]
+    ]
     assert sorted((study / "data" / "features").glob("*.npz"))
     assert "fewer images" in summary["warnings"][0]
 
@@ -128,7 +164,8 @@ def test_what_cannot_be_scored_is_said(study: Path) -> None:
     ok(cxr("synthesize", "--n", 9, folder=study))
     output = ok(cxr("score", folder=study))
     assert re.search(r"covid, cnn: no Fréchet distance, \d+ training, 5 synthetic", output)
-    assert "overall: " in output and "features of cnn" in output
+    assert "overall: " in output
+    assert "features of cnn" in output
 
 
 def test_a_study_with_no_classifier_is_scored_offline(study: Path) -> None:
@@ -136,25 +173,49 @@ def test_a_study_with_no_classifier_is_scored_offline(study: Path) -> None:
     assert "features of random (" in ok(cxr("score", folder=study))
 
 
-def test_vgg16_features_of_real_weights(study: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vgg16_features_of_real_weights(
+    study: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With few images and small batches, which are filled up, for speed."""
     monkeypatch.setattr(features, "BATCH", 4)
     for label in ("covid", "normal"):
         for path in sorted((study / "data" / "images" / label).iterdir())[20:]:
             path.unlink()
     weights = shared / "weights" / "vgg16_features_fp16.pth"
-    folders = ["--dataset-a", study / "data" / "images" / "covid", "--dataset-b", study / "data" / "images" / "normal", "--out", study]
-    output = ok(cxr("score", "--features", "vgg16,random", "--weights", f"vgg16={weights}", *folders, folder=study))
+    folders = [
+        "--dataset-a",
+        study / "data" / "images" / "covid",
+        "--dataset-b",
+        study / "data" / "images" / "normal",
+        "--out",
+        study,
+    ]
+    output = ok(
+        cxr(
+            "score",
+            "--features",
+            "vgg16,random",
+            "--weights",
+            f"vgg16={weights}",
+            *folders,
+            folder=study,
+        )
+    )
     summary = json.loads((study / "score.json").read_text())
-    assert summary["extractors"][0]["name"] == "vgg16" and len(summary["extractors"][0]["sha256"]) == 64
-    assert "features of vgg16 (ImageNet" in output and {one["features"] for one in summary["scores"]} == {"vgg16", "random", "pixels"}
+    assert summary["extractors"][0]["name"] == "vgg16"
+    assert len(summary["extractors"][0]["sha256"]) == 64
+    assert "features of vgg16 (ImageNet" in output
+    assert {one["features"] for one in summary["scores"]} == {"vgg16", "random", "pixels"}
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--features", "resnet"], "--features resnet: expected one or more of auto, inception"),
-        (["--features", "inception", "--weights", "absent.pth"], "no such file; expected pytorch-fid's Inception weights, https"),
+        (
+            ["--features", "inception", "--weights", "absent.pth"],
+            "no such file; expected pytorch-fid's Inception weights, https",
+        ),
         (["--features", "random", "--weights", "some.pth"], "take none"),
         (["--features", "vgg16,resnet50", "--weights", "some.pth"], "--weights vgg16=some.pth"),
         (["--dataset-b", "x"], "go with --dataset-a"),
@@ -162,4 +223,6 @@ def test_vgg16_features_of_real_weights(study: Path, shared: Path, monkeypatch: 
 )
 def test_options_that_make_no_sense(study: Path, options: list[str], message: str) -> None:
     result = cxr("score", *options, folder=study)
-    assert result.exit_code == 2 and message in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1

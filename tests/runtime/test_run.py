@@ -11,7 +11,9 @@ from runtime.run import create_run, list_runs
 
 
 def begin(folder: Path) -> list[str]:
-    return [create_run(folder, command, {}).name for command in ("gan-train", "synthesize", "score") * 5]
+    return [
+        create_run(folder, command, {}).name for command in ("gan-train", "synthesize", "score") * 5
+    ]
 
 
 def test_processes_at_once_never_share_a_number(tmp_path: Path) -> None:
@@ -26,18 +28,31 @@ def test_a_folder_that_a_crash_left_unnamed_is_cleared(tmp_path: Path) -> None:
     (tmp_path / ".new").mkdir()
     (tmp_path / ".new" / "half-written").touch()
     run = create_run(tmp_path, "score", {})
-    assert [path.name for path in tmp_path.iterdir() if path.name != ".lock"] == [run.name] == ["0001-score"]
+    assert (
+        [path.name for path in tmp_path.iterdir() if path.name != ".lock"]
+        == [run.name]
+        == ["0001-score"]
+    )
     assert {path.name for path in run.folder.iterdir()} == {".lock", "config.json"}
 
 
-def test_a_killed_run_of_a_command_that_cannot_be_resumed_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_run_of_a_command_that_cannot_be_resumed_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lock, "PATIENCE", 0.1)
-    finished, killed, at_work = (create_run(tmp_path, "score", {"number": number}) for number in (1, 2, 3))
+    finished, killed, at_work = (
+        create_run(tmp_path, "score", {"number": number}) for number in (1, 2, 3)
+    )
     create_run(tmp_path, "gan-train", {})
     finished.finish({})
     killed.lock.release()
     assert create_run(tmp_path, "score", {}, instead=True).name == "0005-score"
-    assert [run.name for run in list_runs(tmp_path)] == ["0001-score", "0003-score", "0004-gan-train", "0005-score"]
+    assert [run.name for run in list_runs(tmp_path)] == [
+        "0001-score",
+        "0003-score",
+        "0004-gan-train",
+        "0005-score",
+    ]
     at_work.lock.release()
 
 
@@ -50,7 +65,10 @@ def test_a_journal_is_cut_back_to_where_a_checkpoint_was(tmp_path: Path) -> None
     assert run.journal() == [{"step": 1}]
     assert not run.finished
     run.finish({"x": 1})
-    assert run.finished and run.result == {"x": 1} and run.config == {"a": 1} and run.command == "gan-train"
+    assert run.finished
+    assert run.result == {"x": 1}
+    assert run.config == {"a": 1}
+    assert run.command == "gan-train"
 
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:x", "cuda:99", "cpu:0", ""])

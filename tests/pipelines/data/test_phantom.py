@@ -17,7 +17,8 @@ from pipelines.data.phantom import LABELS, PhantomCase, cases, draw
 def test_same_arguments_give_the_same_bytes_in_this_and_another_process():
     case = PhantomCase("covid", 5, 1)
     first = draw(case, seed=3)
-    assert first.shape == (256, 256) and first.dtype == np.uint8
+    assert first.shape == (256, 256)
+    assert first.dtype == np.uint8
     assert np.array_equal(first, draw(case, seed=3))
 
     code = (
@@ -30,7 +31,9 @@ def test_same_arguments_give_the_same_bytes_in_this_and_another_process():
 
 @pytest.mark.parametrize("other", [("covid", 0, 1), ("covid", 1, 0), ("normal", 0, 0)])
 def test_image_patient_and_label_each_change_the_film(other):
-    assert not np.array_equal(draw(PhantomCase("covid", 0, 0), seed=0), draw(PhantomCase(*other), seed=0))
+    assert not np.array_equal(
+        draw(PhantomCase("covid", 0, 0), seed=0), draw(PhantomCase(*other), seed=0)
+    )
 
 
 def test_seed_changes_the_film():
@@ -69,7 +72,9 @@ def _unit(film: np.ndarray) -> np.ndarray:
 def test_films_of_one_patient_are_more_alike_than_films_of_two():
     patients = range(20)
     first = np.array([_unit(draw(PhantomCase("normal", p, 0), seed=2, size=128)) for p in patients])
-    second = np.array([_unit(draw(PhantomCase("normal", p, 1), seed=2, size=128)) for p in patients])
+    second = np.array(
+        [_unit(draw(PhantomCase("normal", p, 1), seed=2, size=128)) for p in patients]
+    )
     likeness = first @ second.T
     own = np.diag(likeness).mean()
     foreign = likeness[~np.eye(len(likeness), dtype=bool)].mean()
@@ -89,7 +94,8 @@ def test_mean_brightness_hardly_tells_the_labels_apart():
 def test_films_have_dark_air_and_bright_body(size):
     film = draw(PhantomCase("normal", 0, 0), seed=0, size=size)
     assert film.shape == (size, size)
-    assert film.min() < 40 and film.max() > 180
+    assert film.min() < 40
+    assert film.max() > 180
 
 
 @pytest.mark.parametrize("n", [1, 0, -3])

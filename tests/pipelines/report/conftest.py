@@ -30,7 +30,12 @@ def own_study(tmp_path: Path, full: tuple[Workspace, Run]) -> tuple[Workspace, R
 @pytest.fixture
 def small(own_study: tuple[Workspace, Run]) -> tuple[Workspace, Run]:
     """The same with a comparison of two arms, whose page is drawn faster."""
-    summary = make_summary(data=study_fingerprint(own_study[0].rows()), arms=("real", "real+gan"), fractions=(1.0,), ratios=(2.0,))
+    summary = make_summary(
+        data=study_fingerprint(own_study[0].rows()),
+        arms=("real", "real+gan"),
+        fractions=(1.0,),
+        ratios=(2.0,),
+    )
     write_json(own_study[1].folder / "summary.json", summary)
     write_results(own_study[1], summary)
     return own_study

@@ -10,7 +10,12 @@ from PIL import Image
 
 from pipelines.compare.arms import ARMS as ALL_ARMS
 from pipelines.report import figures
-from pipelines.report.comparison_figures import comparison, learning_curve, ratio_curve, sensitivity_specificity
+from pipelines.report.comparison_figures import (
+    comparison,
+    learning_curve,
+    ratio_curve,
+    sensitivity_specificity,
+)
 from pipelines.report.results import headline_results, headline_worth, kind_of, results_at, settings
 from tests.pipelines.report.studies import ARMS, make_summary
 
@@ -19,20 +24,45 @@ HOSTILE = "$a$ & <b>"
 
 def test_results_of_a_setting_begin_with_real_and_have_every_arm_once() -> None:
     summary = make_summary()
-    assert settings(summary) == [(fraction, ratio) for fraction in (0.1, 0.25, 1.0) for ratio in (0.5, 2.0)]
+    assert settings(summary) == [
+        (fraction, ratio) for fraction in (0.1, 0.25, 1.0) for ratio in (0.5, 2.0)
+    ]
     for fraction, ratio in settings(summary):
         found = results_at(summary, fraction, ratio)
-        assert [one["arm"] for one in found] == list(ARMS) and {one["ratio"] for one in found} == {None, ratio}
+        assert [one["arm"] for one in found] == list(ARMS)
+        assert {one["ratio"] for one in found} == {
+            None,
+            ratio,
+        }
     assert [one["fraction"] for one in headline_worth(summary)] == [0.1, 0.25, 1.0]
-    assert headline_worth(summary | {"headline": {"arm": "real+classical", "fraction": 1.0, "ratio": None}}) == []  # no worth at 0.5 was told
-    alone = make_summary(ratios=(None,), fractions=(1.0,), headline={"arm": "gan-only", "fraction": 1.0, "ratio": None})
-    assert settings(alone) == [(1.0, None)] and len(headline_results(alone)) == len(ARMS)
+    assert (
+        headline_worth(
+            summary | {"headline": {"arm": "real+classical", "fraction": 1.0, "ratio": None}}
+        )
+        == []
+    )  # no worth at 0.5 was told
+    alone = make_summary(
+        ratios=(None,),
+        fractions=(1.0,),
+        headline={"arm": "gan-only", "fraction": 1.0, "ratio": None},
+    )
+    assert settings(alone) == [(1.0, None)]
+    assert len(headline_results(alone)) == len(ARMS)
 
 
 def test_every_arm_has_a_kind() -> None:
     kinds = {name: kind_of(name) for name in ALL_ARMS}
-    assert {name for name, kind in kinds.items() if kind == "synthetic"} == {"real+gan", "real+gan+classical", "gan-only", "gan-pretrain"}
-    assert {name for name, kind in kinds.items() if kind == "control"} == {"real+duplicates", "real+shuffled", "real+oracle"}
+    assert {name for name, kind in kinds.items() if kind == "synthetic"} == {
+        "real+gan",
+        "real+gan+classical",
+        "gan-only",
+        "gan-pretrain",
+    }
+    assert {name for name, kind in kinds.items() if kind == "control"} == {
+        "real+duplicates",
+        "real+shuffled",
+        "real+oracle",
+    }
 
 
 @pytest.mark.parametrize("draw", [comparison, sensitivity_specificity, learning_curve, ratio_curve])
@@ -55,6 +85,10 @@ def test_every_replicate_is_a_dot(tmp_path: Path) -> None:
     comparison(summary, before)
     summary["results"][1]["accuracy"]["per_replicate"][3] += 0.004
     comparison(summary, after)
-    changed = np.asarray(Image.open(before).convert("L")).astype(int) != np.asarray(Image.open(after).convert("L")).astype(int)
+    changed = np.asarray(Image.open(before).convert("L")).astype(int) != np.asarray(
+        Image.open(after).convert("L")
+    ).astype(int)
     rows, columns = np.nonzero(changed)
-    assert 20 < changed.sum() < 2000 and np.ptp(rows) < 20 and np.ptp(columns) < 80
+    assert 20 < changed.sum() < 2000
+    assert np.ptp(rows) < 20
+    assert np.ptp(columns) < 80

@@ -17,9 +17,17 @@ HOSTILE = '<img src=x onerror="alert(1)">&$a$'
 
 @pytest.mark.parametrize("events", [1, 2, 100])
 def test_gan_curves_of_any_length(tmp_path: Path, events: int) -> None:
-    journal = [{"step": 10 * number + 10, "d_loss": math.sin(number), "g_loss": 1.0, "gap": 0.5} for number in range(events)]
-    journal += [{"step": 10 * number, "diversity": [0.9, 0.8], "distance": [0.1, 0.2]} for number in range(1, events)]
-    assert figures.gan_curves(journal, ["covid", "normal"], 10 if events > 1 else None, tmp_path / "loss.png")
+    journal = [
+        {"step": 10 * number + 10, "d_loss": math.sin(number), "g_loss": 1.0, "gap": 0.5}
+        for number in range(events)
+    ]
+    journal += [
+        {"step": 10 * number, "diversity": [0.9, 0.8], "distance": [0.1, 0.2]}
+        for number in range(1, events)
+    ]
+    assert figures.gan_curves(
+        journal, ["covid", "normal"], 10 if events > 1 else None, tmp_path / "loss.png"
+    )
     assert Image.open(tmp_path / "loss.png").convert("L").getextrema()[0] < 100
 
 
@@ -29,8 +37,17 @@ def test_gan_curves_of_nothing_write_no_file(tmp_path: Path) -> None:
 
 
 def test_training_curves_of_one_evaluation(tmp_path: Path) -> None:
-    evaluation = {"step": 20, "epoch": 1.0, "loss": 0.5, "accuracy": 0.8, "validation_loss": 0.6, "validation_accuracy": 0.75}
-    figures.training_curves([evaluation, {"best_step": 20, "best_validation_loss": 0.6}], tmp_path / "curves.png")
+    evaluation = {
+        "step": 20,
+        "epoch": 1.0,
+        "loss": 0.5,
+        "accuracy": 0.8,
+        "validation_loss": 0.6,
+        "validation_accuracy": 0.75,
+    }
+    figures.training_curves(
+        [evaluation, {"best_step": 20, "best_validation_loss": 0.6}], tmp_path / "curves.png"
+    )
     assert Image.open(tmp_path / "curves.png").convert("L").getextrema()[0] < 100
 
 
@@ -40,14 +57,25 @@ def test_training_curves_of_nothing_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_confusion_matrix_of_three_classes_and_an_empty_row(tmp_path: Path) -> None:
-    figures.confusion_matrix([[5, 0, 1], [0, 0, 0], [2, 2, 3]], [HOSTILE, "b", "c" * 40], tmp_path / "matrix.png", "A title of $one$ line")
+    figures.confusion_matrix(
+        [[5, 0, 1], [0, 0, 0], [2, 2, 3]],
+        [HOSTILE, "b", "c" * 40],
+        tmp_path / "matrix.png",
+        "A title of $one$ line",
+    )
     assert Image.open(tmp_path / "matrix.png").width > 500
 
 
 def test_an_image_sheet_repeats_whole_pixels(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE), np.uint8)
-    figures.image_sheet([("some, real", images), ("x" * 200, images[:1])], tmp_path / "sheet.png", columns=2)
+    figures.image_sheet(
+        [("some, real", images), ("x" * 200, images[:1])], tmp_path / "sheet.png", columns=2
+    )
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     enlarged = images[1].repeat(figures.TILE // SIZE, axis=0).repeat(figures.TILE // SIZE, axis=1)
-    rows = [row for row in range(len(sheet) - figures.TILE) if (sheet[row : row + figures.TILE, -figures.TILE :] == enlarged).all()]
+    rows = [
+        row
+        for row in range(len(sheet) - figures.TILE)
+        if (sheet[row : row + figures.TILE, -figures.TILE :] == enlarged).all()
+    ]
     assert len(rows) == 1

@@ -58,7 +58,10 @@ FOCUSABLE = "[...document.querySelectorAll('a[href], summary, [tabindex]')].filt
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {make.__name__: write_report(*make(tmp_path_factory.mktemp(make.__name__))) for make in (make_study, poor_study)}
+    return {
+        make.__name__: write_report(*make(tmp_path_factory.mktemp(make.__name__)))
+        for make in (make_study, poor_study)
+    }
 
 
 @pytest.fixture(scope="module", params=["make_study", "poor_study"])
@@ -75,7 +78,8 @@ def page(tab: Page) -> Page:
 
 
 def test_it_is_quiet_and_asks_for_nothing(page: Page) -> None:
-    assert page.faults == [] and page.requests == []
+    assert page.faults == []
+    assert page.requests == []
 
 
 def test_its_pictures_are_shown_and_nothing_sticks_out_at_any_width(page: Page) -> None:
@@ -83,7 +87,8 @@ def test_its_pictures_are_shown_and_nothing_sticks_out_at_any_width(page: Page) 
     for width in WIDTHS:
         page.show(width, 800)
         images = page.evaluate(f"{IMAGES}({width})")
-        assert len(images) >= 3 and [image for image in images if not all(image[1:])] == []
+        assert len(images) >= 3
+        assert [image for image in images if not all(image[1:])] == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(f"{OUTSIDE}({width})") == []
 
@@ -94,7 +99,9 @@ def test_its_text_has_contrast_in_light_and_dark(page: Page) -> None:
     for dark in (False, True):
         page.show(768, 800, dark=dark)
         found = page.evaluate(f"{FAINT}({CONTRAST})")
-        assert found["seen"] > 100 and found["faint"] == [] and 10 < found["best"] < 21
+        assert found["seen"] > 100
+        assert found["faint"] == []
+        assert 10 < found["best"] < 21
         papers.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert len(papers) == 2
 
@@ -106,7 +113,11 @@ def test_tab_reaches_everything_that_can_be_used_in_order(page: Page) -> None:
     reached = []
     for _ in range(wanted):
         page.press("Tab")
-        reached.append(page.evaluate(f"[{FOCUSABLE}.indexOf(document.activeElement), getComputedStyle(document.activeElement).outlineStyle != 'none']"))
+        reached.append(
+            page.evaluate(
+                f"[{FOCUSABLE}.indexOf(document.activeElement), getComputedStyle(document.activeElement).outlineStyle != 'none']"
+            )
+        )
     assert reached == [[place, True] for place in range(wanted)]
 
 
@@ -121,7 +132,12 @@ def test_the_keyboard_opens_what_is_folded_and_follows_links(page: Page) -> None
 
 
 def test_every_link_has_its_target(page: Page) -> None:
-    assert page.evaluate("[...document.links].filter(link => !document.getElementById(link.hash.slice(1))).length") == 0
+    assert (
+        page.evaluate(
+            "[...document.links].filter(link => !document.getElementById(link.hash.slice(1))).length"
+        )
+        == 0
+    )
     assert page.evaluate("document.links.length") >= 12
 
 
@@ -134,7 +150,8 @@ def test_wide_tables_keep_their_first_column_on_a_phone(page: Page) -> None:
         return [one.scrollLeft > 0, !name || Math.abs(name.getBoundingClientRect().left - one.getBoundingClientRect().left) < 2];
       })
     """)
-    assert moved and all(all(one) for one in moved)
+    assert moved
+    assert all(all(one) for one in moved)
 
 
 def test_on_paper_folded_parts_are_open_and_links_gone(page: Page) -> None:
