@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from pipelines.data.dataset import open_study
+from pipelines.study.dataset import open_study
 
 SIZE, BATCH = 128, 64
 ROOT = Path(__file__).resolve().parent.parent

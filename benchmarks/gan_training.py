@@ -37,8 +37,8 @@ from gan.presets import build_discriminator, build_generator
 from gan.train import train
 from pipelines.data.importing import import_listings
 from pipelines.data.sources import phantom_listing
-from pipelines.data.store import load_images
-from pipelines.workspace import Workspace
+from pipelines.study.image_cache import load_images
+from pipelines.study.workspace import Workspace
 from runtime.device import Compute, choose_compute
 from runtime.run import create_run
 

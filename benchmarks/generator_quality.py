@@ -27,10 +27,10 @@ from classifier.features import FeatureStore
 from classifier.predict import predict
 from classifier.train import train
 from gan.sample import BLOCK, load_generator, sample_block
-from pipelines.merge import Split, real_splits
-from pipelines.scoring.features import choose_extractors
-from pipelines.scoring.frechet import frechet_distance
-from pipelines.workspace import Workspace
+from pipelines.metrics.extractors import choose_extractors
+from pipelines.metrics.frechet import frechet_distance
+from pipelines.study.synthetic import Split, real_splits
+from pipelines.study.workspace import Workspace
 from runtime.device import Compute, choose_compute
 from runtime.run import create_run
 

@@ -29,8 +29,8 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from PIL import Image
 
-from pipelines.data.manifest import MAX_CELLS, MAX_TABLE
-from pipelines.data.reading import MAX_PIXELS
+from pipelines.study.image_io import MAX_PIXELS
+from pipelines.study.manifest import MAX_CELLS, MAX_TABLE
 from runtime.files import MAX_JSON
 from tests import test_hostile_files as checks
 from tests.hostile import (
@@ -62,8 +62,8 @@ READERS: dict[str, tuple[Any, Callable[[Any], str]]] = {
 MEASURE = """
 import sys
 from pathlib import Path
-from pipelines.data.manifest import read_table
-from pipelines.data.reading import read_picture
+from pipelines.study.manifest import read_table
+from pipelines.study.image_io import read_picture
 from pipelines.data.sources import read_rows
 from runtime.files import read_json
 

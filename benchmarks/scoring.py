@@ -32,8 +32,8 @@ from threadpoolctl import threadpool_limits
 from torchvision.models import inception_v3
 
 from pipelines.data.phantom import cases, draw
-from pipelines.scoring.frechet import frechet_distance
-from pipelines.scoring.inception import URL
+from pipelines.metrics.frechet import frechet_distance
+from pipelines.metrics.inception import URL
 
 SIZE = 64
 DISTANCES = 3  # rounds of (b)

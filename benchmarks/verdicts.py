@@ -22,9 +22,9 @@ from torch.utils.data import TensorDataset
 from classifier.config import ClassifierConfig
 from classifier.predict import predict
 from classifier.train import train
-from pipelines.compare.statistics import Replicate, estimate, verdict
 from pipelines.data.phantom import LABELS, cases, draw
-from pipelines.data.reading import to_square
+from pipelines.metrics.paired_tests import Replicate, estimate, verdict
+from pipelines.study.image_io import to_square
 from runtime.device import Compute
 from runtime.run import Run
 

@@ -40,10 +40,10 @@ def apply(
     module.eval()
     mine = {}
     with progress(
-        len(images), what or "", "image", shown=what is not None and compute.leads
+        len(images), what or "", "image", shown=what is not None and compute.is_main_process
     ) as bar:
         for number, batch in enumerate(images.split(BATCH)):
-            if number % compute.ranks == compute.rank:
+            if number % compute.world_size == compute.rank:
                 whole = (
                     torch.cat([batch, batch[:1].expand(BATCH - len(batch), *batch.shape[1:])])
                     if fill
@@ -73,7 +73,7 @@ class FeatureStore:
         """
         name = network_hash(network, compute)
         if name not in self._known:
-            self._known[name] = self._read(name) if compute.leads else {}
+            self._known[name] = self._read(name) if compute.is_main_process else {}
         known = self._known[name]
         keys = [
             hashlib.sha256(repr(tuple(image.shape)).encode() + image.numpy().tobytes()).digest()
@@ -84,11 +84,13 @@ class FeatureStore:
         )
         if new:
             computed = apply(network, images[new], compute, what, fill=True).numpy()
-            if compute.leads:
+            if compute.is_main_process:
                 known.update((keys[index], row) for index, row in zip(new, computed))
                 self._write(name, [keys[index] for index in new], computed)
         return torch.from_numpy(
-            compute.agree(np.stack([known[key] for key in keys]) if compute.leads else np.empty(0))
+            compute.agree(
+                np.stack([known[key] for key in keys]) if compute.is_main_process else np.empty(0)
+            )
         )
 
     def _read(self, name: str) -> dict[bytes, np.ndarray]:

@@ -59,7 +59,7 @@ class Task:
     def loss(self, step: int) -> tuple[Tensor, Tensor]:
         """Loss and share of right answers on this process's part of a step's batch; a function of (seed, step, rank) and the weights."""
         config, compute, device = self.config, self.compute, self.compute.device
-        share = config.batch_size // compute.ranks
+        share = config.batch_size // compute.world_size
         chosen = self._drawn(step)[compute.rank * share : (compute.rank + 1) * share].to(device)
         x = self.inputs[chosen]
         if config.augment:
@@ -114,9 +114,9 @@ def prepare(
 
     Raises ValueError when the batch cannot be shared by the processes.
     """
-    if config.batch_size % compute.ranks:
+    if config.batch_size % compute.world_size:
         raise ValueError(
-            f"--batch-size {config.batch_size} over {compute.ranks} processes: expected a multiple of {compute.ranks}"
+            f"--batch-size {config.batch_size} over {compute.world_size} processes: expected a multiple of {compute.world_size}"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(config.seed, "network"))

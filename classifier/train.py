@@ -112,13 +112,13 @@ def train(
         tired = (
             bool(config.patience) and step - best_step >= config.patience * config.evaluate_every
         )
-    if compute.leads:
+    if compute.is_main_process:
         path.parent.mkdir(exist_ok=True)
         run.rewind_journal(state["journal_size"] if path.exists() else 0)
     started = time.monotonic()
 
     def save() -> None:
-        if not compute.leads:
+        if not compute.is_main_process:
             return
         state = {
             "head": head.state_dict(),
@@ -166,7 +166,7 @@ def train(
                 if val_loss < best_loss:
                     best, best_loss, best_step = copy.deepcopy(head.state_dict()), val_loss, step
                 epoch = round(step * config.batch_size / len(images), 3)
-                if compute.leads:
+                if compute.is_main_process:
                     run.log(
                         step=step,
                         epoch=epoch,
@@ -182,7 +182,7 @@ def train(
                 )
                 save()
             in_step = (
-                compute.ranks == 1 or step % config.evaluate_every == 0
+                compute.world_size == 1 or step % config.evaluate_every == 0
             )  # of BatchNorm's statistics there is one state again
             if step < config.steps and in_step and compute.any(stop.requested):
                 save()
@@ -192,7 +192,7 @@ def train(
 
     head.load_state_dict(best)
     trained = TrainedClassifier(network.eval(), config, size, tuple(classes))
-    if compute.leads:
+    if compute.is_main_process:
         save_classifier(run.folder / "classifier.pt", trained)
         run.log(best_step=best_step, best_validation_loss=best_loss)
     compute.agree(None)
@@ -228,7 +228,7 @@ def _fit_svm(
     trained = TrainedClassifier(
         Network(source, machine), config, training[0].shape[-1], tuple(classes)
     )
-    if compute.leads:
+    if compute.is_main_process:
         run.rewind_journal(0)
         save_classifier(run.folder / "classifier.pt", trained)
         run.log(best_step=0, best_validation_loss=loss, penalty=penalty)

@@ -31,7 +31,7 @@ LOW, HIGH = (
     0.3,
     1.6,
 )  # a class of less diversity has collapsed or is not yet there; one of more is noise
-PATIENCE = 1000  # steps that a class may stay outside before training is stopped
+UNHEALTHY_STEPS = 1000  # steps that a class may stay outside before training is stopped
 SATURATED = 0.02  # a discriminator loss below this teaches the generator nothing
 
 
@@ -107,21 +107,23 @@ def diagnose(journal: Sequence[dict[str, Any]], classes: Sequence[str]) -> tuple
             continue
         well = [event["step"] for event, value in zip(checks, values) if healthy([value])]
         since = well[-1] if well else 0
-        if not well and now < PATIENCE / 4:
+        if not well and now < UNHEALTHY_STEPS / 4:
             continue  # networks that start from noise need a while
         what = "collapsing" if values[-1] < LOW else "diverging"
         when = f"{what} since step {since}" if well else f"never near 1 in {now} steps"
         way_out = "try the preset small-data, a lower --learning-rate, or more images of this class"
         return (
             f"class {name}: diversity {values[-1]:.2f} of the reals', {when}; {way_out}",
-            now - since >= PATIENCE,
+            now - since >= UNHEALTHY_STEPS,
         )
     recent = [
-        event["d_loss"] for event in journal if "d_loss" in event and event["step"] > now - PATIENCE
+        event["d_loss"]
+        for event in journal
+        if "d_loss" in event and event["step"] > now - UNHEALTHY_STEPS
     ]
-    if now >= PATIENCE and recent and max(recent) < SATURATED:
+    if now >= UNHEALTHY_STEPS and recent and max(recent) < SATURATED:
         return (
-            f"the discriminator tells every image since step {now - PATIENCE} (loss {recent[-1]:.3f}), so the generator learns nothing; "
+            f"the discriminator tells every image since step {now - UNHEALTHY_STEPS} (loss {recent[-1]:.3f}), so the generator learns nothing; "
             "try a higher --penalty or a lower --learning-rate"
         ), True
     return None, False

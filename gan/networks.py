@@ -16,6 +16,7 @@ convolutions judges it. What is different, each for small data:
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -28,7 +29,6 @@ from torch.nn.functional import (
     leaky_relu,
     pad,
 )
-import itertools
 
 COARSE = 4  # the principal components live at this fraction of the resolution
 EDGE = 0.97  # gray levels beyond ±EDGE are drawn in for the PCA, where tanh has no inverse

@@ -11,12 +11,12 @@ widths: 32 to 512 here, at strides 2, 1, 2, 1, 2.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-import itertools
 
 
 class PerClass(nn.Module):

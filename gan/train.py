@@ -77,15 +77,15 @@ def train(
         raise ValueError(
             f"images are {tuple(reals.shape[1:])}, expected (1, {config.image_size}, {config.image_size})"
         )
-    if compute.ranks > 1 and config.batch_size % (PROBED * compute.ranks):
+    if compute.world_size > 1 and config.batch_size % (PROBED * compute.world_size):
         raise ValueError(
-            f"--batch-size {config.batch_size} over {compute.ranks} processes: expected a multiple of {PROBED * compute.ranks}"
+            f"--batch-size {config.batch_size} over {compute.world_size} processes: expected a multiple of {PROBED * compute.world_size}"
         )
-    share = config.batch_size // compute.ranks
+    share = config.batch_size // compute.world_size
     mine = slice(compute.rank * share, (compute.rank + 1) * share)  # of every batch
     mine_probed = slice(
         compute.rank * share // PROBED,
-        (compute.rank + 1) * share // PROBED if compute.ranks > 1 else None,
+        (compute.rank + 1) * share // PROBED if compute.world_size > 1 else None,
     )
     probed = -(-config.batch_size // PROBED)
 
@@ -97,7 +97,9 @@ def train(
         )
     if isinstance(generator, Generator):
         generator.start_from(to_float(reals), labels)
-    references = _references(reals, labels, validation, len(classes)) if compute.leads else []
+    references = (
+        _references(reals, labels, validation, len(classes)) if compute.is_main_process else []
+    )
     generator = generator.to(device, memory_format=torch.channels_last)
     discriminator = discriminator.to(device, memory_format=torch.channels_last)
     reals, labels = reals.to(device), labels.to(device)
@@ -158,7 +160,7 @@ def train(
             if state["cooling_from"] >= 0
             else (-1, config.steps)
         )
-    if compute.leads:
+    if compute.is_main_process:
         for folder in ("checkpoints", "samples", "snapshots"):
             (run.folder / folder).mkdir(exist_ok=True)
         if path.exists():
@@ -258,7 +260,7 @@ def train(
             if config.cooldown and cooling_from < 0:
                 in_time = past(1 - config.cooldown)
                 if in_time or step >= round(config.steps * (1 - config.cooldown)):
-                    if compute.leads:
+                    if compute.is_main_process:
                         save_state(
                             before_cooldown,
                             generator_file=file_as_tensor(run.folder / "generator.pt"),
@@ -338,7 +340,7 @@ def train(
                     raise FloatingPointError(
                         f"losses are no longer finite at step {step}; {what_is_kept(run)}; try a lower --learning-rate"
                     )
-                if compute.leads:
+                if compute.is_main_process:
                     run.log(
                         step=step,
                         d_loss=round(means[0], 6),
@@ -347,21 +349,21 @@ def train(
                     )
                 bar.set_postfix(d_loss=f"{means[0]:.3f}", g_loss=f"{means[1]:.3f}")
             if step % CHECK_EVERY == 0:
-                hopeless = compute.agree(consult_doctor() if compute.leads else None)
+                hopeless = compute.agree(consult_doctor() if compute.is_main_process else None)
                 if hopeless:
                     raise ValueError(
                         f"stopped at step {step}: {hopeless}; {what_is_kept(run)} (--keep-going would go on)"
                     )
-            if step % config.sample_every == 0 and compute.leads:
+            if step % config.sample_every == 0 and compute.is_main_process:
                 save_snapshot()
                 save_state()
-            if (compute.ranks == 1 or step % LOG_EVERY == 0) and compute.any(stop.requested):
-                if compute.leads:
+            if (compute.world_size == 1 or step % LOG_EVERY == 0) and compute.any(stop.requested):
+                if compute.is_main_process:
                     save_state()
                 raise Interrupted(
                     f"stopped at step {step} of {config.steps}, saved; continue with --resume"
                 )
-    if compute.leads:
+    if compute.is_main_process:
         save_snapshot()
         save_state()
     counts = {

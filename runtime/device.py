@@ -23,54 +23,54 @@ from torch import Tensor, distributed
 
 Value = TypeVar("Value")
 
-PATIENCE = timedelta(days=2)  # of a process that waits for others, each at work of its own
+PEER_TIMEOUT = timedelta(days=2)  # of a process that waits for others, each at work of its own
 
 
 @dataclass(frozen=True)
 class Compute:
-    """A device, the precision of the matrix products on it, and this process's place among `ranks` of them."""
+    """A device, the precision of the matrix products on it, and this process's place among `world_size` of them."""
 
     device: torch.device
     precision: str  # "fp32" or "bf16"
     rank: int = 0
-    ranks: int = 1
+    world_size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this is the one process that writes."""
         return self.rank == 0
 
     def alone(self) -> Compute:
         """The same device for work that this process does by itself."""
-        return replace(self, rank=0, ranks=1)
+        return replace(self, rank=0, world_size=1)
 
     @torch.no_grad()
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its mean over all processes, in one exchange."""
-        if self.ranks > 1:
+        if self.world_size > 1:
             flat = torch.cat([tensor.flatten() for tensor in tensors])
             distributed.all_reduce(flat)
-            flat /= self.ranks
+            flat /= self.world_size
             for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
                 tensor.copy_(part.view_as(tensor))
 
     def agree(self, value: Value) -> Value:
         """What the leading process says, in every process."""
         values = [value]
-        if self.ranks > 1:
+        if self.world_size > 1:
             distributed.broadcast_object_list(values, src=0)
         return values[0]
 
     def gather(self, value: Value) -> list[Value]:
         """What each process says, in the order of their ranks, in every process."""
-        values = [value] * self.ranks
-        if self.ranks > 1:
+        values = [value] * self.world_size
+        if self.world_size > 1:
             distributed.all_gather_object(values, value)
         return values
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is raised in any process."""
-        if self.ranks == 1:
+        if self.world_size == 1:
             return flag
         raised = torch.tensor(int(flag), device=self.device)
         distributed.all_reduce(raised, distributed.ReduceOp.MAX)
@@ -81,7 +81,7 @@ class Compute:
 
     def __str__(self) -> str:
         return f"{self.device}, {self.precision}" + (
-            f", {self.ranks} processes" if self.ranks > 1 else ""
+            f", {self.world_size} processes" if self.world_size > 1 else ""
         )
 
 
@@ -93,9 +93,9 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     Joins the other processes where torchrun started several.
     Raises ValueError when the device is absent or is not fast in the precision asked for.
     """
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = _choose_device(device)
-    if ranks > 1 and chosen == torch.device("cuda"):
+    if world_size > 1 and chosen == torch.device("cuda"):
         chosen = _choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
     fast = _is_fast_in_bf16(chosen)
     if precision not in ("auto", "fp32", "bf16"):
@@ -104,21 +104,21 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
         raise ValueError(
             f"--precision bf16: {chosen} has no native bfloat16 and would only be slower; use fp32 or auto"
         )
-    if ranks > 1 and not distributed.is_initialized():
+    if world_size > 1 and not distributed.is_initialized():
         if chosen.type == "cuda":
             torch.cuda.set_device(chosen)
         # Imported once the group exists (Adam does so), this module's default arguments hold it for ever: its threads
         # outlive the interpreter, ask it for its lock and abort the process.
         importlib.import_module("torch.distributed.nn")
         distributed.init_process_group(
-            "nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE
+            "nccl" if chosen.type == "cuda" else "gloo", timeout=PEER_TIMEOUT
         )
         atexit.register(distributed.destroy_process_group)
     return Compute(
         chosen,
         "bf16" if precision != "fp32" and fast else "fp32",
-        distributed.get_rank() if ranks > 1 else 0,
-        ranks,
+        distributed.get_rank() if world_size > 1 else 0,
+        world_size,
     )
 
 

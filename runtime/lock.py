@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-PATIENCE = 3.0  # seconds; what a killed process had started may outlive it for a moment
+LOCK_TIMEOUT = 3.0  # seconds; what a killed process had started may outlive it for a moment
 
 
 def hold(folder: Path, *, wait: bool = False, deep: bool = False) -> FileLock:
@@ -19,7 +19,7 @@ def hold(folder: Path, *, wait: bool = False, deep: bool = False) -> FileLock:
     """
     lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=-1 if wait else PATIENCE, poll_interval=0.05)
+        lock.acquire(timeout=-1 if wait else LOCK_TIMEOUT, poll_interval=0.05)
     except Timeout as error:
         raise ValueError(
             f"another process is at work in {folder}; wait until it has ended, or stop it"

@@ -21,8 +21,8 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 
 from gan.config import GanConfig
-from pipelines.data.manifest import Row, fingerprint
-from pipelines.merge import SyntheticRow
+from pipelines.study.manifest import Row, fingerprint
+from pipelines.study.synthetic import SyntheticRow
 
 RAMP = (np.add.outer(np.arange(70), np.arange(90)) * 16).astype(np.uint16)  # 12 bits
 EXTREME = (

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import time
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,17 @@ MAY_IMPORT = {
     "classifier": {"classifier", "runtime"},
     "pipelines": {"pipelines", "gan", "classifier", "runtime"},
 }
+LAYERS = [  # of `pipelines`, from the bottom up: a package imports only from the layers under its own
+    {"study"},
+    {"data"},
+    {"metrics"},
+    {"results"},
+    {"figures"},
+    {"report", "training"},
+    {"evaluation"},
+    {"comparison"},
+    {"cli"},
+]
 MODULES = sorted(path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))
 
 
@@ -29,7 +41,21 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
             names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}  # a module, perhaps
     return names
+
+
+def called_names(path: Path) -> set[str]:
+    """Every plain name that a file calls."""
+    return {
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+
+
+def _module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -41,6 +67,39 @@ def test_imports_go_one_way(path: Path) -> None:
     assert ours <= MAY_IMPORT[package], (
         f"{path.relative_to(ROOT)} imports {ours - MAY_IMPORT[package]}"
     )
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "pipelines").rglob("*/*.py")),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_pipelines_import_only_from_the_layers_under_their_own(path: Path) -> None:
+    heights = {package: height for height, layer in enumerate(LAYERS) for package in layer}
+    own = path.relative_to(ROOT / "pipelines").parts[0]
+    imported = {name.split(".")[1] for name in imports(path) if name.startswith("pipelines.")}
+    upwards = {package for package in imported - {own} if heights[package] >= heights[own]}
+    assert not upwards, f"{path.relative_to(ROOT)} imports {upwards}"
+
+
+def test_every_package_of_pipelines_has_a_layer() -> None:
+    packages = {path.parent.name for path in (ROOT / "pipelines").glob("*/__init__.py")}
+    assert packages == set().union(*LAYERS)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {_module_name(path): imports(path) for path in MODULES}
+    with_names = {  # `from package import module` imports the module
+        name: {known for known in graph if known in imported} for name, imported in graph.items()
+    }
+    TopologicalSorter(with_names).prepare()  # raises CycleError
+
+
+def test_only_the_command_line_knows_click_and_prints() -> None:
+    for path in (ROOT / "pipelines").rglob("*.py"):
+        if "cli" not in path.parts:
+            assert not imports(path) & {"click", "pipelines.cli"}, path
+            assert "print" not in called_names(path), path
 
 
 @pytest.mark.parametrize("package", ["runtime", "gan", "classifier"])

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import main
-from pipelines.data.commands import data
-from pipelines.data.manifest import read_manifest
+from pipelines.cli.data import data
+from pipelines.study.manifest import read_manifest
 from tests.conftest import ROOT, cxr
 
 CACHES = (

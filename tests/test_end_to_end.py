@@ -24,10 +24,10 @@ from classifier.predict import load_classifier, predict
 from classifier.train import train as train_classifier
 from gan.config import GanConfig
 from gan.train import train as train_gan
-from pipelines import demo
-from pipelines.data.manifest import read_manifest
-from pipelines.merge import real_splits
-from pipelines.workspace import Workspace
+from pipelines.comparison import demo
+from pipelines.study.manifest import read_manifest
+from pipelines.study.synthetic import real_splits
+from pipelines.study.workspace import Workspace
 from runtime import checkpoint
 from runtime.device import Compute
 from runtime.run import Run, list_runs
@@ -264,7 +264,7 @@ def test_two_processes_train_one_classifier_and_judge_it_as_one_does(
 def test_what_processes_cannot_share_is_refused(
     study: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    of_two = Compute(torch.device("cpu"), "fp32", rank=0, ranks=2)
+    of_two = Compute(torch.device("cpu"), "fp32", rank=0, world_size=2)
     images = TensorDataset(torch.zeros(8, 1, 32, 32, dtype=torch.uint8), torch.arange(8) % 2)
     classes = {"classes": ["covid", "normal"]}
     with pytest.raises(

@@ -26,7 +26,9 @@ from PIL import Image
 
 from gan.config import GanConfig
 from gan.sample import load_generator
-from pipelines.data.manifest import (
+from pipelines.data.published import read_sources
+from pipelines.study.image_io import MAX_BYTES, MAX_SIDE, read_picture
+from pipelines.study.manifest import (
     EXTERNAL,
     LABEL,
     MAX_TABLE,
@@ -35,9 +37,7 @@ from pipelines.data.manifest import (
     read_table,
     table,
 )
-from pipelines.data.published import read_sources
-from pipelines.data.reading import MAX_BYTES, MAX_SIDE, read_picture
-from pipelines.merge import read_synthetic
+from pipelines.study.synthetic import read_synthetic
 from runtime import checkpoint
 from runtime.files import MAX_JSON, configuration, read_json
 from tests.conftest import ROOT, TINY_CLASSIFIER, cxr
@@ -173,8 +173,8 @@ def test_tables_of_sources(case: tuple[str, bytes]) -> None:
 BOMBS = """
 import sys
 from pathlib import Path
-from pipelines.data.manifest import read_manifest, read_table
-from pipelines.data.reading import read_picture
+from pipelines.study.manifest import read_manifest, read_table
+from pipelines.study.image_io import read_picture
 from pipelines.data.sources import read_rows
 from runtime.files import read_json
 import pydicom.pixels

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from pipelines.cli import main
-from pipelines.data.commands import data
+from pipelines.cli.data import data
 from tests.conftest import ROOT, TINY_CLASSIFIER, TINY_GAN, cxr, ok
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

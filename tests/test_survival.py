@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipelines.data.manifest import read_manifest
+from pipelines.study.manifest import read_manifest
 from tests.conftest import cxr, ok
 from tests.desk import Desk, going_on
 from tests.undisturbed import differences, files, leftovers

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.workspace import Workspace
+from pipelines.study.workspace import Workspace
 from runtime import lock
 from runtime.lock import held
 from runtime.run import list_runs
@@ -58,7 +58,7 @@ def test_commands_started_at_once_do_what_they_do_one_after_the_other(
 def test_a_run_at_work_is_left_alone_and_a_killed_one_is_not(
     desk: Desk, phantom_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "PATIENCE", 0.5)
+    monkeypatch.setattr(lock, "LOCK_TIMEOUT", 0.5)
     study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
     run = study / "runs" / "0001-gan-train"
     process = desk.begin("gan-train", "--steps", 100_000, *TINY_GAN, folder=study)

@@ -25,7 +25,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from pipelines.options import Commands
+from pipelines.cli.options import Commands
 from runtime import checkpoint
 from runtime.files import atomic
 from runtime.run import Run

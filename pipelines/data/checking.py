@@ -17,9 +17,9 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pipelines.data.manifest import EXTERNAL, SPLITS, Row
-from pipelines.data.store import mapped_images
-from pipelines.workspace import Workspace
+from pipelines.study.image_cache import mapped_images
+from pipelines.study.manifest import EXTERNAL, SPLITS, Row
+from pipelines.study.workspace import Workspace
 from runtime.files import write_json
 
 SIZE = 64  # pixels at which brightness and borders are measured

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from scipy.fft import dctn
 
-from pipelines.data.reading import Picture
+from pipelines.study.image_io import Picture
 
 NEAR = 50  # bits of 256 that may differ between two versions of one film
 SAME = (

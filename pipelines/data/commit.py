@@ -13,8 +13,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.data.manifest import Row, read_manifest, read_table, table
-from pipelines.workspace import Workspace
+from pipelines.study.manifest import Row, read_manifest, read_table, table
+from pipelines.study.workspace import Workspace
 from runtime.files import atomic, read_json, write_json
 
 TABLES = ("import.json", "originals.csv")

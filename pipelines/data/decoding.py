@@ -17,9 +17,9 @@ from itertools import islice
 from pathlib import Path
 
 from pipelines.data.cleaning import fault, perceptual_hash
-from pipelines.data.dicom import LATERAL
-from pipelines.data.reading import MAX_BYTES, pixel_hash, write_gray
 from pipelines.data.sources import Record
+from pipelines.study.dicom import LATERAL
+from pipelines.study.image_io import MAX_BYTES, pixel_hash, write_gray
 from runtime.files import check_file, named
 from runtime.progress import progress
 from runtime.run import Interrupted, stop_on_signal
@@ -58,11 +58,9 @@ def decode_all(records: Sequence[Record], staging: Path, min_side: int) -> list[
     ):
         for index, result in zip(todo, _in_order(pool, tasks, 8 * workers)):
             results[index] = result
-            print(
-                json.dumps({"key": keys[index], **asdict(result)}),
-                file=log,
-                flush=len(results) % 64 == 0,
-            )
+            log.write(json.dumps({"key": keys[index], **asdict(result)}) + "\n")
+            if len(results) % 64 == 0:
+                log.flush()
             bar.update()
             if stop.requested:
                 pool.shutdown(cancel_futures=True)

@@ -17,10 +17,10 @@ from pathlib import Path
 from pipelines.data.cleaning import SAME, near_pairs
 from pipelines.data.commit import commit, take_back, write_private
 from pipelines.data.decoding import Decoded, decode_all
-from pipelines.data.manifest import EXTERNAL, SPLITS, Row, read_manifest
 from pipelines.data.sources import Listing, Record, readable
-from pipelines.data.splitting import Groups, distribute
-from pipelines.workspace import Workspace
+from pipelines.study.manifest import EXTERNAL, SPLITS, Row, read_manifest
+from pipelines.study.splitting import Groups, distribute
+from pipelines.study.workspace import Workspace
 from runtime.lock import held
 from runtime.run import Interrupted
 

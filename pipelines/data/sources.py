@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from pipelines.data import dicom
-from pipelines.data.manifest import LABEL, MAX_TABLE, SPLITS, check_inside, rows_of
 from pipelines.data.phantom import cases, draw
-from pipelines.data.reading import SUFFIXES, Picture, read_picture
+from pipelines.study import dicom
+from pipelines.study.image_io import SUFFIXES, Picture, read_picture
+from pipelines.study.manifest import LABEL, MAX_TABLE, SPLITS, check_inside, rows_of
 from runtime.files import check_file
 
 NIH_NAME = re.compile(r"(\d{8})_\d{3}")  # patient number, follow-up number

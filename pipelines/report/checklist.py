@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipelines.compare.statistics import FEW_PATIENTS
-from pipelines.data.manifest import EXTERNAL, SPLITS
+from pipelines.metrics.paired_tests import FEW_PATIENTS
+from pipelines.report.contents import Study
 from pipelines.report.formats import p_value, percent, plural, points, points_range
-from pipelines.report.results import headline_result, headline_results, kind_of
-from pipelines.report.study import Study
+from pipelines.results.comparison_summary import headline_result, headline_results, kind_of
+from pipelines.study.manifest import EXTERNAL, SPLITS
 
 MARKS = {"good": "Avoided", "open": "Open", "bad": "Not avoided"}
 SEEDS, GENERATORS = 3, 2  # of an arm, below which luck stays open

@@ -8,25 +8,17 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines.report.checklist import MARKS, checklist
-from pipelines.report.commands import commands
-from pipelines.report.comparison_figures import (
+from pipelines.figures.comparison_figures import (
     comparison,
     learning_curve,
     ratio_curve,
     sensitivity_specificity,
 )
+from pipelines.report.checklist import MARKS, checklist
+from pipelines.report.contents import Study, read_study
+from pipelines.report.embedding import picture
 from pipelines.report.formats import FILTERS, part
-from pipelines.report.pictures import picture
 from pipelines.report.references import REFERENCES
-from pipelines.report.results import (
-    headline_result,
-    headline_results,
-    headline_worth,
-    kind_of,
-    results_at,
-    settings,
-)
 from pipelines.report.sections import (
     audit_section,
     configurations,
@@ -37,8 +29,16 @@ from pipelines.report.sections import (
     sheets,
     single_classifiers,
 )
-from pipelines.report.study import Study, read_study
-from pipelines.workspace import Workspace
+from pipelines.report.shell_commands import commands
+from pipelines.results.comparison_summary import (
+    headline_result,
+    headline_results,
+    headline_worth,
+    kind_of,
+    results_at,
+    settings,
+)
+from pipelines.study.workspace import Workspace
 from runtime.files import write_text
 from runtime.run import Run
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.data.manifest import EXTERNAL, SPLITS, Row, fingerprint
-from pipelines.data.reading import read_gray, to_square
-from pipelines.data.store import load_images
-from pipelines.report.figures import image_sheet
-from pipelines.report.pictures import picture
-from pipelines.report.study import Found, Study
-from pipelines.tables import score_cells
+from pipelines.figures.style import image_sheet
+from pipelines.metrics.names import score_cells
+from pipelines.report.contents import Found, Study
+from pipelines.report.embedding import picture
+from pipelines.study.image_cache import load_images
+from pipelines.study.image_io import read_gray, to_square
+from pipelines.study.manifest import EXTERNAL, SPLITS, Row, fingerprint
 from runtime.files import read_json
 from runtime.run import Run
 

@@ -129,7 +129,7 @@ def test_a_run_that_collapses_is_stopped_and_rolled_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A learning rate far too high ends in noise; the generator that is left is the one from before."""
-    monkeypatch.setattr(doctor, "PATIENCE", 24)
+    monkeypatch.setattr(doctor, "UNHEALTHY_STEPS", 24)
     config = GanConfig(
         **{**asdict(TINY), "steps": 1000, "sample_every": 4, "learning_rate": 0.1, "ema_decay": 0.5}
     )

@@ -39,7 +39,7 @@ def test_a_folder_that_a_crash_left_unnamed_is_cleared(tmp_path: Path) -> None:
 def test_a_killed_run_of_a_command_that_cannot_be_resumed_is_begun_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "PATIENCE", 0.1)
+    monkeypatch.setattr(lock, "LOCK_TIMEOUT", 0.1)
     finished, killed, at_work = (
         create_run(tmp_path, "score", {"number": number}) for number in (1, 2, 3)
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.data.manifest import read_manifest
+from pipelines.study.manifest import read_manifest
 from tests.conftest import cxr, ok
 from tests.undisturbed import files
 

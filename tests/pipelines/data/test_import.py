@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipelines.data.cleaning import NEAR, SAME
-from pipelines.data.dataset import open_study
 from pipelines.data.importing import import_listings
-from pipelines.data.manifest import SPLITS, Row, read_manifest, write_manifest
 from pipelines.data.published import read_sources
-from pipelines.data.reading import Picture, pixel_hash, read_gray
 from pipelines.data.sources import Listing, Record, phantom_listing
-from pipelines.data.splitting import Groups, distribute, parse_ratios
-from pipelines.data.store import load_images
-from pipelines.workspace import Workspace
+from pipelines.study.dataset import open_study
+from pipelines.study.image_cache import load_images
+from pipelines.study.image_io import Picture, pixel_hash, read_gray
+from pipelines.study.manifest import SPLITS, Row, read_manifest, write_manifest
+from pipelines.study.splitting import Groups, distribute, parse_ratios
+from pipelines.study.workspace import Workspace
 
 RATIOS = (0.7, 0.1, 0.2)
 

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from pipelines.data.importing import import_listings
-from pipelines.data.manifest import SPLITS
 from pipelines.data.published import KINDS, read_sources
 from pipelines.data.sources import Listing, parse_labels
-from pipelines.workspace import Workspace
+from pipelines.study.manifest import SPLITS
+from pipelines.study.workspace import Workspace
 from tests.conftest import cxr
 
 RATIOS = (0.7, 0.1, 0.2)
@@ -335,7 +335,7 @@ def test_synthetic_images_are_no_source(study: Path, tmp_path: Path) -> None:
 
 
 def test_the_kinds_are_listed_with_where_to_get_them() -> None:
-    from pipelines.data.commands import KIND_NAMES
+    from pipelines.cli.data import KIND_NAMES
 
     output = cxr("data", "sources", folder=Path()).output
     assert set(KIND_NAMES) == {kind.name for kind in KINDS}

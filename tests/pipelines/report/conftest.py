@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.data.manifest import study_fingerprint
-from pipelines.workspace import Workspace
+from pipelines.study.manifest import study_fingerprint
+from pipelines.study.workspace import Workspace
 from runtime.files import write_json
 from runtime.run import Run
 from tests.pipelines.report.studies import make_study, make_summary, write_results

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.data.manifest import Row, study_fingerprint, write_manifest
-from pipelines.data.reading import pixel_hash, write_gray
-from pipelines.tables import MEASURES
-from pipelines.workspace import Workspace
+from pipelines.metrics.names import MEASURES
+from pipelines.study.image_io import pixel_hash, write_gray
+from pipelines.study.manifest import Row, study_fingerprint, write_manifest
+from pipelines.study.workspace import Workspace
 from runtime.files import read_json, write_json, write_text
 from runtime.run import Run
 

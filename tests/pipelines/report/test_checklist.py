@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.report.checklist import PITFALLS, checklist
+from pipelines.report.contents import read_study
 from pipelines.report.references import REFERENCES
-from pipelines.report.study import read_study
-from pipelines.workspace import Workspace
+from pipelines.study.workspace import Workspace
 from runtime.files import read_json, write_json
 from runtime.run import Run
 from tests.pipelines.report.studies import change, make_summary, poor_study

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import shlex
 import shutil
 from dataclasses import replace
@@ -13,9 +14,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipelines.data.manifest import fingerprint, study_fingerprint
+from pipelines.metrics.names import MEASURES
 from pipelines.report.checklist import MARKS, checklist
-from pipelines.report.commands import commands
+from pipelines.report.contents import read_study
 from pipelines.report.formats import (
     count,
     p_value,
@@ -28,14 +29,13 @@ from pipelines.report.formats import (
     signed,
 )
 from pipelines.report.page import CONTENTS, write_report
-from pipelines.report.results import headline_results
-from pipelines.report.study import read_study
-from pipelines.tables import MEASURES
-from pipelines.workspace import Workspace
+from pipelines.report.shell_commands import commands
+from pipelines.results.comparison_summary import headline_results
+from pipelines.study.manifest import fingerprint, study_fingerprint
+from pipelines.study.workspace import Workspace
 from runtime.files import read_json, write_json
 from runtime.run import Run
 from tests.pipelines.report.studies import ARMS, change, poor_study
-import itertools
 
 HOSTILE = '<img src=x onerror="alert(1)">&$a$'
 VOID = {"meta", "link", "img", "br", "wbr"}

@@ -1,0 +1,5 @@
+"""`python -m pipelines.cli`, for checkouts and torchrun."""
+
+from pipelines.cli.app import main
+
+main()

@@ -1,0 +1,193 @@
+"""The commands `cxr data`. Heavy imports stand inside them, as in `pipelines.cli`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.cli.options import Commands, done, workspace_option
+from pipelines.cli.tables import check_table, counts_table
+
+if TYPE_CHECKING:
+    from pipelines.study.workspace import Workspace
+
+KIND_NAMES = (
+    "figure1",
+    "actualmed",
+    "covid-chestxray-dataset",
+    "radiography",
+    "covidx",
+    "nih",
+    "csv",
+    "folders",
+)  # of data/published.py, which imports too much for help
+
+
+@click.group(cls=Commands)
+def data() -> None:
+    """Bring images into the study."""
+
+
+@data.command("import")
+@click.argument("sources", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(KIND_NAMES),
+    help="What the sources are, where it should not be told from what is in them.",
+)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="FINDING=LABEL",
+    help="The label of a finding, folder or class of the sources; an empty one leaves it out. May be given several times.",
+)
+@click.option(
+    "--external",
+    multiple=True,
+    metavar="PATH",
+    help="A test set from another source, held apart from training. May be given several times.",
+)
+@click.option(
+    "--split",
+    "ratios",
+    default="70/10/20",
+    metavar="T/V/T",
+    help="Shares of train/validation/test, by patient.  [default: 70/10/20]",
+)
+@click.option(
+    "--folds",
+    type=int,
+    metavar="K",
+    help="Also deal what is not in the test split into K folds, for cross-validation.",
+)
+@click.option("--seed", default=0, help="Seed of the split.  [default: 0]")
+@click.option(
+    "--min-side",
+    default=64,
+    help="Leave out images with a side shorter than this many pixels.  [default: 64]",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Stop, with the study as it was, when any file would be left out.",
+)
+@workspace_option()
+def import_(
+    workspace: Workspace,
+    sources: tuple[str, ...],
+    kind: str | None,
+    labels: tuple[str, ...],
+    external: tuple[str, ...],
+    ratios: str,
+    **choices: Any,
+) -> None:
+    """Copy images into the study as 8-bit gray PNGs without any metadata, split by patient.
+
+    \b
+    PATH is one of
+      a folder with one subfolder per label
+      FOLDER=LABEL, a folder of images of one label
+      a CSV with file_name,label[,patient,view,split], or a folder with one
+      a published collection as it comes: cxr data sources lists them
+
+    A patient is told by the source's table, by DICOM, by an NIH file name (00001280_004.png), or else every file is a patient of its own.
+    Importing more later never moves an image from one split to another. What is left out stands in data/import.json with the reason,
+    and data/originals.csv links images back to files and patients: keep it to yourself, or delete it, nothing needs it.
+    """
+    from pipelines.data.importing import import_listings
+    from pipelines.data.published import read_sources
+    from pipelines.data.sources import parse_labels
+    from pipelines.study.splitting import parse_ratios
+
+    shares, wanted = parse_ratios(ratios), parse_labels(labels)
+    listings = read_sources((*sources, *external), kind=kind, labels=wanted)
+    own, others = listings[: len(sources)], listings[len(sources) :]
+    summary = import_listings(workspace, own, external=others, ratios=shares, **choices)
+    for source in summary["sources"]:
+        besides = [f"{count} {reason}" for reason, count in source["passed_over"].items() if count]
+        apart = ", external test set" if source.get("external") else ""
+        click.echo(
+            f"{source['source']} ({source['kind']}{apart}): {source['images']} images"
+            + (f"; passed over: {', '.join(besides)}" if besides else "")
+        )
+    for reason, count in summary["left_out_counts"].items():
+        click.echo(f"left out: {count} {reason}")
+    if summary["left_out"]:
+        click.echo(
+            f"which, and why: {workspace.data / 'import.json'}; the files behind its numbers: {workspace.data / 'originals.csv'}"
+        )
+    if summary["near_duplicates"]:
+        click.echo(
+            f"{len(summary['near_duplicates'])} pairs look like one film; each pair is in one split"
+        )
+    if summary["may_show_text"]:
+        click.echo(
+            f"{summary['may_show_text']} DICOM images may show names or dates in their pixels, which no import can take away: look at them with cxr data show"
+        )
+    click.echo(counts_table(workspace.rows()))
+    done(
+        f"{summary['kept']} images imported",
+        workspace.manifest_path,
+        "cxr data check, then cxr gan-train",
+    )
+
+
+@data.command()
+def sources() -> None:
+    """List the kinds of sources that import knows, where to get them, and their licences."""
+    from pipelines.data.published import KINDS
+
+    for kind in KINDS:
+        click.echo(f"{kind.name}\n    {kind.about}")
+        if kind.url:
+            click.echo(f"    {kind.url}\n    licence: {kind.licence}")
+
+
+@data.command()
+@workspace_option()
+def check(workspace: Workspace) -> None:
+    """Print what the study's images are, and what a reviewer would object to. Nothing is changed."""
+    from pipelines.data.checking import check_study
+
+    report = check_study(workspace)
+    click.echo(check_table(report))
+    for number, warning in enumerate(report["warnings"], start=1):
+        click.echo(f"warning {number}: {warning}")
+    done(
+        f"{len(report['warnings'])} warnings" if report["warnings"] else "no warning",
+        workspace.data / "check.json",
+        "cxr data show",
+    )
+
+
+@data.command()
+@workspace_option()
+def show(workspace: Workspace) -> None:
+    """Draw the study: a sheet of images by label and split, and a page of figures."""
+    from pipelines.figures.data_figures import show_study
+
+    sheet, figures = show_study(workspace)
+    done(f"a sheet of images, and {figures.name}", sheet, "cxr gan-train")
+
+
+@data.command()
+@click.option("--n", default=600, help="Number of images.  [default: 600]")
+@click.option("--seed", default=0, help="Seed of the drawings and of the split.  [default: 0]")
+@workspace_option()
+def phantom(workspace: Workspace, n: int, seed: int) -> None:
+    """Draw phantom chest X-rays, labelled covid and normal, as this study's data.
+
+    For trying the tool without any data; the same seed gives the same bytes. No patient was ever X-rayed for them.
+    """
+    from pipelines.data.importing import import_listings
+    from pipelines.data.sources import phantom_listing
+    from pipelines.study.splitting import parse_ratios
+
+    summary = import_listings(
+        workspace, [phantom_listing(n, seed)], ratios=parse_ratios("70/10/20"), seed=seed
+    )
+    click.echo(counts_table(workspace.rows()))
+    done(f"{summary['kept']} phantom images drawn", workspace.manifest_path, "cxr gan-train")

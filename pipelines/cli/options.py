@@ -1,0 +1,253 @@
+"""How the command line is made of configurations, and how mistakes become one clear line."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import io
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import click
+
+from pipelines.study.text import one_line
+
+Command = Callable[..., Any]
+
+WEIGHTS_HELP = "ImageNet weights as torchvision saves them, whole or only the trunk; without it they are downloaded once; none: fresh ones."
+
+OURS = ("runtime", "gan", "classifier", "pipelines")
+
+
+def config_options(kind: type) -> Callable[[Command], Command]:
+    """A click option per field of a configuration; the command gets `options`, the fields that were asked for.
+
+    A field's default stands in the dataclass alone and is shown in the help; an option that is not given is not
+    passed on, so that a resumed run keeps its own value.
+    """
+    hints = get_type_hints(kind)
+    names = [field.name for field in fields(kind)]
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def collected(**arguments: Any) -> Any:
+            options = {name: arguments.pop(name) for name in names}
+            return command(
+                options={name: value for name, value in options.items() if value is not None},
+                **arguments,
+            )
+
+        wrapped = collected
+        for field in reversed(fields(kind)):
+            accepted = (
+                click.Choice(field.metadata["choices"])
+                if "choices" in field.metadata
+                else hints[field.name]
+            )
+            text = f"{field.metadata['help']}  [default: {field.default}]"
+            wrapped = click.option(
+                f"--{field.name.replace('_', '-')}",
+                field.name,
+                type=accepted,
+                default=None,
+                help=text,
+                **{"metavar": "yes|no"} if accepted is bool else {},
+            )(wrapped)
+        return wrapped
+
+    return decorate
+
+
+def workspace_option(default: Path = Path()) -> Callable[[Command], Command]:
+    """`-C DIR`, after the command or before it; the command gets a `workspace`."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def opened(folder: Path | None, **arguments: Any) -> Any:
+            from pipelines.study.workspace import Workspace
+
+            outer = click.get_current_context().find_root().params.get("folder")
+            workspace = Workspace(folder or outer or default)
+            workspace.check_links()
+            try:
+                return command(workspace=workspace, **arguments)
+            finally:
+                workspace.release()
+
+        shown = default if default.name else "the current folder"
+        text = f"The study's folder.  [default: {shown}]"
+        return click.option(
+            "-C",
+            "folder",
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help=text,
+        )(opened)
+
+    return decorate
+
+
+def compute_options(*, processes: str = "one") -> Callable[[Command], Command]:
+    """`--device` and `--precision`; the command gets a `compute`, which knows of torchrun's other processes where it may run in many."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def chosen(device: str, precision: str, **arguments: Any) -> Any:
+            from runtime.device import choose_compute
+
+            if processes == "one" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+                raise ValueError(
+                    f"cxr {click.get_current_context().info_name} runs in one process; start it without torchrun"
+                )
+            compute = choose_compute(device, precision)
+            with (
+                contextlib.nullcontext()
+                if compute.is_main_process
+                else contextlib.redirect_stdout(io.StringIO())
+            ):
+                return command(compute=compute, **arguments)
+
+        wrapped = click.option(
+            "--precision",
+            type=click.Choice(["auto", "fp32", "bf16"]),
+            default="auto",
+            help="Arithmetic; auto takes bf16 where the hardware is fast at it.",
+        )(chosen)
+        return click.option(
+            "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps."
+        )(wrapped)
+
+    return decorate
+
+
+def resume_option(command: Command) -> Command:
+    """`--resume [RUN]`; the command gets `resuming` and `resume_name`."""
+
+    @functools.wraps(command)
+    def read(resume: str | None, **arguments: Any) -> Any:
+        return command(resuming=resume is not None, resume_name=resume or None, **arguments)
+
+    text = "Continue the newest unfinished run of this command, or the one named, with its own options."
+    return click.option(
+        "--resume", is_flag=False, flag_value="", default=None, metavar="[RUN]", help=text
+    )(read)
+
+
+class Commands(click.Group):
+    """A group whose commands answer a mistake with one line on standard error and exit code 2, and a signal with 130."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        _open_streams()
+        with _mistakes():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, context: click.Context) -> Any:
+        ours = (
+            logging.StreamHandler()
+        )  # warnings of the trainers, on standard error; not what libraries think of a damaged file
+        ours.addFilter(lambda record: record.name.split(".")[0] in OURS)
+        logging.basicConfig(format="cxr: %(message)s", handlers=[ours])
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        with _mistakes():
+            return super().invoke(context)
+
+
+@contextlib.contextmanager
+def _mistakes() -> Iterator[None]:
+    from runtime.run import Interrupted
+
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise  # the help
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "cxr"
+        fail(f"{one_line(error.format_message()).rstrip('.')}; see: {command} --help")
+    except OSError as error:
+        fail(one_line(_disk_line(error)))
+    except (ValueError, FloatingPointError) as error:
+        fail(one_line(error))
+    except Interrupted as error:
+        say(f"cxr: {error}")
+        sys.exit(130)
+    except RuntimeError as error:
+        if (
+            "out of memory" not in str(error).lower()
+            and "can't allocate memory" not in str(error).lower()
+        ):
+            raise
+        fail(f"out of memory; try a smaller --batch-size ({one_line(error)[:200]})")
+
+
+def done(what: str, where: Path, next_step: str) -> None:
+    """The last words of a command."""
+    click.echo(f"made: {what}, in {where}\nnext: {next_step}")
+
+
+def say(message: str) -> None:
+    """A line on standard error, where anybody can still read it."""
+    try:
+        click.echo(message, err=True)
+    except OSError:
+        _to_nowhere(2)
+
+
+def fail(message: str) -> None:
+    say(f"cxr: {message}")
+    sys.exit(2)
+
+
+def _disk_line(error: OSError) -> str:
+    if any(
+        frame.f_code is click.echo.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)
+    ):
+        _to_nowhere(1)
+        return f"standard output cannot be written ({error.strerror or error}); what was still to be said is lost, what was made is not"
+    if error.errno is None and isinstance(error, (FileNotFoundError, ConnectionError)):
+        return str(error)  # our own words
+    where = f" ({error.filename})" if error.filename else ""
+    again = "run the command again, with --resume where it has one"
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"{error.filename} does not exist"
+    if error.errno == errno.ENOSPC:
+        return f"the disk is full{where}; free some space and {again}"
+    if error.errno == errno.EDQUOT:
+        return f"the quota on this disk is used up{where}; free some space and {again}"
+    if error.errno == errno.EFBIG:
+        return f"no file may be so large here{where}; raise the limit (ulimit -f) and {again}"
+    if error.errno == errno.EIO:
+        return f"the disk does not work: {error.strerror}{where}; see to it, then {again}"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"no permission to write or read here{where}; change that, or choose another folder (the study's with -C DIR)"
+    return f"{error.strerror or error}{where}"
+
+
+def _to_nowhere(number: int) -> None:
+    """Let a standard stream that cannot be written swallow the rest, so that the end of the process does not stumble over it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
+def _open_streams() -> None:
+    """Let standard streams that came closed lead nowhere: a file that is opened would take their numbers, and get what libraries write there."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        with contextlib.suppress(OSError):
+            os.fstat(number)
+            continue
+        os.open(os.devnull, os.O_RDWR)  # which takes the lowest free number
+        if getattr(sys, name) is None:
+            setattr(
+                sys,
+                name,
+                open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False),
+            )

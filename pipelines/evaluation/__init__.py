@@ -1,0 +1,1 @@
+"""What is asked of images and classifiers once they are there."""

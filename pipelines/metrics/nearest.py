@@ -1,0 +1,143 @@
+"""The nearest of many images, and how near is too near.
+
+Pixels are compared as thumbnails of 16×16 with their mean taken off and their standard deviation made one, so that brightness and contrast
+do not count. 16 px are few on purpose, since one pixel of a shift then counts for little: of 647 real X-rays of 64 px, copies that are
+brighter, of less contrast or noisy are all told, of those shifted by one pixel downwards 99 in 100, by one both ways 85, by two downwards 16;
+shifted by two both ways or mirrored they are not. In thumbnails of 64 px a shift by one would do for nearly all.
+
+A sample is a copy when it is nearer to a training image than all but 1 in 100 real images are to the nearest training image of another
+person. Patients who share a film count as one person: of 925 public X-rays 8 are such, under two patient numbers, and would set the
+threshold instead of the anatomy.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import adaptive_avg_pool2d
+
+from pipelines.data.cleaning import near_pairs
+from pipelines.study.image_cache import load_images
+from pipelines.study.manifest import SPLITS, Row
+from pipelines.study.splitting import Groups
+from pipelines.study.workspace import Workspace
+
+SIDE = 16  # pixels of a thumbnail
+QUANTILE = (
+    0.01  # of real images, that are as near to another patient's training image as the threshold
+)
+_QUERIES, _REFERENCES = 1024, 4096  # compared at once: 32 MiB of distances
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """For each query the place of its nearest reference (N,), and the distance to it (N,)."""
+
+    index: np.ndarray
+    distance: np.ndarray
+
+
+@dataclass(frozen=True)
+class CopyGuard:
+    """Tells copies of training images from other images."""
+
+    training: np.ndarray  # thumbnails (N, 256)
+    threshold: float
+
+    def copies(self, images: np.ndarray) -> np.ndarray:
+        """Which of uint8 images (N, S, S) are copies, bool (N,)."""
+        return nearest(thumbnails(images), self.training).distance < self.threshold
+
+
+def copy_guard(workspace: Workspace, size: int) -> CopyGuard:
+    """The guard of a study's training images, read at `size` pixels.
+
+    Raises ValueError when the training images are all of one patient, since nothing then says how near strangers are.
+    """
+    rows = [row for row in workspace.rows() if row.split in SPLITS]
+    reals, is_training = (
+        thumbnails(load_images(workspace, rows, size)),
+        np.array([row.split == "train" for row in rows]),
+    )
+    return CopyGuard(reals[is_training], copy_threshold(reals, is_training, persons(rows)))
+
+
+def persons(rows: Sequence[Row]) -> list[str]:
+    """Whose image each row is (N,): patients who share a film, by its perceptual hash, are one person."""
+    hashed = [place for place, row in enumerate(rows) if row.near_hash]
+    alike = defaultdict(list)
+    for one, other, _ in near_pairs([rows[place].near_hash for place in hashed], len(hashed)):
+        alike[hashed[other]].append(("image", hashed[one]))
+    groups = Groups()
+    for place, row in enumerate(rows):
+        groups.add([("patient", row.patient), ("image", place), *alike[place]], SPLITS)
+    return [str(groups.root(place)) for place in range(len(rows))]
+
+
+def copy_threshold(reals: np.ndarray, is_training: np.ndarray, patients: Sequence[str]) -> float:
+    """The distance below which only QUANTILE of the reals (N, d) come to a training image of another patient.
+
+    is_training: bool (N,). patients (N,): whose image each is, see `persons`.
+    """
+    return float(np.round(np.quantile(strangers(reals, is_training, patients), QUANTILE), 6))
+
+
+def strangers(reals: np.ndarray, is_training: np.ndarray, patients: Sequence[str]) -> np.ndarray:
+    """Distance (N,) of each real (N, d) to the nearest training image of another patient."""
+    _, patient = np.unique(np.asarray(patients), return_inverse=True)
+    if len(np.unique(patient[is_training])) < 2:
+        raise ValueError(
+            "all training images are of one patient, so nothing says how near those of two patients are; import images of more patients"
+        )
+    return nearest(reals, reals[is_training], (patient, patient[is_training])).distance
+
+
+def thumbnails(images: np.ndarray) -> np.ndarray:
+    """uint8 images (N, S, S) as rows (N, 256) whose Euclidean distance is the root mean square difference of standardised thumbnails.
+
+    Each is brought to SIDE by averaging areas, to mean zero and to standard deviation one; of a blank image only zeros are left.
+    0 is the same picture, √2 two unrelated ones.
+    """
+    blocks = torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1).split(_QUERIES)
+    small = torch.cat(
+        [adaptive_avg_pool2d(block.double(), SIDE).flatten(1) for block in blocks]
+    ).numpy()
+    centred = small - small.mean(axis=1, keepdims=True)
+    spread = centred.std(axis=1, keepdims=True)
+    return np.where(spread > 1e-6, centred / np.maximum(spread, 1e-6), 0.0) / SIDE
+
+
+def nearest(
+    queries: np.ndarray, references: np.ndarray, groups: tuple[np.ndarray, np.ndarray] | None = None
+) -> Nearest:
+    """The nearest reference (M, d) of each query (N, d) by Euclidean distance: exact, in float64, block by block.
+
+    groups: of queries (N,) and references (M,); a reference of the query's own group is passed over. A query that has no other
+    is at infinity.
+    """
+    queries, references = np.asarray(queries, np.float64), np.asarray(references, np.float64)
+    lengths = np.square(references).sum(axis=1)
+    index, distance = np.zeros(len(queries), np.int64), np.full(len(queries), np.inf)
+    for first in range(0, len(queries), _QUERIES):
+        mine = slice(first, min(first + _QUERIES, len(queries)))
+        least = np.full(mine.stop - first, np.inf)
+        for start in range(0, len(references), _REFERENCES):
+            block = slice(start, start + _REFERENCES)
+            squared = (
+                lengths[block] - 2 * queries[mine] @ references[block].T
+            )  # less the query's own length, which changes no order
+            if groups:
+                squared[groups[0][mine, None] == groups[1][None, block]] = np.inf
+            place = squared.argmin(axis=1)
+            value = squared[np.arange(len(place)), place]
+            better = value < least
+            index[mine][better], least[better] = start + place[better], value[better]
+        found = np.isfinite(least)
+        distance[mine][found] = np.linalg.norm(
+            queries[mine][found] - references[index[mine][found]], axis=1
+        )
+    return Nearest(index, distance)

@@ -1,0 +1,1 @@
+"""What finished commands leave, as types: read once here, and by nobody else from the file."""

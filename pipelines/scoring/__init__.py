@@ -1,1 +1,0 @@
-"""How far synthetic images are from real ones."""

@@ -1,0 +1,1 @@
+"""What lies on disk: the workspace, the manifest, the splits and the images."""

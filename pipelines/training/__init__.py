@@ -1,0 +1,1 @@
+"""From a study to a generator, to synthetic images and to a classifier."""

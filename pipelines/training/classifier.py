@@ -1,0 +1,341 @@
+"""A classifier on the study's images, with or without synthetic ones, judged once on the test split."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from classifier.augment import augment
+from classifier.config import ClassifierConfig
+from classifier.features import FeatureStore
+from classifier.learning_rate import find_learning_rate
+from classifier.metrics import Metrics, best_threshold, evaluate
+from classifier.predict import TrainedClassifier, predict
+from classifier.pretrained import load_trunk, weights_hash
+from classifier.train import train
+from pipelines.figures.evaluation_figures import (
+    learning_rates,
+    measures,
+    reliability,
+    roc_and_precision_recall,
+)
+from pipelines.figures.style import confusion_matrix, image_sheet, training_curves
+from pipelines.study.labels import check_every_class, positive_class, study_classes, study_size
+from pipelines.study.manifest import EXTERNAL, study_fingerprint, table
+from pipelines.study.synthetic import (
+    Split,
+    read_synthetic,
+    real_splits,
+    with_synthetic,
+)
+from pipelines.study.workspace import Workspace, resume
+from pipelines.training.model_card import write_classifier_card
+from runtime.device import Compute
+from runtime.files import write_json, write_text
+from runtime.randomness import torch_generator
+from runtime.run import Run
+
+PREVIEWED = 8  # images of each class on the sheet
+
+
+def train_classifier(
+    workspace: Workspace,
+    options: dict[str, Any],
+    compute: Compute,
+    *,
+    synthetic: str | None,
+    with_synthetic_images: bool,
+    image_size: int | None,
+    weights: Path | None,
+    positive: str | None,
+    resume_name: str | None,
+    resuming: bool,
+) -> tuple[Run, dict[str, Metrics]]:
+    """Train on the training split, keep the best epoch by validation, read the test split once, and the external set where there is one.
+
+    options: the fields of ClassifierConfig that were asked for. synthetic: the set to add, the newest when None.
+    image_size: of the real images; a synthetic set fixes it. weights: pretrained weights for vgg16.
+    positive: the class whose sensitivity is reported. Returns the finished run, and its metrics on `test` and perhaps `external`.
+    """
+    classes = study_classes(workspace)
+    resumed = workspace.unfinished_run("classify-train", resume_name) if resuming else None
+    if resumed:
+        saved = resumed.config
+        config = resume(resumed, ClassifierConfig, options)
+        with_synthetic_images = with_synthetic_images or saved["synthetic"] is not None
+        synthetic, image_size, positive = (
+            synthetic or saved["synthetic"],
+            image_size or saved["image_size"],
+            positive or saved["positive"],
+        )
+    else:
+        config = ClassifierConfig(**options)
+    positive = positive_class(classes, positive)
+    added = (
+        read_synthetic(workspace.find_run("synthesize", synthetic).folder)
+        if with_synthetic_images
+        else None
+    )
+    size = study_size(workspace, added, image_size)
+    splits = real_splits(workspace, size, classes)
+    check_every_class(splits, classes)
+    if added:
+        splits = with_synthetic(workspace, splits, added, classes)
+    trunk = pretrained_trunk(config, weights)
+    record = asdict(config) | {
+        "classes": classes,
+        "positive": positive,
+        "image_size": size,
+        "synthetic": added.folder.name if added else None,
+        "trunk_sha256": weights_hash(trunk) if trunk else None,
+        "data": study_fingerprint(workspace.rows()),
+        "compute": str(compute),
+    }
+    run = Run(
+        Path(
+            compute.agree(
+                str(workspace.open_run("classify-train", record, resumed).folder)
+                if compute.is_main_process
+                else ""
+            )
+        )
+    )
+    metrics, result = train_and_test(
+        config,
+        splits,
+        run,
+        compute,
+        classes=classes,
+        positive=positive,
+        trunk=trunk,
+        store=FeatureStore(workspace.features),
+    )
+    if compute.is_main_process:
+        _draw(run, config, metrics, splits, classes)
+        write_classifier_card(
+            workspace,
+            run,
+            workspace.rows(),
+            {name: measured for name, (measured, _) in metrics.items()},
+        )
+        run.finish(result)
+    compute.agree(None)
+    return run, {name: measured for name, (measured, _) in metrics.items()}
+
+
+def preview_augmentation(
+    workspace: Workspace, options: dict[str, Any], image_size: int | None
+) -> Path:
+    """A sheet of training images of each class, each above two of its augmentations; returns its path."""
+    config, classes = ClassifierConfig(**options), study_classes(workspace)
+    train = real_splits(workspace, study_size(workspace, None, image_size), classes)["train"]
+    groups = []
+    for index, label in enumerate(classes):
+        mine = train.images[train.labels == index]
+        reals = torch.from_numpy(
+            mine[:: max(1, len(mine) // PREVIEWED)][:PREVIEWED].copy()
+        ).unsqueeze(1)
+        groups.append((f"{label}, training images", reals.squeeze(1).numpy()))
+        for number, title in enumerate(("augmented", "and again")):
+            changed = augment(
+                reals, torch_generator(config.seed, "preview", index, number), flip=config.flip
+            )
+            groups.append((title, changed.round().to(torch.uint8).squeeze(1).numpy()))
+    path = workspace.root / "classifier-augmentation.png"
+    image_sheet(groups, path)
+    return path
+
+
+def suggest_learning_rate(
+    workspace: Workspace,
+    options: dict[str, Any],
+    compute: Compute,
+    image_size: int | None,
+    weights: Path | None,
+) -> tuple[float, Path]:
+    """A range test on the training split: the rate to take, and the path of the curve."""
+    config, classes = ClassifierConfig(**options), study_classes(workspace)
+    train = real_splits(workspace, study_size(workspace, None, image_size), classes)["train"]
+    trunk = pretrained_trunk(config, weights)
+    test = find_learning_rate(
+        config,
+        train.dataset(),
+        compute,
+        classes=classes,
+        trunk=trunk,
+        store=FeatureStore(workspace.features),
+    )
+    path = workspace.root / "learning-rate.png"
+    learning_rates(test, path)
+    return test.suggested, path
+
+
+def train_and_test(
+    config: ClassifierConfig,
+    splits: dict[str, Split],
+    run: Run,
+    compute: Compute,
+    *,
+    classes: Sequence[str],
+    positive: str,
+    trunk: nn.Module | None,
+    start: TrainedClassifier | None = None,
+    store: FeatureStore | None = None,
+    what: str = "classify-train",
+) -> tuple[dict[str, tuple[Metrics, np.ndarray]], dict[str, Any]]:
+    """Train, predict, and leave metrics.json and predictions.csv in the run's folder.
+
+    Returns metrics and probabilities (N, K) on `test`, and on `external` where the study has such images of every class, and
+    the result to finish the run with, once all else that belongs to it is written. The threshold comes from the validation images.
+    """
+    started = time.monotonic()
+    trained = train(
+        config,
+        splits["train"].dataset(),
+        splits["validation"].dataset(),
+        run,
+        compute,
+        classes=classes,
+        trunk=trunk,
+        start=start,
+        store=store,
+        what=what,
+    )
+    chosen, validation = list(classes).index(positive), splits["validation"]
+    threshold = best_threshold(
+        validation.labels == chosen,
+        predict(trained, validation.dataset().tensors[0], compute, store)[:, chosen],
+    )
+    metrics = {}
+    for name in ("test", EXTERNAL):
+        if name in splits and len(set(splits[name].labels.tolist())) == len(classes):
+            probabilities = predict(trained, splits[name].dataset().tensors[0], compute, store)
+            metrics[name] = (
+                evaluate(
+                    splits[name].labels,
+                    probabilities,
+                    list(classes),
+                    positive,
+                    splits[name].patients,
+                    threshold,
+                ),
+                probabilities,
+            )
+            if compute.is_main_process:
+                write_predictions(
+                    run.folder
+                    / ("predictions.csv" if name == "test" else "predictions_external.csv"),
+                    splits[name],
+                    probabilities,
+                    trained,
+                )
+    train_size, added = (
+        len(splits["train"].labels),
+        sum(not patient for patient in splits["train"].patients),
+    )
+    result = {
+        "train_images": train_size,
+        "synthetic_images": added,
+        "steps": max((event["step"] for event in run.journal() if "step" in event), default=0),
+        "best_step": run.journal()[-1]["best_step"],
+    }
+    external = {EXTERNAL: asdict(metrics[EXTERNAL][0])} if EXTERNAL in metrics else {}
+    if compute.is_main_process:
+        write_json(run.folder / "metrics.json", asdict(metrics["test"][0]) | result | external)
+    return metrics, result | {
+        "accuracy": metrics["test"][0].measures["accuracy"].value,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def train_once(
+    folder: Path, config: ClassifierConfig, splits: dict[str, Split], compute: Compute, **study: Any
+) -> Run:
+    """The finished classifier in a folder, one of several of a command: trained and tested now, or kept where it is finished already.
+
+    study: the other arguments of `train_and_test`. Its checkpoints go once it is finished.
+    """
+    run = Run(folder)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    if not run.finished:
+        _, result = train_and_test(config, splits, run, compute, **study)
+        shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)  # the svm has none
+        run.finish(result)
+    return run
+
+
+def write_predictions(
+    path: Path, test: Split, probabilities: np.ndarray, trained: TrainedClassifier
+) -> None:
+    classes = trained.classes
+    rows = [
+        {
+            "file_name": name,
+            "patient": patient,
+            "label": classes[label],
+            "predicted": classes[int(row.argmax())],
+        }
+        | {f"probability_{name}": f"{value:.6f}" for name, value in zip(classes, row)}
+        for name, patient, label, row in zip(
+            test.file_names, test.patients, test.labels, probabilities
+        )
+    ]
+    write_text(
+        path,
+        table(
+            ["file_name", "patient", "label", "predicted"]
+            + [f"probability_{name}" for name in classes],
+            rows,
+        ),
+    )
+
+
+def pretrained_trunk(config: ClassifierConfig, weights: Path | None) -> nn.Module | None:
+    if config.trunk:
+        if str(weights) == "none" and not config.unfreeze:
+            raise ValueError(
+                "--weights none: a frozen network without weights sees nothing; train it with --unfreeze 5"
+            )
+        return load_trunk(config.trunk, weights)
+    if weights is not None:
+        raise ValueError(
+            f"--weights {weights}: {config.arch} takes none; use it with --arch vgg16, resnet18 or resnet50, or with --arch svm --features vgg16"
+        )
+    return None
+
+
+def _draw(
+    run: Run,
+    config: ClassifierConfig,
+    metrics: dict[str, tuple[Metrics, np.ndarray]],
+    splits: dict[str, Split],
+    classes: list[str],
+) -> None:
+    if config.arch != "svm":
+        training_curves(run.journal(), run.folder / "training_curves.png")
+    for name, (measured, probabilities) in metrics.items():
+        which = "Test split" if name == "test" else "External set"
+        suffix = "" if name == "test" else "_external"
+        confusion_matrix(
+            measured.confusion,
+            classes,
+            run.folder / f"confusion_matrix{suffix}.png",
+            f"{which}, {measured.n} images of {measured.patients} patients",
+        )
+        measures(measured, run.folder / f"measures{suffix}.png", which)
+        roc_and_precision_recall(
+            splits[name].labels,
+            probabilities,
+            classes,
+            measured,
+            run.folder / f"roc_pr{suffix}.png",
+        )
+        reliability(measured, run.folder / f"reliability{suffix}.png")

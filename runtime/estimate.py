@@ -1,0 +1,32 @@
+"""A value with its 95 % interval: the one shape in which every uncertain number is kept and written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value, its 95 % interval, and the number of images it is measured on.
+
+    Attributes:
+        value: The point estimate.
+        low, high: The ends of its 95 % interval.
+        n: How many images (or answers of a reader) it is of.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def text(self, spec: str = ".3f", scale: float = 1.0) -> str:
+        """Write it as "0.953 [0.921, 0.984]", all three numbers times `scale` and by `spec`."""
+        value, low, high = (
+            format(scale * number, spec) for number in (self.value, self.low, self.high)
+        )
+        return f"{value} [{low}, {high}]"
+
+    def percent(self, spec: str = ".1f") -> str:
+        """Write it in per cent, as "95.3 [92.1, 98.4]"."""
+        return self.text(spec, 100)

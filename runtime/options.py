@@ -1,0 +1,18 @@
+"""A mistake in an option, told by the field that has it: what a command line calls the field is its own affair."""
+
+from __future__ import annotations
+
+
+class OptionError(ValueError):
+    """An option has a value that cannot be.
+
+    `problem` says what is wrong with it or what was expected. Other fields that it names stand in
+    backticks, so that a command line can write each as its own flag.
+    """
+
+    def __init__(self, field: str, value: object, problem: str) -> None:
+        super().__init__(field, value, problem)
+        self.field, self.value, self.problem = field, value, problem
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.value}: {self.problem}".replace("`", "")
