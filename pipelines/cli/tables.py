@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.metrics.names import MEASURES, OF_POSITIVE, PERCENT, SCORE_NAMES, score_cells
 from pipelines.study.text import one_line
+from runtime.estimate import Estimate
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -89,14 +90,13 @@ def metrics_table(metrics: Metrics, which: str = "test split") -> str:
         f"{which}: {metrics.n} images of {metrics.patients} patients; 95 % intervals by bootstrap over patients"
     )
     for name, measure in metrics.measures.items():
-        low, high = measure.interval
         shown = name.replace("_", " ")
         if name in PERCENT:
             lines.append(
-                f"{shown:20}  {100 * measure.value:5.1f} %  [{100 * low:.1f}, {100 * high:.1f}]{f'  of {metrics.positive}' if name in OF_POSITIVE else ''}"
+                f"{shown:20}  {100 * measure.value:5.1f} %  [{100 * measure.low:.1f}, {100 * measure.high:.1f}]{f'  of {metrics.positive}' if name in OF_POSITIVE else ''}"
             )
         else:
-            lines.append(f"{shown:20}  {measure.value:7.3f}  [{low:.3f}, {high:.3f}]")
+            lines.append(f"{shown:20}  {measure.value:7.3f}  [{measure.low:.3f}, {measure.high:.3f}]")
     sensitivity, specificity = (
         metrics.at_threshold[name] for name in ("sensitivity", "specificity")
     )
@@ -259,7 +259,8 @@ def readings_table(scores: Sequence[dict[str, Any]], agreements: Sequence[dict[s
             ("sensitivity", "synthetic images, called synthetic"),
             ("specificity", "real images, called real"),
         ):
-            lines.append(f"  {name:12}{_of_hundred(one[name]):>22}  of {one[name]['n']} {of}")
+            share = Estimate(one[name]["value"], *one[name]["interval"], one[name]["n"])
+            lines.append(f"  {name:12}{share.percent():>22}  of {share.n} {of}")
         lines.append(f"  median time per image: {one['median_seconds']:.1f} s")
         for what, names in (
             ("synthetic images called real, which fooled the reader", one["fooled_by"]),
@@ -362,13 +363,11 @@ def condition(result: dict[str, Any]) -> str:
 
 
 def _of_hundred(measure: dict[str, Any]) -> str:
-    low, high = measure["interval"]
-    return f"{100 * measure['value']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return Estimate(**measure).percent()
 
 
 def _of_one(measure: dict[str, Any]) -> str:
-    low, high = measure["interval"]
-    return f"{measure['value']:.3f} [{low:.3f}, {high:.3f}]"
+    return Estimate(**measure).text()
 
 
 def _per_cent(estimate: dict[str, Any], sign: str = "") -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.isotonic import isotonic_regression
 
-from classifier.metrics import resampled_weights
+from classifier.bootstrap import resampled_weights
 from pipelines.comparison.design import Trial
 from runtime.randomness import numpy_generator
 

@@ -43,7 +43,13 @@ def measures(metrics: Metrics, path: Path, title: str) -> None:
     upper, lower = figure.subplots(2, 1, height_ratios=(len(SHOWN), 3.2 * len(metrics.classes)))
     for row, name in enumerate(SHOWN):
         measure = metrics.measures[name]
-        upper.plot(measure.interval, [row, row], color=REAL, linewidth=2.4, solid_capstyle="round")
+        upper.plot(
+            (measure.low, measure.high),
+            [row, row],
+            color=REAL,
+            linewidth=2.4,
+            solid_capstyle="round",
+        )
         upper.plot(
             measure.value, row, "D", markersize=6, markerfacecolor=REAL, markeredgecolor="white"
         )
@@ -60,7 +66,7 @@ def measures(metrics: Metrics, path: Path, title: str) -> None:
         range(len(SHOWN)), [NAMES.get(name, name.replace("_", " ").capitalize()) for name in SHOWN]
     )
     upper.set_ylim(len(SHOWN) - 0.4, -0.8)
-    upper.set_xlim(max(min(metrics.measures[name].interval[0] for name in SHOWN) - 0.03, -1), 1.01)
+    upper.set_xlim(max(min(metrics.measures[name].low for name in SHOWN) - 0.03, -1), 1.01)
     style_axes(
         upper,
         f"{title}, 95 % intervals",
@@ -210,7 +216,7 @@ def reliability(metrics: Metrics, path: Path) -> None:
     error = metrics.measures["calibration_error"]
     style_axes(
         upper,
-        f"Calibration error {error.value:.3f} [{error.interval[0]:.3f}, {error.interval[1]:.3f}]",
+        f"Calibration error {error.text()}",
         ylabel="share that is right",
     )
     upper.set_ylim(min([lowest, *(one.accuracy for one in metrics.reliability)]) - 0.05, 1.03)

@@ -20,7 +20,7 @@ from math import sqrt
 
 import numpy as np
 
-from classifier.metrics import resampled_means
+from classifier.bootstrap import resampled_means
 from runtime.randomness import numpy_generator
 
 DRAWS = 10  # of n candidates, where there are more

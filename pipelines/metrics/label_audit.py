@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from classifier.metrics import Measure, resampled_means
+from classifier.bootstrap import resampled_means
 from classifier.predict import load_classifier, predict
 from pipelines.data.checking import APART, DARK
 from pipelines.metrics.memorisation import auc, share
@@ -24,6 +24,7 @@ from pipelines.study.manifest import study_fingerprint
 from pipelines.study.synthetic import Split
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute
+from runtime.estimate import Estimate
 from runtime.run import Run, list_runs
 
 FINGERPRINTS = ("brightness", "contrast", "sharpness", "dark border")
@@ -39,9 +40,9 @@ class Agreement:
     """One class: synthetic images that the classifier calls what was asked for, and test reals that it calls what they are."""
 
     n: int
-    agreement: Measure | None  # None where none was asked for
+    agreement: Estimate | None  # None where none was asked for
     n_test: int
-    recall: Measure  # over patients
+    recall: Estimate  # over patients
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class LabelAudit:
     arch: str
     classes: dict[str, Agreement]
     chance: float
-    mean_agreement: Measure | None  # over classes; None where fewer than two were asked for
-    mean_recall: Measure
+    mean_agreement: Estimate | None  # over classes; None where fewer than two were asked for
+    mean_recall: Estimate
     verdict: str
     warnings: list[str]
 
@@ -63,7 +64,7 @@ class Fingerprint:
     """What one simple property tells, as ROC AUC."""
 
     synthetic_from_real: dict[
-        str, Measure
+        str, Estimate
     ]  # per class: above one half, synthetic images have more of it
     class_in_reals: dict[
         str, float
@@ -137,12 +138,15 @@ def judge_labels(
             int(mine.sum()),
             agreement,
             int(reals.sum()),
-            Measure(float((called_reals[reals] == index).mean()), _bounds(means)),
+            Estimate(
+                float((called_reals[reals] == index).mean()), *_bounds(means), int(reals.sum())
+            ),
         )
     chance = 1 / len(classes)
-    recall = Measure(
+    recall = Estimate(
         float(np.mean([one.recall.value for one in found.values()])),
-        _bounds(np.mean(resampled, axis=0)),
+        *_bounds(np.mean(resampled, axis=0)),
+        len(true),
     )
     present = [one for one in found.values() if one.n]
     agreement = None
@@ -156,7 +160,9 @@ def judge_labels(
             * float(np.sqrt(sum(p * (1 - p) / one.n for p, one in zip(shares, present))))
             / len(present)
         )
-        agreement = Measure(value, (max(value - reach, 0.0), min(value + reach, 1.0)))
+        agreement = Estimate(
+            value, max(value - reach, 0.0), min(value + reach, 1.0), len(asked)
+        )
     verdict, warnings = _heard(found, chance, agreement, recall)
     return LabelAudit(name, arch, found, chance, agreement, recall, verdict, warnings)
 
@@ -256,10 +262,10 @@ def _bounds(resampled: np.ndarray) -> tuple[float, float]:
 
 
 def _heard(
-    found: dict[str, Agreement], chance: float, agreement: Measure | None, recall: Measure
+    found: dict[str, Agreement], chance: float, agreement: Estimate | None, recall: Estimate
 ) -> tuple[str, list[str]]:
     """A verdict in plain words, and warnings."""
-    if recall.interval[0] <= chance:
+    if recall.low <= chance:
         return "cannot tell: the classifier itself is no better than a guess on test reals", []
     if agreement is None:
         return (
@@ -268,7 +274,7 @@ def _heard(
         )
     gain, expected = agreement.value - chance, recall.value - chance
     as_asked = f"{100 * agreement.value:.0f} % of the synthetic images are called what they were asked to be (mean over classes; {100 * chance:.0f} % would be a guess, test reals reach {100 * recall.value:.0f} %)"
-    if agreement.interval[0] <= chance:
+    if agreement.low <= chance:
         return "labels are ignored", [
             f"the generator does not listen to its label: {as_asked}; images with such labels teach a classifier nothing but noise"
         ]
@@ -278,7 +284,7 @@ def _heard(
     weak = [
         f"{name} ({100 * one.agreement.value:.0f} %, test reals {100 * one.recall.value:.0f} %)"
         for name, one in found.items()
-        if one.agreement.interval[1] < chance + HEARD * (one.recall.value - chance)
+        if one.agreement.high < chance + HEARD * (one.recall.value - chance)
     ]
     if weak and not warnings:
         warnings.append(

@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from scipy.stats import binomtest, fisher_exact, mannwhitneyu
 
-from classifier.metrics import RESAMPLES, Measure, roc_auc
+from classifier.bootstrap import RESAMPLES
+from classifier.weighted_measures import roc_auc
 from gan.config import GanConfig
 from gan.presets import build_discriminator
 from gan.sample import to_float
@@ -39,6 +40,7 @@ from pipelines.study.manifest import table
 from pipelines.study.synthetic import Split
 from runtime import checkpoint
 from runtime.device import Compute
+from runtime.estimate import Estimate
 from runtime.files import configuration, write_text
 from runtime.randomness import numpy_generator
 from runtime.run import Run
@@ -63,19 +65,19 @@ class Nearness:
 
     threshold: float  # below it an image is a copy
     copied: int
-    copied_share: Measure
-    reals_share: Measure  # of reals as near to another patient's training image
+    copied_share: Estimate
+    reals_share: Estimate  # of reals as near to another patient's training image
     copied_p: float
     to_training: float  # median distance of synthetic images
     to_held_out: float
     reals_to_training: float  # of held-out reals
-    nearer: Measure  # share of pairs of a synthetic and a held-out image in which the synthetic one is nearer to the training images
+    nearer: Estimate  # share of pairs of a synthetic and a held-out image in which the synthetic one is nearer to the training images
     c_t: float  # below 0: nearer than held-out reals
     c_t_p: float
     favoured: float  # share of synthetic images whose nearest real is a training image
     favoured_by_lot: float
     favoured_p: float
-    membership: Measure
+    membership: Estimate
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Memorisation:
     extractor: str
     pixels: Nearness
     features: Nearness
-    discriminator: dict[str, Measure]  # membership by its logit, per class
+    discriminator: dict[str, Estimate]  # membership by its logit, per class
     discriminator_note: str  # whose it is, or why there is none
     warnings: list[str]
 
@@ -191,13 +193,13 @@ def measure_nearness(
     ), found
 
 
-def share(count: int, n: int) -> Measure:
+def share(count: int, n: int) -> Estimate:
     """count of n, with the exact interval of Clopper & Pearson."""
     interval = binomtest(count, n).proportion_ci(method="exact")
-    return Measure(count / n, (float(interval.low), float(interval.high)))
+    return Estimate(count / n, float(interval.low), float(interval.high), n)
 
 
-def auc(positives: np.ndarray, scores: np.ndarray, patients: Sequence[str]) -> Measure:
+def auc(positives: np.ndarray, scores: np.ndarray, patients: Sequence[str]) -> Estimate:
     """Share of pairs in which the positive has the higher score, ties counting half; its interval by bootstrap over whole patients.
 
     positives: bool (N,), some of each kind; scores (N,); patients (N,).
@@ -211,7 +213,7 @@ def auc(positives: np.ndarray, scores: np.ndarray, patients: Sequence[str]) -> M
     with np.errstate(invalid="ignore"):
         values = roc_auc(positives, scores, np.stack([np.ones(len(patient)), *drawn]))
     low, high = np.nanpercentile(values[1:], (2.5, 97.5))
-    return Measure(float(values[0]), (float(low), float(high)))
+    return Estimate(float(values[0]), float(low), float(high), len(patient))
 
 
 @torch.no_grad()
@@ -311,7 +313,7 @@ def _favoured(
 
 def _membership_by_class(
     sets: dict[str, Split], logits: dict[str, np.ndarray], classes: Sequence[str]
-) -> dict[str, Measure]:
+) -> dict[str, Estimate]:
     measures = {}
     for index, name in enumerate(classes):
         mine = [sets[kind].labels == index for kind in ("train", "held_out")]
@@ -332,7 +334,7 @@ def _membership_by_class(
 def _warnings(space: str, one: Nearness, n: int) -> list[str]:
     warnings = []
     if one.copied_p < SURE:
-        low, high = one.copied_share.interval
+        low, high = one.copied_share.low, one.copied_share.high
         warnings.append(
             f"copies: {one.copied} of {n} synthetic images ({100 * one.copied_share.value:.1f} %, interval {100 * low:.1f} to {100 * high:.1f}) are nearer to a training image, in {space}, "
             f"than {100 * (1 - QUANTILE):.0f} % of real images are to another patient's; look at nearest_pairs.png, and do not give the set away before cxr synthesize --reject-copies"

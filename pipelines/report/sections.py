@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,17 @@ from pipelines.figures.style import image_sheet
 from pipelines.metrics.names import score_cells
 from pipelines.report.contents import Found, Study
 from pipelines.report.embedding import picture
+from pipelines.results.audit_result import AuditResult
+from pipelines.results.classifier_result import ClassifierResult
 from pipelines.study.image_cache import load_images
 from pipelines.study.image_io import read_gray, to_square
 from pipelines.study.manifest import EXTERNAL, SPLITS, Row, fingerprint
-from runtime.files import read_json
 from runtime.run import Run
 
 SHEET_IMAGES, SHEET_COLUMNS = 8, 4  # of each kind and class
 
 
-def score_section(score: Found | None) -> dict[str, Any] | None:
+def score_section(score: Found[dict[str, Any]] | None) -> dict[str, Any] | None:
     """A score.json, and its scores in tables, overall and by class: one for each extractor and one of pixels."""
     if score is None:
         return None
@@ -67,16 +69,27 @@ def score_section(score: Found | None) -> dict[str, Any] | None:
     }
 
 
-def audit_section(study: Study) -> dict[str, Any] | None:
-    """The newest shortcut audit, and whether it is of these data."""
+@dataclass(frozen=True)
+class AuditSection:
+    """The newest shortcut audit as the page shows it."""
+
+    run: str
+    result: AuditResult
+    picture: Picture | None
+    of_these_data: bool
+
+
+def audit_section(study: Study) -> AuditSection | None:
+    """Collect what the page shows of the newest shortcut audit; None where there is none."""
     if study.audit is None:
         return None
     run = study.audit.run
-    return study.audit.says | {
-        "run": run.name,
-        "picture": picture(run.folder / "audit.png"),
-        "of_these_data": run.config.get("data") == study.fingerprint,
-    }
+    return AuditSection(
+        run=run.name,
+        result=study.audit.says,
+        picture=picture(run.folder / "audit.png"),
+        of_these_data=run.config.get("data") == study.fingerprint,
+    )
 
 
 def sheets(study: Study) -> list[dict[str, Any]]:
@@ -120,7 +133,7 @@ def single_classifiers(study: Study) -> list[dict[str, Any]]:
         {
             "run": run.name,
             "synthetic": run.config["synthetic"],
-            "metrics": read_json(run.folder / "metrics.json"),
+            "result": ClassifierResult.load(run),
             "curves": picture(run.folder / "training_curves.png"),
             "confusion": picture(run.folder / "confusion_matrix.png"),
         }
@@ -205,7 +218,7 @@ def hashes(study: Study) -> dict[str, str]:
             for one in study.score.says["extractors"]
         }
     if study.audit and study.audit.run.config.get("classifier_sha256"):
-        found[f"Audited classifier, {study.audit.says['classifier']}"] = study.audit.run.config[
+        found[f"Audited classifier, {study.audit.says.classifier}"] = study.audit.run.config[
             "classifier_sha256"
         ]
     return found

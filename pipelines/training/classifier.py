@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,87 +28,76 @@ from pipelines.figures.evaluation_figures import (
     roc_and_precision_recall,
 )
 from pipelines.figures.style import confusion_matrix, image_sheet, training_curves
+from pipelines.results.classifier_result import ClassifierResult
 from pipelines.study.labels import check_every_class, positive_class, study_classes, study_size
 from pipelines.study.manifest import EXTERNAL, study_fingerprint, table
+from pipelines.study.runs import WITHOUT_RESUME, RunRequest, RunStart, prepare_run
 from pipelines.study.synthetic import (
     Split,
     read_synthetic,
     real_splits,
     with_synthetic,
 )
-from pipelines.study.workspace import Workspace, resume
+from pipelines.study.workspace import Workspace
 from pipelines.training.model_card import write_classifier_card
 from runtime.device import Compute
-from runtime.files import write_json, write_text
+from runtime.files import write_text
 from runtime.randomness import torch_generator
 from runtime.run import Run
 
 PREVIEWED = 8  # images of each class on the sheet
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClassifierTraining:
+    """What `cxr classify-train` was asked for."""
+
+    config: ClassifierConfig
+    synthetic: str | None = None  # the synthetic set that is added to the training split
+    image_size: int | None = None  # side in pixels; the synthetic set's, where there is one
+    positive: str | None = None  # the class whose sensitivity is reported
+
+
 def train_classifier(
     workspace: Workspace,
     options: dict[str, Any],
-    compute: Compute,
+    request: RunRequest,
     *,
-    synthetic: str | None,
-    with_synthetic_images: bool,
-    image_size: int | None,
-    weights: Path | None,
-    positive: str | None,
-    resume_name: str | None,
-    resuming: bool,
+    synthetic: str | None = None,
+    image_size: int | None = None,
+    weights: Path | None = None,
+    positive: str | None = None,
 ) -> tuple[Run, dict[str, Metrics]]:
-    """Train on the training split, keep the best epoch by validation, read the test split once, and the external set where there is one.
+    """Train on the training split, and read the test split once; the external set too.
 
-    options: the fields of ClassifierConfig that were asked for. synthetic: the set to add, the newest when None.
-    image_size: of the real images; a synthetic set fixes it. weights: pretrained weights for vgg16.
-    positive: the class whose sensitivity is reported. Returns the finished run, and its metrics on `test` and perhaps `external`.
+    The weights of the lowest validation loss are kept. options: the fields of ClassifierConfig
+    that were asked for. synthetic: the set to add, "" for the newest. weights: a file of
+    pretrained weights. Returns the finished run, and its metrics on `test` and perhaps `external`.
     """
     classes = study_classes(workspace)
-    resumed = workspace.unfinished_run("classify-train", resume_name) if resuming else None
-    if resumed:
-        saved = resumed.config
-        config = resume(resumed, ClassifierConfig, options)
-        with_synthetic_images = with_synthetic_images or saved["synthetic"] is not None
-        synthetic, image_size, positive = (
-            synthetic or saved["synthetic"],
-            image_size or saved["image_size"],
-            positive or saved["positive"],
-        )
-    else:
-        config = ClassifierConfig(**options)
-    positive = positive_class(classes, positive)
-    added = (
-        read_synthetic(workspace.find_run("synthesize", synthetic).folder)
-        if with_synthetic_images
-        else None
-    )
-    size = study_size(workspace, added, image_size)
+    start = _prepare(workspace, options, request, synthetic, image_size, positive)
+    settings, config, compute = start.settings, start.settings.config, start.compute
+    positive = positive_class(classes, settings.positive)
+    added = None
+    if settings.synthetic:
+        added = read_synthetic(workspace.find_run("synthesize", settings.synthetic).folder)
+    size = study_size(workspace, added, settings.image_size)
     splits = real_splits(workspace, size, classes)
     check_every_class(splits, classes)
     if added:
         splits = with_synthetic(workspace, splits, added, classes)
     trunk = pretrained_trunk(config, weights)
-    record = asdict(config) | {
-        "classes": classes,
-        "positive": positive,
-        "image_size": size,
-        "synthetic": added.folder.name if added else None,
-        "trunk_sha256": weights_hash(trunk) if trunk else None,
-        "data": study_fingerprint(workspace.rows()),
-        "compute": str(compute),
-    }
-    run = Run(
-        Path(
-            compute.agree(
-                str(workspace.open_run("classify-train", record, resumed).folder)
-                if compute.is_main_process
-                else ""
-            )
-        )
+    run = start.begin(
+        {
+            "classes": classes,
+            "positive": positive,
+            "image_size": size,
+            "synthetic": added.folder.name if added else None,
+            "trunk_sha256": weights_hash(trunk) if trunk else None,
+            "data": study_fingerprint(workspace.rows()),
+        }
     )
-    metrics, result = train_and_test(
+    tested, result = train_and_test(
         config,
         splits,
         run,
@@ -118,17 +107,33 @@ def train_classifier(
         trunk=trunk,
         store=FeatureStore(workspace.features),
     )
+    metrics = {name: measured for name, (measured, _) in tested.items()}
     if compute.is_main_process:
-        _draw(run, config, metrics, splits, classes)
-        write_classifier_card(
-            workspace,
-            run,
-            workspace.rows(),
-            {name: measured for name, (measured, _) in metrics.items()},
-        )
+        _draw(run, config, tested, splits, classes)
+        write_classifier_card(workspace, run, workspace.rows(), metrics)
         run.finish(result)
     compute.agree(None)
-    return run, {name: measured for name, (measured, _) in metrics.items()}
+    return run, metrics
+
+
+def _prepare(
+    workspace: Workspace,
+    options: dict[str, Any],
+    request: RunRequest,
+    synthetic: str | None,
+    image_size: int | None,
+    positive: str | None,
+) -> RunStart[ClassifierTraining]:
+    """Settle the settings; the newest synthetic set is, for a resumed run, the run's own."""
+    given = options | {"image_size": image_size, "positive": positive}
+    if synthetic or (synthetic == "" and request.resume is None):
+        given["synthetic"] = workspace.find_run("synthesize", synthetic or None).name
+    start = prepare_run(workspace, "classify-train", ClassifierTraining, given, request)
+    if start.resumed and synthetic == "" and start.settings.synthetic is None:
+        raise ValueError(
+            f"{start.resumed.name} was begun without synthetic images; {WITHOUT_RESUME}"
+        )
+    return start
 
 
 def preview_augmentation(
@@ -247,9 +252,12 @@ def train_and_test(
         "steps": max((event["step"] for event in run.journal() if "step" in event), default=0),
         "best_step": run.journal()[-1]["best_step"],
     }
-    external = {EXTERNAL: asdict(metrics[EXTERNAL][0])} if EXTERNAL in metrics else {}
     if compute.is_main_process:
-        write_json(run.folder / "metrics.json", asdict(metrics["test"][0]) | result | external)
+        ClassifierResult(
+            test=metrics["test"][0],
+            external=metrics[EXTERNAL][0] if EXTERNAL in metrics else None,
+            **result,
+        ).save(run)
     return metrics, result | {
         "accuracy": metrics["test"][0].measures["accuracy"].value,
         "seconds": round(time.monotonic() - started, 1),

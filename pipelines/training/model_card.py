@@ -56,7 +56,7 @@ def write_classifier_card(
             "|---|---|---|",
         ]
         measured += [
-            f"| {measure.replace('_', ' ')} | {_value(measure, found.value)} | {' to '.join(_value(measure, bound) for bound in found.interval)} |"
+            f"| {measure.replace('_', ' ')} | {_value(measure, found.value)} | {' to '.join(_value(measure, bound) for bound in (found.low, found.high))} |"
             for measure, found in one.measures.items()
         ]
         measured += [

@@ -8,22 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn import metrics as reference
 from torch.utils.data import TensorDataset
 
 from classifier import features
 from classifier.config import ClassifierConfig
-from classifier.metrics import (
-    _average_precision,
-    _matthews,
-    _of_decisions,
-    best_threshold,
-    evaluate,
-    resampled_means,
-    roc_auc,
-)
 from classifier.predict import TrainedClassifier, load_classifier, predict
 from classifier.pretrained import INPUT, load_trunk, weights_hash
 from classifier.train import schedule, train
@@ -189,104 +177,3 @@ def test_weights_that_are_none(tmp_path: Path) -> None:
     torch.save({"features.0.weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match="not vgg16 weights"):
         load_trunk("vgg16", tmp_path / "other.pth")
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10_000), classes=st.integers(2, 4), n=st.integers(12, 60))
-def test_metrics_equal_scikit_learn_s(seed: int, classes: int, n: int) -> None:
-    rng = np.random.default_rng(seed)
-    labels = np.concatenate([np.arange(classes), rng.integers(0, classes, n - classes)])
-    probabilities = rng.dirichlet(np.ones(classes), n)
-    names = [f"class {index}" for index in range(classes)]
-    got = evaluate(labels, probabilities, names, names[0], [str(index // 2) for index in range(n)])
-    predicted, onehot = probabilities.argmax(axis=1), np.eye(classes)[labels]
-    two, value = classes == 2, {name: measure.value for name, measure in got.measures.items()}
-    expected = {
-        "accuracy": reference.accuracy_score(labels, predicted),
-        "balanced_accuracy": reference.balanced_accuracy_score(labels, predicted),
-        "sensitivity": reference.recall_score(labels == 0, predicted == 0),
-        "specificity": reference.recall_score(labels != 0, predicted != 0),
-        "precision": reference.precision_score(labels == 0, predicted == 0, zero_division=0),
-        "f1": reference.f1_score(labels == 0, predicted == 0),
-        "roc_auc": reference.roc_auc_score(labels == 0, probabilities[:, 0])
-        if two
-        else reference.roc_auc_score(labels, probabilities, multi_class="ovr"),
-        "average_precision": reference.average_precision_score(labels == 0, probabilities[:, 0])
-        if two
-        else reference.average_precision_score(onehot, probabilities),
-        "matthews": reference.matthews_corrcoef(labels, predicted),
-        "brier": reference.brier_score_loss(labels == 0, probabilities[:, 0])
-        if two
-        else ((probabilities - onehot) ** 2).sum(axis=1).mean(),
-        "log_loss": reference.log_loss(labels, probabilities),
-    }
-    assert {name: value[name] for name in expected} == pytest.approx(expected)
-    assert value.keys() - expected.keys() == {"calibration_error"}
-    assert np.array_equal(got.confusion, reference.confusion_matrix(labels, predicted))
-    report = reference.classification_report(labels, predicted, output_dict=True, zero_division=0)
-    for index, name in enumerate(names):
-        values = got.classes[name]
-        assert (values.precision, values.recall, values.f1) == pytest.approx(
-            [report[str(index)][key] for key in ("precision", "recall", "f1-score")]
-        )
-    assert all(measure.interval[0] <= measure.interval[1] for measure in got.measures.values())
-
-
-def test_every_resample_is_scikit_learn_s_with_weights() -> None:
-    """One patient whose weight is 3 counts as three of the same."""
-    rng = np.random.default_rng(0)
-    positives, scores = rng.integers(0, 2, 40).astype(bool), rng.integers(0, 8, 40) / 8  # many ties
-    weights = rng.integers(0, 4, (20, 40)).astype(float)
-    for ours, theirs in (
-        (roc_auc, reference.roc_auc_score),
-        (_average_precision, reference.average_precision_score),
-    ):
-        assert ours(positives, scores, weights) == pytest.approx(
-            [theirs(positives, scores, sample_weight=row) for row in weights]
-        )
-    calls = _of_decisions(positives, scores > 0.5, weights)
-    assert calls["f1"] == pytest.approx(
-        [reference.f1_score(positives, scores > 0.5, sample_weight=row) for row in weights]
-    )
-    labels, called = rng.integers(0, 3, 40), rng.integers(0, 3, 40)
-    confusion = np.stack(
-        [reference.confusion_matrix(labels, called, sample_weight=row) for row in weights]
-    )
-    assert _matthews(confusion) == pytest.approx(
-        [reference.matthews_corrcoef(labels, called, sample_weight=row) for row in weights]
-    )
-
-
-def test_calibration_and_the_threshold() -> None:
-    rng = np.random.default_rng(0)
-    true = rng.uniform(0, 1, 4_000)
-    labels = (rng.uniform(0, 1, 4_000) < true).astype(int)
-    patients = [str(index // 80) for index in range(4_000)]
-    honest = evaluate(labels, np.stack([1 - true, true], axis=1), ["a", "b"], "b", patients)
-    sharp = true**3 / (true**3 + (1 - true) ** 3)
-    boastful = evaluate(labels, np.stack([1 - sharp, sharp], axis=1), ["a", "b"], "b", patients)
-    assert (
-        honest.measures["calibration_error"].value
-        < 0.025
-        < 0.05
-        < boastful.measures["calibration_error"].value
-    )
-    assert best_threshold(labels == 1, true) == pytest.approx(0.5, abs=0.1)
-    assert best_threshold(
-        np.array([False, False, True, True]), np.array([0.1, 0.2, 0.3, 0.9])
-    ) == pytest.approx(0.25)
-
-
-def test_intervals_are_over_patients_and_not_images() -> None:
-    """Ten copies of every patient's image tell nothing new, so the interval must not shrink."""
-    values = np.random.default_rng(0).integers(0, 2, 50).astype(float)
-    patients = [str(index) for index in range(50)]
-    once = resampled_means(values, np.ones(50), patients).std()
-    copied = resampled_means(np.tile(values, 10), np.ones(500), patients * 10).std()
-    assert copied == pytest.approx(once)
-    assert once == pytest.approx(values.std() / np.sqrt(50), rel=0.1)
-
-
-def test_a_class_without_test_images_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no image of b"):
-        evaluate(np.array([0, 0]), np.array([[0.9, 0.1], [0.2, 0.8]]), ["a", "b"], "a", ["1", "2"])

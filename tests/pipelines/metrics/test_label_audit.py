@@ -71,11 +71,11 @@ def test_labels_that_are_heard() -> None:
     assert covid.n == (asked == 0).sum()
     assert covid.agreement.value == pytest.approx((called[asked == 0] == 0).mean())
     assert covid.n_test == 30
-    assert covid.recall.interval[0] <= covid.recall.value <= covid.recall.interval[1]
+    assert covid.recall.low <= covid.recall.value <= covid.recall.high
     assert (
-        found.mean_agreement.interval[0]
+        found.mean_agreement.low
         < found.mean_agreement.value
-        < found.mean_agreement.interval[1]
+        < found.mean_agreement.high
     )
     assert found.mean_recall.value == pytest.approx(0.9)
 
@@ -88,7 +88,7 @@ def test_shuffled_labels_are_caught(share_covid: float) -> None:
     found = judged(rng.permutation(np.arange(400) % 2), made)
     assert found.verdict == "labels are ignored"
     assert "does not listen" in found.warnings[0]
-    assert found.mean_agreement.interval[0] <= 0.5
+    assert found.mean_agreement.low <= 0.5
 
 
 def test_half_shuffled_labels_are_heard_badly() -> None:
@@ -122,7 +122,7 @@ def test_a_good_generator_has_no_fingerprint(films: tuple[Split, Split]) -> None
     assert list(found.by_name) == list(FINGERPRINTS)
     for one in found.by_name.values():
         assert all(
-            0.3 < measure.value < 0.7 and measure.interval[0] < 0.55
+            0.3 < measure.value < 0.7 and measure.low < 0.55
             for measure in one.synthetic_from_real.values()
         )
         assert one.class_in_reals["covid"] == pytest.approx(1 - one.class_in_reals["normal"])

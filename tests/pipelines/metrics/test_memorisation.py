@@ -22,7 +22,7 @@ from pipelines.study.image_io import write_gray
 from pipelines.study.manifest import Row, read_table
 from pipelines.study.synthetic import Split
 from tests.conftest import cxr, ok
-from tests.ranks import Ranks
+from tests.support.torchrun_pair import TorchrunPair
 
 SIZE = 64
 CLASSES = ["covid", "normal"]
@@ -101,9 +101,10 @@ def test_auc_and_shares_are_the_textbook_ones(seed: int, levels: int) -> None:
     positives, scores = np.arange(40) % 3 == 0, rng.integers(levels, size=40)
     found = auc(positives, scores, [str(place // 2) for place in range(40)])
     assert found.value == pytest.approx(roc_auc_score(positives, scores))
-    assert found.interval[0] <= found.value <= found.interval[1]
+    assert found.low <= found.value <= found.high
     count = levels % 20 + 1
-    assert share(count, 40).interval == pytest.approx(
+    exact = share(count, 40)
+    assert (exact.low, exact.high) == pytest.approx(
         (beta.ppf(0.025, count, 41 - count), beta.ppf(0.975, count + 1, 40 - count))
     )
 
@@ -130,7 +131,7 @@ def test_fresh_reals_are_no_copies(films: dict[str, Split]) -> None:
     assert found.favoured_p > 0.01
     assert abs(found.favoured - found.favoured_by_lot) < 0.2
     assert abs(found.c_t) < 3
-    low, high = found.membership.interval
+    low, high = found.membership.low, found.membership.high
     assert low < 0.5 < high
 
 
@@ -175,7 +176,7 @@ def test_a_few_copies_among_many_fresh_images(films: dict[str, Split]) -> None:
     )
     assert 12 <= found.copied <= 12 + 0.1 * len(fresh.labels)
     assert found.copied_p < 0.01
-    assert found.copied_share.interval[0] > found.reals_share.value
+    assert found.copied_share.low > found.reals_share.value
 
 
 def test_films_of_one_patient_do_not_set_the_threshold(films: dict[str, Split]) -> None:
@@ -323,11 +324,11 @@ def test_it_gives_up(study: Path) -> None:
     assert not (study / "runs" / "0004-synthesize" / "manifest.csv").exists()
 
 
-def test_two_processes_sample_and_leave_out_the_same(study: Path, ranks: Ranks) -> None:
+def test_two_processes_sample_and_leave_out_the_same(study: Path, torchrun_pair: TorchrunPair) -> None:
     for index in (4, 7, 21):
         plant(study, study / "runs" / "0002-synthesize", index, index % 3)
     ok(cxr("synthesize", "--n", 110, "--reject-copies", folder=study))
-    done = ranks.cxr("synthesize", "--n", 110, "--reject-copies", folder=study)
+    done = torchrun_pair.run("synthesize", "--n", 110, "--reject-copies", folder=study)
     assert done.returncode == 0, done.stderr
     one, two = study / "runs" / "0004-synthesize", study / "runs" / "0005-synthesize"
     for name in ("manifest.csv", "result.json", "samples.png", "config.json"):

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from classifier.metrics import Metrics
 from pipelines.metrics.names import MEASURES
+from pipelines.results.classifier_result import ClassifierResult
 from pipelines.study.image_io import pixel_hash, write_gray
 from pipelines.study.manifest import Row, study_fingerprint, write_manifest
 from pipelines.study.workspace import Workspace
+from runtime.estimate import Estimate
 from runtime.files import read_json, write_json, write_text
 from runtime.run import Run
 
@@ -384,17 +387,14 @@ def make_study(root: Path) -> tuple[Workspace, Run]:
         single = workspace.create_run("classify-train", {"synthetic": name})
         for figure in ("training_curves.png", "confusion_matrix.png"):
             write_gray(single.folder / figure, np.zeros((SIZE, 40), np.uint8))
-        accuracy = {"accuracy": {"value": 0.751, "interval": [0.3, 0.98]}}
-        external = {
-            "external": {
-                "n": 9,
-                "patients": 8,
-                "measures": {"accuracy": {"value": 0.617, "interval": [0.2, 0.91]}},
-            }
-        }
-        write_json(
-            single.folder / "metrics.json", {"n": 4, "patients": 4, "measures": accuracy} | external
-        )
+        ClassifierResult(
+            test=_metrics(Estimate(0.751, 0.3, 0.98, n=4), patients=4),
+            external=_metrics(Estimate(0.617, 0.2, 0.91, n=9), patients=8),
+            train_images=20,
+            synthetic_images=6 if name else 0,
+            steps=8,
+            best_step=8,
+        ).save(single)
         single.finish({})
 
     scored = workspace.create_run("score", {})
@@ -449,7 +449,7 @@ def make_study(root: Path) -> tuple[Workspace, Run]:
     )
 
     def told_apart(value: float) -> dict:
-        return {"roc_auc": {"value": value, "interval": [value - 0.07, value + 0.05]}}
+        return {"roc_auc": {"value": value, "low": value - 0.07, "high": value + 0.05, "n": 4}}
 
     lines = [
         {
@@ -485,6 +485,21 @@ def make_study(root: Path) -> tuple[Workspace, Run]:
     write_json(run.folder / "summary.json", summary)
     write_results(run, summary)
     return workspace, run
+
+
+def _metrics(accuracy: Estimate, patients: int) -> Metrics:
+    """Metrics of a single classifier, of which the page shows the accuracy."""
+    return Metrics(
+        n=accuracy.n,
+        patients=patients,
+        positive=CLASSES[0],
+        measures={"accuracy": accuracy},
+        threshold=0.5,
+        at_threshold={},
+        classes={},
+        confusion=[],
+        reliability=[],
+    )
 
 
 def change(path: Path, **values: object) -> None:

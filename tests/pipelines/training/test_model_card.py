@@ -6,8 +6,10 @@ import json
 import re
 from pathlib import Path
 
+from pipelines.results.classifier_result import ClassifierResult
 from pipelines.study.intended_use import INTENDED_USE
 from pipelines.study.manifest import read_manifest
+from runtime.run import Run
 from tests.conftest import ROOT
 
 SECTIONS = (
@@ -31,18 +33,19 @@ def test_of_a_classifier(tiny_study: Path) -> None:
     run = tiny_study / "runs" / "0003-classify-train"
     found, metrics = (
         sections((run / "model_card.md").read_text(encoding="utf-8")),
-        json.loads((run / "metrics.json").read_text()),
+        ClassifierResult.load(Run(run)).test,
     )
     config = json.loads((run / "config.json").read_text())
     assert tuple(found) == SECTIONS
     assert INTENDED_USE in found["Intended use"]
-    low, high = (f"{100 * bound:.1f} %" for bound in metrics["measures"]["accuracy"]["interval"])
+    accuracy = metrics.measures["accuracy"]
+    low, high = (f"{100 * bound:.1f} %" for bound in (accuracy.low, accuracy.high))
     assert (
-        f"| accuracy | {100 * metrics['measures']['accuracy']['value']:.1f} % | {low} to {high} |"
+        f"| accuracy | {100 * accuracy.value:.1f} % | {low} to {high} |"
         in found["Quantitative analyses"]
     )
     assert (
-        f"{metrics['n']} images of {metrics['patients']} patients" in found["Quantitative analyses"]
+        f"{metrics.n} images of {metrics.patients} patients" in found["Quantitative analyses"]
     )
     rows = [
         row
