@@ -34,7 +34,7 @@ from runtime.run import Run
 
 COMMAND = "reader-study"
 REAL, SYNTHETIC = "real", "synthetic"
-TEMPLATES = Path(__file__).parent / "report" / "templates"
+TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
 
 
 def make_reader_study(workspace: Workspace, *, n: int, synthetic: str | None, seed: int) -> Run:
