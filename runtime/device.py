@@ -3,7 +3,8 @@
 bfloat16 is used only where the hardware multiplies it natively. Elsewhere it is emulated and
 slower than float32, so `auto` never picks it there and an explicit request is refused.
 
-Several processes are started by `torchrun`, which tells each its rank; they talk by gloo, or NCCL on CUDA.
+Several processes are started by `torchrun`, which tells each its rank; they talk by gloo, or NCCL
+on CUDA.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed
 
+from runtime.options import OptionError
+
 Value = TypeVar("Value")
 
 PEER_TIMEOUT = timedelta(days=2)  # of a process that waits for others, each at work of its own
@@ -28,7 +31,9 @@ PEER_TIMEOUT = timedelta(days=2)  # of a process that waits for others, each at 
 
 @dataclass(frozen=True)
 class Compute:
-    """A device, the precision of the matrix products on it, and this process's place among `world_size` of them."""
+    """A device, the precision of the matrix products on it, and this process's place among
+    `world_size` of them.
+    """
 
     device: torch.device
     precision: str  # "fp32" or "bf16"
@@ -80,9 +85,21 @@ class Compute:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def __str__(self) -> str:
-        return f"{self.device}, {self.precision}" + (
-            f", {self.world_size} processes" if self.world_size > 1 else ""
-        )
+        """As a run's config.json has it; of several processes the kind of device they share out."""
+        if self.world_size > 1:
+            return f"{self.device.type}, {self.precision}, {self.world_size} processes"
+        return f"{self.device}, {self.precision}"
+
+
+def parse_compute(text: str) -> tuple[str, str]:
+    """Device and precision, as `choose_compute` takes them, of a compute written as text.
+
+    Raises ValueError when it is no such text.
+    """
+    match text.split(", "):
+        case [device, precision] | [device, precision, _]:
+            return device, precision
+    raise ValueError(f"{text!r:.60} names no device and precision, as in 'cpu, fp32'")
 
 
 def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
@@ -91,7 +108,7 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     device: "auto" (CUDA, else Apple's MPS, else CPU), "cpu", "cuda", "cuda:N" or "mps".
     precision: "auto" (bf16 where the hardware is fast at it), "fp32" or "bf16".
     Joins the other processes where torchrun started several.
-    Raises ValueError when the device is absent or is not fast in the precision asked for.
+    Raises OptionError when the device is absent or is not fast in the precision asked for.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = _choose_device(device)
@@ -99,15 +116,18 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
         chosen = _choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
     fast = _is_fast_in_bf16(chosen)
     if precision not in ("auto", "fp32", "bf16"):
-        raise ValueError(f"--precision {precision}: expected auto, fp32 or bf16")
+        raise OptionError("precision", precision, "expected auto, fp32 or bf16")
     if precision == "bf16" and not fast:
-        raise ValueError(
-            f"--precision bf16: {chosen} has no native bfloat16 and would only be slower; use fp32 or auto"
+        raise OptionError(
+            "precision",
+            precision,
+            f"{chosen} has no native bfloat16 and would only be slower; use fp32 or auto",
         )
     if world_size > 1 and not distributed.is_initialized():
         if chosen.type == "cuda":
             torch.cuda.set_device(chosen)
-        # Imported once the group exists (Adam does so), this module's default arguments hold it for ever: its threads
+        # Imported once the group exists (Adam does so), this module's default arguments hold it for
+        # ever: its threads
         # outlive the interpreter, ask it for its lock and abort the process.
         importlib.import_module("torch.distributed.nn")
         distributed.init_process_group(
@@ -129,15 +149,15 @@ def _choose_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and (kind != "cuda" or not index.isdecimal())):
-        raise ValueError(f"--device {name}: expected auto, cpu, cuda, cuda:N or mps")
+        raise OptionError("device", name, "expected auto, cpu, cuda, cuda:N or mps")
     count = {
         "cpu": 1,
         "cuda": torch.cuda.device_count(),
         "mps": int(torch.backends.mps.is_available()),
     }[kind]
     if int(index or 0) >= count:
-        raise ValueError(
-            f"--device {name}: this machine has {count} {kind} device(s); use --device auto"
+        raise OptionError(
+            "device", name, f"this machine has {count} {kind} device(s); use `device` auto"
         )
     return torch.device(name)
 

@@ -8,30 +8,38 @@ import functools
 import io
 import logging
 import os
+import re
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import click
 
 from pipelines.study.text import one_line
 
+if TYPE_CHECKING:
+    from runtime.options import OptionError
+
 Command = Callable[..., Any]
 
-WEIGHTS_HELP = "ImageNet weights as torchvision saves them, whole or only the trunk; without it they are downloaded once; none: fresh ones."
+WEIGHTS_HELP = (
+    "ImageNet weights as torchvision saves them, whole or only the trunk; without it "
+    "they are downloaded once; none: fresh ones."
+)
 
 OURS = ("runtime", "gan", "classifier", "pipelines")
 
 
 def config_options(kind: type) -> Callable[[Command], Command]:
-    """A click option per field of a configuration; the command gets `options`, the fields that were asked for.
+    """A click option per field of a configuration; the command gets `options`, the fields that were
+    asked for.
 
-    A field's default stands in the dataclass alone and is shown in the help; an option that is not given is not
-    passed on, so that a resumed run keeps its own value.
+    A field's default stands in the dataclass alone and is shown in the help; an option that is not
+    given is not passed on, so that a resumed run keeps its own value.
     """
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)]
@@ -95,54 +103,81 @@ def workspace_option(default: Path = Path()) -> Callable[[Command], Command]:
     return decorate
 
 
-def compute_options(*, processes: str = "one") -> Callable[[Command], Command]:
-    """`--device` and `--precision`; the command gets a `compute`, which knows of torchrun's other processes where it may run in many."""
+def compute_options(command: Command) -> Command:
+    """`--device` and `--precision` of a command that runs in one process; it gets a `compute`."""
+
+    @functools.wraps(command)
+    def chosen(device: str, precision: str, **arguments: Any) -> Any:
+        from runtime.device import choose_compute
+
+        _refuse_torchrun()
+        return command(compute=choose_compute(device, precision), **arguments)
+
+    return _device_options(chosen)
+
+
+def run_options(
+    *, several_processes: bool = False, resumable: bool = True
+) -> Callable[[Command], Command]:
+    """`--resume [RUN]`, `--device` and `--precision`; the command gets a `request` for its run.
+
+    several_processes: whether the command may be started by torchrun; then only the main process
+    writes to standard output. resumable: False for a command that finds by itself what to go on
+    with, and has no `--resume`.
+    """
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def chosen(device: str, precision: str, **arguments: Any) -> Any:
-            from runtime.device import choose_compute
+        def requested(
+            device: str, precision: str, resume: str | None = None, **arguments: Any
+        ) -> Any:
+            from pipelines.study.runs import RunRequest
 
-            if processes == "one" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-                raise ValueError(
-                    f"cxr {click.get_current_context().info_name} runs in one process; start it without torchrun"
-                )
-            compute = choose_compute(device, precision)
-            with (
-                contextlib.nullcontext()
-                if compute.is_main_process
-                else contextlib.redirect_stdout(io.StringIO())
-            ):
-                return command(compute=compute, **arguments)
+            if not several_processes:
+                _refuse_torchrun()
+            silenced = os.environ.get("RANK", "0") != "0"
+            output = contextlib.redirect_stdout(io.StringIO())
+            with output if silenced else contextlib.nullcontext():
+                return command(request=RunRequest(resume, device, precision), **arguments)
 
-        wrapped = click.option(
-            "--precision",
-            type=click.Choice(["auto", "fp32", "bf16"]),
-            default="auto",
-            help="Arithmetic; auto takes bf16 where the hardware is fast at it.",
-        )(chosen)
-        return click.option(
-            "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps."
-        )(wrapped)
+        with_device = _device_options(requested)
+        if not resumable:
+            return with_device
+        text = (
+            "Continue the newest unfinished run of this command, or the one named, with its own "
+            "options, device and precision."
+        )
+        with_resume = click.option(
+            "--resume", is_flag=False, flag_value="", default=None, metavar="[RUN]", help=text
+        )
+        return with_resume(with_device)
 
     return decorate
 
 
-def resume_option(command: Command) -> Command:
-    """`--resume [RUN]`; the command gets `resuming` and `resume_name`."""
+def _device_options(command: Command) -> Command:
+    with_precision = click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16"]),
+        default="auto",
+        help="Arithmetic; auto takes bf16 where the hardware is fast at it.",
+    )
+    with_device = click.option(
+        "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps."
+    )
+    return with_device(with_precision(command))
 
-    @functools.wraps(command)
-    def read(resume: str | None, **arguments: Any) -> Any:
-        return command(resuming=resume is not None, resume_name=resume or None, **arguments)
 
-    text = "Continue the newest unfinished run of this command, or the one named, with its own options."
-    return click.option(
-        "--resume", is_flag=False, flag_value="", default=None, metavar="[RUN]", help=text
-    )(read)
+def _refuse_torchrun() -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        name = click.get_current_context().info_name
+        raise ValueError(f"cxr {name} runs in one process; start it without torchrun")
 
 
 class Commands(click.Group):
-    """A group whose commands answer a mistake with one line on standard error and exit code 2, and a signal with 130."""
+    """A group whose commands answer a mistake with one line on standard error and exit code 2, and
+    a signal with 130.
+    """
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         _open_streams()
@@ -163,6 +198,7 @@ class Commands(click.Group):
 
 @contextlib.contextmanager
 def _mistakes() -> Iterator[None]:
+    from runtime.options import OptionError
     from runtime.run import Interrupted
 
     try:
@@ -174,6 +210,8 @@ def _mistakes() -> Iterator[None]:
         fail(f"{one_line(error.format_message()).rstrip('.')}; see: {command} --help")
     except OSError as error:
         fail(one_line(_disk_line(error)))
+    except OptionError as error:
+        fail(one_line(_option_line(error)))
     except (ValueError, FloatingPointError) as error:
         fail(one_line(error))
     except Interrupted as error:
@@ -206,12 +244,26 @@ def fail(message: str) -> None:
     sys.exit(2)
 
 
+def flag_of(field: str) -> str:
+    """The command line's name of an option's field."""
+    return f"--{field.replace('_', '-')}"
+
+
+def _option_line(error: OptionError) -> str:
+    """The mistake as the command line says it: fields, also those in backticks, as flags."""
+    problem = re.sub(r"`(\w+)`", lambda match: flag_of(match.group(1)), error.problem)
+    return f"{flag_of(error.field)} {error.value}: {problem}"
+
+
 def _disk_line(error: OSError) -> str:
     if any(
         frame.f_code is click.echo.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)
     ):
         _to_nowhere(1)
-        return f"standard output cannot be written ({error.strerror or error}); what was still to be said is lost, what was made is not"
+        return (
+            f"standard output cannot be written ({error.strerror or error}); what was still to "
+            "be said is lost, what was made is not"
+        )
     if error.errno is None and isinstance(error, (FileNotFoundError, ConnectionError)):
         return str(error)  # our own words
     where = f" ({error.filename})" if error.filename else ""
@@ -227,19 +279,26 @@ def _disk_line(error: OSError) -> str:
     if error.errno == errno.EIO:
         return f"the disk does not work: {error.strerror}{where}; see to it, then {again}"
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"no permission to write or read here{where}; change that, or choose another folder (the study's with -C DIR)"
+        return (
+            f"no permission to write or read here{where}; change that, or choose another "
+            "folder (the study's with -C DIR)"
+        )
     return f"{error.strerror or error}{where}"
 
 
 def _to_nowhere(number: int) -> None:
-    """Let a standard stream that cannot be written swallow the rest, so that the end of the process does not stumble over it."""
+    """Let a standard stream that cannot be written swallow the rest, so that the end of the process
+    does not stumble over it.
+    """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, number)
     os.close(nowhere)
 
 
 def _open_streams() -> None:
-    """Let standard streams that came closed lead nowhere: a file that is opened would take their numbers, and get what libraries write there."""
+    """Let standard streams that came closed lead nowhere: a file that is opened would take their
+    numbers, and get what libraries write there.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         with contextlib.suppress(OSError):
             os.fstat(number)

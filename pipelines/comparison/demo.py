@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pipelines.comparison.runner import compare
 from pipelines.data.importing import import_listings
 from pipelines.data.sources import phantom_listing
 from pipelines.evaluation.score import score_synthetic
 from pipelines.metrics.per_class import Score
+from pipelines.results.comparison_summary import ComparisonSummary
+from pipelines.study.runs import RunRequest
 from pipelines.study.splitting import parse_ratios
 from pipelines.study.workspace import Workspace
 from pipelines.training.classifier import train_classifier
@@ -28,8 +29,9 @@ DESIGN = {"seeds": 3}
 
 def demo(
     workspace: Workspace, compute: Compute, seed: int, say: Callable[[str], None]
-) -> tuple[dict[str, Any], list[Score], Path]:
-    """Every command of a study in turn, with small settings; returns the comparison, the scores and the report page.
+) -> tuple[ComparisonSummary, list[Score], Path]:
+    """Every command of a study in turn, with small settings; returns the comparison, the scores and
+    the report page.
 
     say: is told what begins, with the seconds since the start.
     """
@@ -44,34 +46,18 @@ def demo(
             workspace, [phantom_listing(PHANTOMS, seed)], ratios=parse_ratios("70/10/20"), seed=seed
         )
     begin("cxr gan-train, a small one")
-    train_generator(workspace, GAN | {"seed": seed}, compute)
+    request = RunRequest(compute=compute)
+    train_generator(workspace, GAN | {"seed": seed}, request)
     begin(f"cxr synthesize --n {SYNTHETIC}")
-    synthesize(workspace, compute, n=SYNTHETIC, seed=seed)
+    synthesize(workspace, request, n=SYNTHETIC, seed=seed)
     classifier = CLASSIFIER | {"seed": seed}
-    alone = {"weights": None, "positive": None, "resume_name": None, "resuming": False}
     begin("cxr classify-train")
-    train_classifier(
-        workspace,
-        classifier,
-        compute,
-        synthetic=None,
-        with_synthetic_images=False,
-        image_size=None,
-        **alone,
-    )
+    train_classifier(workspace, classifier, request)
     begin("cxr classify-train --with-synthetic")
-    train_classifier(
-        workspace,
-        classifier,
-        compute,
-        synthetic=None,
-        with_synthetic_images=True,
-        image_size=None,
-        **alone,
-    )
+    train_classifier(workspace, classifier, request, synthetic="")
     begin("cxr score")
     _, scores, _ = score_synthetic(workspace, compute, synthetic=None, features=["cnn"])
     begin("cxr compare")
-    run, summary = compare(workspace, classifier, compute, design=DESIGN)
+    run, summary = compare(workspace, classifier, request, design=DESIGN)
     begin("done")
     return summary, scores, run.folder / "report.html"

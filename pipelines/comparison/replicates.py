@@ -1,19 +1,21 @@
-"""The generators and synthetic sets of a comparison: those that the study has, and further ones made like the first.
+"""The generators and synthetic sets of a comparison: those that there are, and further ones.
 
-Generator 0 is the one behind the synthetic set that is compared, generator g has its seed plus g, and draw d of a generator the set's seed plus d.
-At a fraction of the reals generators are trained on that fraction alone. What is there already, in runs/ or replicates/, is used.
+Generator 0 is the one behind the synthetic set that is compared, generator g has its seed plus g,
+and draw d of a generator the set's seed plus d. At a fraction of the reals generators are trained
+on that fraction alone. What is there already, in runs/ or replicates/, is used.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from gan.config import GanConfig
 from pipelines.study.manifest import fingerprint
-from pipelines.study.splitting import training_part
+from pipelines.study.runs import RunRequest
+from pipelines.study.splitting import select_training_rows
 from pipelines.study.workspace import Workspace
 from pipelines.training.generator import train_generator
 from pipelines.training.synthesis import synthesize
@@ -24,72 +26,73 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A generator of a comparison: the share of the reals it is trained on, its number, and its seed."""
+class WantedGenerator:
+    """A generator of a comparison: the share of the reals it is trained on, its number, its seed."""
 
     fraction: float
     number: int
     seed: int
 
 
-def wanted_generators(first: Run, fractions: Sequence[float], generators: int) -> list[Wanted]:
-    """The generators of a comparison whose generator 0 at all reals is `first`."""
+def wanted_generators(
+    first: Run, fractions: Sequence[float], generators: int
+) -> list[WantedGenerator]:
+    """List the generators of a comparison whose generator 0 at all reals is `first`."""
     if first.config["real_fraction"] != 1.0:
         raise ValueError(
-            f"{first.name} was trained on {first.config['real_fraction']:g} of the real images; compare needs a set of a generator of all: cxr gan-train, cxr synthesize"
+            f"{first.name} was trained on {first.config['real_fraction']:g} of the real images; "
+            "compare needs a set of a generator of all: cxr gan-train, cxr synthesize"
         )
     return [
-        Wanted(fraction, number, first.config["seed"] + number)
+        WantedGenerator(fraction, number, first.config["seed"] + number)
         for fraction in fractions
         for number in range(generators)
     ]
 
 
-def find_generator(workspace: Workspace, first: Run, wanted: Wanted) -> Run | None:
-    """The newest finished generator of this fraction and seed, of the preset and image size of `first`; None where there is none."""
+def find_generator(workspace: Workspace, first: Run, wanted: WantedGenerator) -> Run | None:
+    """Find the newest finished generator of this fraction and seed, and of `first`'s preset and
+    size.
+
+    None where there is none.
+    """
     if wanted.fraction == 1.0 and wanted.number == 0:
         return first
-    return finished_generator(
-        workspace,
-        {name: first.config[name] for name in ("preset", "image_size")} | {"seed": wanted.seed},
-        wanted.fraction,
-    )
+    options = {name: first.config[name] for name in ("preset", "image_size")}
+    return finished_generator(workspace, options | {"seed": wanted.seed}, wanted.fraction)
 
 
 def finished_generator(
     workspace: Workspace, options: dict[str, Any], fraction: float
 ) -> Run | None:
-    """The newest generator with these options that was trained on this share of the reals as they are now."""
-    data = fingerprint(row.sha256 for row in training_part(workspace.rows(), fraction))
-    for shelf in (workspace, workspace.replicates):
-        run = _newest(
-            shelf,
-            "gan-train",
-            options | {"real_fraction": fraction},
-            lambda run: run.finished and run.result["data"] == data,
-        )
-        if run:
-            return run
-    return None
+    """Find the newest generator with these options, of this share of the reals as they are now."""
+    data = fingerprint(row.sha256 for row in select_training_rows(workspace.rows(), fraction))
+    wanted = options | {"real_fraction": fraction}
+
+    def is_usable(run: Run) -> bool:
+        return run.finished and run.result["data"] == data
+
+    return _newest_of_both(workspace, "gan-train", lambda _: wanted, is_usable)
 
 
 def make_generators(
-    workspace: Workspace, first: Run | None, missing: Sequence[Wanted], compute: Compute
+    workspace: Workspace, first: Run, missing: Sequence[WantedGenerator], compute: Compute
 ) -> None:
-    """Train what is missing with the options of `first`, in replicates/; of several processes each takes its share."""
+    """Train what is missing with the options of `first`, in replicates/.
+
+    Of several processes each takes its share.
+    """
     for wanted in missing[compute.rank :: compute.world_size]:
-        options = {field.name: first.config[field.name] for field in fields(GanConfig)} | {
-            "seed": wanted.seed
-        }
+        options = {field.name: first.config[field.name] for field in fields(GanConfig)}
         _log.warning(
             "training generator %d on %g of the real images, seed %d",
             wanted.number,
             wanted.fraction,
             wanted.seed,
         )
-        continued_generator(
+        continue_generator(
             workspace.replicates,
-            options,
+            options | {"seed": wanted.seed},
             wanted.fraction,
             first.config["max_minutes"],
             compute.alone(),
@@ -97,8 +100,8 @@ def make_generators(
     compute.agree(None)
 
 
-def continued_generator(
-    shelf: Workspace,
+def continue_generator(
+    workspace: Workspace,
     options: dict[str, Any],
     fraction: float,
     max_minutes: float | None,
@@ -106,92 +109,107 @@ def continued_generator(
     *,
     keep_going: bool = False,
 ) -> Run:
-    """A generator trained with these options; where an unfinished run has them, that one is continued."""
-    begun = unfinished(shelf, "gan-train", options | {"real_fraction": fraction})
-    if begun:
-        shelf.hold(begun, wait=True)  # another comparison may be at it
-    if begun is None or not begun.finished:
-        again = {"resuming": begun is not None, "resume_name": begun and begun.name}
-        begun = train_generator(
-            shelf,
+    """Train a generator with these options, or go on with an unfinished run that has them."""
+    wanted = options | {"real_fraction": fraction, "compute": str(compute)}
+    run = unfinished(workspace, "gan-train", wanted)
+    if run:
+        workspace.hold(run, wait=True)  # another comparison may be at it
+    if run is None or not run.finished:
+        run = train_generator(
+            workspace,
             options,
-            compute,
+            RunRequest(resume=run and run.name, compute=compute),
             real_fraction=fraction,
             max_minutes=max_minutes,
             keep_going=keep_going,
-            **again,
         )
-    shelf.release(begun)
-    return begun
+    workspace.release(run)
+    return run
 
 
-def synthetic_run(
+def make_synthetic_set(
     workspace: Workspace, like: Run, generator: Run, draw: int, n: int, compute: Compute
 ) -> Run:
-    """A finished synthetic set of a generator with at least n images, made like `like` but for its generator and seed.
+    """Find or make a synthetic set of a generator with at least n images.
 
-    The first n images of a larger set are those of a set of n. What there is not yet is made, in replicates/.
+    It is made like `like` but for its generator and seed, in replicates/. The first n images of a
+    larger set are those of a set of n.
     """
-    rejects = "reject_copies" in like.config
-    seen = sorted(
-        row.sha256 for row in training_part(workspace.rows(), generator.config["real_fraction"])
-    )
+    rejects_copies = bool(like.config.get("reject_copies"))
+    training = select_training_rows(workspace.rows(), generator.config["real_fraction"])
+    trained_on = sorted(row.sha256 for row in training)
 
-    def made(shelf: Workspace) -> dict[str, Any]:
-        alike = {name: like.config[name] for name in ("labels", "snapshot")}
-        return alike | {
-            "generator": shelf.name_of(generator),
+    def wanted(runs: Workspace) -> dict[str, Any]:
+        return {
+            "labels": like.config["labels"],
+            "snapshot": like.config["snapshot"],
+            "generator": runs.name_of(generator),
             "seed": like.config["seed"] + draw,
-            "trained_on": seen,
+            "trained_on": trained_on,
         }
 
-    def enough(run: Run) -> bool:
-        return run.finished and run.config["n"] >= n and ("reject_copies" in run.config) == rejects
+    def is_usable(run: Run) -> bool:
+        rejected = bool(run.config.get("reject_copies"))
+        return run.finished and run.config["n"] >= n and rejected == rejects_copies
 
-    if enough(like) and _holds(like, made(workspace)):
+    if is_usable(like) and _has(like, wanted(workspace)):
         return like
-    for shelf in (workspace, workspace.replicates):
-        run = _newest(shelf, "synthesize", made(shelf), enough)
-        if run:
-            return run
-    shelf = workspace.replicates
-    asked = made(shelf)
-    begun = unfinished(shelf, "synthesize", asked | {"n": n})
+    finished_set = _newest_of_both(workspace, "synthesize", wanted, is_usable)
+    if finished_set:
+        return finished_set
+    replicates = workspace.replicates
+    options = wanted(replicates)
+    begun = unfinished(replicates, "synthesize", options | {"n": n, "compute": str(compute)})
     if begun:
-        shelf.hold(begun, wait=True)  # another comparison may be at it
-    if begun is None:
+        replicates.hold(begun, wait=True)  # another comparison may be at it
+    if begun is None or not begun.finished:
         begun = synthesize(
-            shelf,
-            compute,
+            replicates,
+            RunRequest(resume=begun and begun.name, compute=compute),
             n=n,
-            reject_copies=rejects,
-            **{name: asked[name] for name in ("seed", "labels", "generator", "snapshot")},
+            reject_copies=rejects_copies,
+            **{name: options[name] for name in ("seed", "labels", "generator", "snapshot")},
         )
-    elif not begun.finished:
-        begun = synthesize(shelf, compute, resuming=True, resume_name=begun.name)
-    shelf.release(begun)
+    replicates.release(begun)
     return begun
 
 
-def finished(shelf: Workspace, command: str, options: dict[str, Any]) -> Run | None:
-    """The newest finished run of a command with these values in its configuration."""
-    return _newest(shelf, command, options, lambda run: run.finished)
+def finished(workspace: Workspace, command: str, options: Mapping[str, Any]) -> Run | None:
+    """Find the newest finished run of a command with these values in its configuration."""
+    return _newest(workspace, command, options, lambda run: run.finished)
 
 
-def unfinished(shelf: Workspace, command: str, options: dict[str, Any]) -> Run | None:
-    """The newest unfinished run of a command with these values in its configuration."""
-    return _newest(shelf, command, options, lambda run: not run.finished)
+def unfinished(workspace: Workspace, command: str, options: Mapping[str, Any]) -> Run | None:
+    """Find the newest unfinished run of a command with these values in its configuration."""
+    return _newest(workspace, command, options, lambda run: not run.finished)
 
 
-def _newest(
-    shelf: Workspace, command: str, options: dict[str, Any], chosen: Callable[[Run], bool]
+def _newest_of_both(
+    workspace: Workspace,
+    command: str,
+    options: Callable[[Workspace], Mapping[str, Any]],
+    is_usable: Callable[[Run], bool],
 ) -> Run | None:
-    for run in reversed(list_runs(shelf.runs)):
-        if run.command == command and chosen(run) and _holds(run, options):
+    """The newest usable run in runs/, or else in replicates/, where runs have other names."""
+    for runs in (workspace, workspace.replicates):
+        run = _newest(runs, command, options(runs), is_usable)
+        if run:
             return run
     return None
 
 
-def _holds(run: Run, options: dict[str, Any]) -> bool:
+def _newest(
+    workspace: Workspace,
+    command: str,
+    options: Mapping[str, Any],
+    is_usable: Callable[[Run], bool],
+) -> Run | None:
+    for run in reversed(list_runs(workspace.runs)):
+        if run.command == command and is_usable(run) and _has(run, options):
+            return run
+    return None
+
+
+def _has(run: Run, options: Mapping[str, Any]) -> bool:
     config = run.config
     return all(name in config and config[name] == value for name, value in options.items())

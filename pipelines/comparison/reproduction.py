@@ -1,39 +1,51 @@
 """A paper's experiment, once as it was done and once as it should be, beside the paper's own table.
 
-CovidGAN (Waheed et al. 2020, IEEE Access 8, sections III and IV): an AC-GAN at 112 px; 1669 + 1399 synthetic images; a frozen VGG16 under a new head, batch 16, Adam
-1e-3, 100 epochs with and without them, so that the longer training set gets several times the optimizer steps; one training each. Known departures: the
-weights of the lowest validation loss are kept and the learning rate falls along a cosine, where the paper says nothing of either; patients never stand in two splits.
+CovidGAN (Waheed et al. 2020, IEEE Access 8, sections III and IV): an AC-GAN at 112 px; 1669 + 1399
+synthetic images; a frozen VGG16 under a new head, batch 16, Adam 1e-3, 100 epochs with and without
+them, so that the longer training set gets several times the optimizer steps; one training each.
+Known departures: the weights of the lowest validation loss are kept and the learning rate falls
+along a cosine, where the paper says nothing of either; patients never stand in two splits.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
 from gan.config import PRESETS
 from pipelines.comparison.design import Design
 from pipelines.comparison.replicates import (
-    continued_generator,
+    continue_generator,
     finished,
     finished_generator,
     unfinished,
 )
 from pipelines.comparison.runner import compare
-from pipelines.study.labels import check_every_class, positive_class, study_classes
-from pipelines.study.manifest import study_fingerprint, table
-from pipelines.study.synthetic import SyntheticSet, read_synthetic, real_splits, with_synthetic
+from pipelines.results.classifier_result import ClassifierResult
+from pipelines.results.comparison_summary import ComparisonSummary
+from pipelines.study.labels import check_every_class, choose_positive_class, list_classes
+from pipelines.study.manifest import study_fingerprint
+from pipelines.study.runs import RunRequest, RunStart, prepare_run, settings_record
+from pipelines.study.split import load_splits
+from pipelines.study.synthetic import SyntheticSet, add_synthetic, read_synthetic
+from pipelines.study.tables import format_table
 from pipelines.study.workspace import Workspace
-from pipelines.training.classifier import pretrained_trunk, train_once
+from pipelines.training.classifier import TrainingSetup, pretrained_trunk, train_once
 from pipelines.training.synthesis import synthesize
 from runtime.device import Compute
-from runtime.files import read_json, write_json, write_text
+from runtime.files import write_json, write_text
+from runtime.options import OptionError
 from runtime.run import Run
 
-MEASURES = ("accuracy", "sensitivity", "specificity")
+REPORTED_MEASURES = ("accuracy", "sensitivity", "specificity")
+REPORTED_ARMS = ("real", "real+gan")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +78,27 @@ PAPERS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reproduction:
+    """What `cxr reproduce` was asked for."""
+
+    paper: str
+    scale: float = 1.0  # of the GAN's steps, the pool and the epochs
+    seeds: int = 5  # of the fair protocol
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale <= 1:
+            raise OptionError(
+                "scale",
+                f"{self.scale:g}",
+                "expected more than 0, and at most 1 for the paper's own size",
+            )
+
+
 def reproduce(
     workspace: Workspace,
-    compute: Compute,
+    request: RunRequest,
     *,
     paper: str,
     scale: float = 1.0,
@@ -76,197 +106,244 @@ def reproduce(
     seed: int = 0,
     weights: Path | None = None,
 ) -> tuple[Run, dict[str, Any]]:
-    """The paper's protocol and the fair one on the study's images; returns the finished run and what reproduce.json says.
+    """Run the paper's protocol and the fair one on the study's images.
 
-    scale: of the GAN's steps, the pool and the epochs. seeds: of the fair protocol, whose budget is that of the paper's real images, in steps, for all arms.
-    What an interrupted reproduction of the same scale and seed left, generator, synthetic set, classifiers or comparison, is continued. Raises ValueError unless there are two classes.
+    The fair protocol's budget is that of the paper's real images, in steps, for all arms. What an
+    interrupted reproduction of the same settings left (generator, synthetic set, classifiers or
+    comparison) is continued. Returns the finished run and what reproduce.json says. Raises
+    ValueError unless there are two classes.
     """
-    about = PAPERS[paper]
-    if not 0 < scale <= 1:
-        raise ValueError(
-            f"--scale {scale:g}: expected more than 0, and at most 1 for the paper's own size"
-        )
-    classes = study_classes(workspace)
+    settings = Reproduction(paper=paper, scale=scale, seeds=seeds, seed=seed)
+    about = PAPERS[settings.paper]
+    classes = list_classes(workspace.rows())
     if len(classes) != 2:
         raise ValueError(
-            f"{about.name} has two classes, this study {len(classes)} ({', '.join(classes)}); import two into a study of their own"
+            f"{about.name} has two classes, this study {len(classes)} ({', '.join(classes)}); "
+            "import two into a study of their own"
         )
-    positive = positive_class(classes)
     trunk = pretrained_trunk(ClassifierConfig(**about.classifier), weights)
-    rows = workspace.rows()
-    record = {
-        "paper": paper,
-        "scale": scale,
-        "seeds": seeds,
-        "seed": seed,
-        "data": study_fingerprint(rows),
-    }
-    begun = unfinished(workspace, "reproduce", record)
-    run = begun or workspace.create_run("reproduce", record | {"compute": str(compute)})
-    workspace.hold(run)
+    start = _prepare(workspace, settings, request)
+    run, compute = _begin(start), start.compute
 
-    generator = _generator(workspace, about, scale, seed, compute)
-    pool = [max(1, round(scale * count)) for count in about.pool]
-    folder = _synthetic(workspace, generator, 2 * max(pool), seed, compute)
-    added = read_synthetic(folder)
-    splits = real_splits(workspace, added.image_size, classes)
-    check_every_class(splits, classes)
-    longer = with_synthetic(workspace, splits, _first(added, positive, pool), classes)
-    epochs, reals = max(1, round(scale * about.epochs)), len(splits["train"].labels)
-    config = ClassifierConfig(**about.classifier, seed=seed)
-    measured, steps = {}, {}
-    for name, part in (("real", splits), ("real+gan", longer)):
-        length = len(part["train"].labels)
-        steps[name] = epochs * -(-length // config.batch_size)
-        one = replace(config, steps=steps[name], evaluate_every=-(-length // config.batch_size))
-        study = {
-            "classes": classes,
-            "positive": positive,
-            "trunk": trunk,
-            "store": FeatureStore(workspace.features),
-        }
-        trained = train_once(
-            run.folder / "classifiers" / name, one, part, compute, what=f"{paper}, {name}", **study
-        )
-        measured[name] = {
-            measure: read_json(trained.folder / "metrics.json")["measures"][measure]
-            for measure in MEASURES
-        }
-
-    options = about.classifier | {
-        "seed": seed,
-        "steps": steps["real"],
-        "evaluate_every": -(-reals // config.batch_size),
-    }
-    fair = _fair(workspace, options, {"seeds": seeds}, folder.name, weights, compute)
-    summary = read_json(fair.folder / "summary.json")
+    generator = _train_paper_generator(workspace, about, settings, compute)
+    pool = tuple(max(1, round(scale * count)) for count in about.pool)
+    synthetic_set = _draw_pool(workspace, generator, 2 * max(pool), seed, compute)
+    protocol = _PaperProtocol(workspace, about, settings, trunk, compute)
+    trained = protocol.train(run, read_synthetic(synthetic_set.folder), pool)
+    fair = _compare_fairly(
+        workspace, protocol.fair_options(), seeds, synthetic_set.name, weights, compute
+    )
+    summary = ComparisonSummary.load(fair)
     result = {
         "paper": about.name,
         "source": about.source,
         "scale": scale,
         "generator": generator.name,
-        "synthetic": folder.name,
+        "synthetic": synthetic_set.name,
         "compare": fair.name,
-        "test": summary["test"],
-        "rows": [
-            _row(
-                about.source,
-                about.test_images,
-                "100 epochs, one training",
-                _plain(about.real),
-                _plain(about.synthetic),
-            ),
-            _row(
-                "its protocol, here",
-                summary["test"]["images"],
-                f"{epochs} epochs, one training: {steps['real']} and {steps['real+gan']} steps",
-                measured["real"],
-                measured["real+gan"],
-            ),
-            _row(
-                "fair protocol, here",
-                summary["test"]["images"],
-                f"{steps['real']} steps for both, {seeds} seeds",
-                *(_of(summary, arm) for arm in ("real", "real+gan")),
-            ),
-        ],
-        "sentence": summary["sentence"],
+        "test": asdict(summary.test),
+        "rows": _rows(about, settings, protocol, trained, summary),
+        "sentence": summary.sentence,
     }
     write_json(run.folder / "reproduce.json", result)
-    columns = (
-        "protocol",
-        "budget",
-        "test_images",
-        *(f"{arm}_{name}" for arm in ("real", "real+gan") for name in MEASURES),
-    )
-    flat = [
-        {name: row[name] for name in columns[:3]}
-        | {
-            f"{arm}_{name}": row[arm][name]["value"]
-            for arm in ("real", "real+gan")
-            for name in MEASURES
-        }
-        for row in result["rows"]
-    ]
-    write_text(run.folder / "reproduce.csv", table(columns, flat))
-    run.finish({"compare": fair.name, "verdict": summary["verdict"]})
+    _write_csv(run.folder / "reproduce.csv", result["rows"])
+    run.finish({"compare": fair.name, "verdict": summary.verdict})
     return run, result
 
 
-def _generator(
-    workspace: Workspace, about: Paper, scale: float, seed: int, compute: Compute
+def _prepare(
+    workspace: Workspace, settings: Reproduction, request: RunRequest
+) -> RunStart[Reproduction]:
+    """Go on with an unfinished run of these settings and these data, or begin one."""
+    record = settings_record(settings)
+    begun = unfinished(
+        workspace, "reproduce", record | {"data": study_fingerprint(workspace.rows())}
+    )
+    request = replace(request, resume=begun.name if begun else None)
+    return prepare_run(workspace, "reproduce", Reproduction, record, request)
+
+
+def _begin(start: RunStart[Reproduction]) -> Run:
+    return start.begin({"data": study_fingerprint(start.workspace.rows())})
+
+
+def _train_paper_generator(
+    workspace: Workspace, about: Paper, settings: Reproduction, compute: Compute
 ) -> Run:
-    """The paper's generator on all training images: a finished one of as many steps, or one that is trained now, whatever the doctor says of it."""
-    steps = max(1, round(scale * about.gan_steps))
-    asked = {
+    """Train the paper's generator on all training images, whatever the doctor says of it.
+
+    A finished one of as many steps is taken as it is.
+    """
+    steps = max(1, round(settings.scale * about.gan_steps))
+    options = {
         "preset": about.name,
         "steps": steps,
         "sample_every": max(1, steps // 10),
-        "seed": seed,
+        "seed": settings.seed,
     }
-    return finished_generator(workspace, asked, 1.0) or continued_generator(
-        workspace, asked, 1.0, None, compute, keep_going=True
+    return finished_generator(workspace, options, 1.0) or continue_generator(
+        workspace, options, 1.0, None, compute, keep_going=True
     )
 
 
-def _synthetic(workspace: Workspace, generator: Run, n: int, seed: int, compute: Compute) -> Path:
-    """A set of n images of the generator, spread evenly over the labels: a finished one, or one that is drawn now."""
-    asked = {"generator": generator.name, "n": n, "seed": seed, "snapshot": "last"}
-    begun = unfinished(workspace, "synthesize", asked)
-    run = finished(workspace, "synthesize", asked) or (
-        synthesize(workspace, compute, resuming=True, resume_name=begun.name)
-        if begun
-        else synthesize(workspace, compute, **asked)
+def _draw_pool(workspace: Workspace, generator: Run, n: int, seed: int, compute: Compute) -> Run:
+    """Draw n images spread evenly over the labels, or take a finished set of them."""
+    options = {"generator": generator.name, "n": n, "seed": seed, "snapshot": "last"}
+    complete = finished(workspace, "synthesize", options)
+    if complete:
+        return complete
+    begun = unfinished(workspace, "synthesize", options | {"compute": str(compute)})
+    return synthesize(
+        workspace, RunRequest(resume=begun and begun.name, compute=compute), **options
     )
-    return run.folder
 
 
-def _fair(
+class _PaperProtocol:
+    """The paper's two trainings: equal epochs, so that synthetic images bring further steps."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        about: Paper,
+        settings: Reproduction,
+        trunk: nn.Module | None,
+        compute: Compute,
+    ) -> None:
+        self.workspace, self.about, self.trunk, self.compute = workspace, about, trunk, compute
+        self.seed = settings.seed
+        self.epochs = max(1, round(settings.scale * about.epochs))
+        self.steps: dict[str, int] = {}  # by arm, once they are known
+        self.epoch_steps = 0  # of an epoch of the reals
+
+    def train(
+        self, run: Run, added: SyntheticSet, pool: Sequence[int]
+    ) -> dict[str, ClassifierResult]:
+        """Train without and with the paper's number of synthetic images; results by arm."""
+        rows = self.workspace.rows()
+        classes = list_classes(rows)
+        positive = choose_positive_class(classes)
+        splits = load_splits(self.workspace, added.image_size, classes)
+        check_every_class(splits, classes)
+        longer = add_synthetic(splits, _limit_to_pool(added, positive, pool), rows, classes)
+        config = ClassifierConfig(**self.about.classifier, seed=self.seed)
+        setup = TrainingSetup(
+            compute=self.compute,
+            classes=classes,
+            positive=positive,
+            trunk=self.trunk,
+            store=FeatureStore(self.workspace.features),
+        )
+        results = {}
+        for arm, arm_splits in zip(REPORTED_ARMS, (splits, longer), strict=True):
+            epoch_steps = math.ceil(len(arm_splits["train"].labels) / config.batch_size)
+            self.epoch_steps = self.epoch_steps or epoch_steps
+            self.steps[arm] = self.epochs * epoch_steps
+            trained = train_once(
+                run.folder / "classifiers" / arm,
+                replace(config, steps=self.steps[arm], evaluate_every=epoch_steps),
+                arm_splits,
+                setup,
+                what=f"{self.about.name}, {arm}",
+            )
+            results[arm] = ClassifierResult.load(trained)
+        return results
+
+    def fair_options(self) -> dict[str, Any]:
+        """The classifier's options in the fair protocol: the steps of the paper's reals."""
+        return self.about.classifier | {
+            "seed": self.seed,
+            "steps": self.steps["real"],
+            "evaluate_every": self.epoch_steps,
+        }
+
+
+def _compare_fairly(
     workspace: Workspace,
     options: dict[str, Any],
-    design: dict[str, Any],
+    seeds: int,
     synthetic: str,
     weights: Path | None,
     compute: Compute,
 ) -> Run:
-    """The comparison with these options: a finished one, or one that is made or continued now."""
-    asked = options | {"synthetic": synthetic, "design": Design.of(**design).record()}
-    run, begun = finished(workspace, "compare", asked), unfinished(workspace, "compare", asked)
-    if run is None and begun:
-        run, _ = compare(
-            workspace,
-            {},
-            compute,
-            design={},
-            weights=weights,
-            resuming=True,
-            resume_name=begun.name,
-        )
-    return (
-        run
-        or compare(
-            workspace, options, compute, design=design, synthetic=synthetic, weights=weights
-        )[0]
+    """Make the comparison with these options, go on with it, or take a finished one."""
+    design = {"seeds": seeds}
+    wanted = options | {"synthetic": synthetic, "design": Design.from_options(**design).record()}
+    complete = finished(workspace, "compare", wanted)
+    if complete:
+        return complete
+    begun = unfinished(workspace, "compare", wanted | {"compute": str(compute)})
+    run, _ = compare(
+        workspace,
+        options,
+        RunRequest(resume=begun and begun.name, compute=compute),
+        design=design,
+        synthetic=synthetic,
+        weights=weights,
     )
+    return run
 
 
-def _first(added: SyntheticSet, positive: str, pool: Sequence[int]) -> SyntheticSet:
+def _limit_to_pool(added: SyntheticSet, positive: str, pool: Sequence[int]) -> SyntheticSet:
     """As many images of the positive class and of the other as the paper has."""
-    of_positive = [row for row in added.rows if row.label == positive][: pool[0]]
-    return replace(
-        added, rows=of_positive + [row for row in added.rows if row.label != positive][: pool[1]]
-    )
+    positives = [row for row in added.rows if row.label == positive][: pool[0]]
+    others = [row for row in added.rows if row.label != positive][: pool[1]]
+    return replace(added, rows=positives + others)
 
 
-def _plain(values: Sequence[float]) -> dict[str, dict[str, Any]]:
-    return {name: {"value": value, "interval": None} for name, value in zip(MEASURES, values)}
+def _rows(
+    about: Paper,
+    settings: Reproduction,
+    protocol: _PaperProtocol,
+    trained: dict[str, ClassifierResult],
+    summary: ComparisonSummary,
+) -> list[dict[str, Any]]:
+    """The paper's own figures, those of its protocol here, and those of the fair one."""
+    steps, test_images = protocol.steps, summary.test.images
+    return [
+        _row(
+            about.source,
+            about.test_images,
+            "100 epochs, one training",
+            _of_paper(about.real),
+            _of_paper(about.synthetic),
+        ),
+        _row(
+            "its protocol, here",
+            test_images,
+            f"{protocol.epochs} epochs, one training: {steps['real']} and {steps['real+gan']} "
+            "steps",
+            *(_of_result(trained[arm]) for arm in REPORTED_ARMS),
+        ),
+        _row(
+            "fair protocol, here",
+            test_images,
+            f"{steps['real']} steps for both, {settings.seeds} seeds",
+            *(_of_arm(summary, arm) for arm in REPORTED_ARMS),
+        ),
+    ]
 
 
-def _of(summary: dict[str, Any], arm: str) -> dict[str, dict[str, Any]]:
-    found = next(one for one in summary["results"] if one["arm"] == arm)
+def _of_paper(values: Sequence[float]) -> dict[str, dict[str, Any]]:
     return {
-        name: {"value": found[name]["mean"], "interval": found[name]["interval"]}
-        for name in MEASURES
+        name: {"value": value, "interval": None}
+        for name, value in zip(REPORTED_MEASURES, values, strict=True)
+    }
+
+
+def _of_result(result: ClassifierResult) -> dict[str, dict[str, Any]]:
+    estimates = {name: result.test.measures[name] for name in REPORTED_MEASURES}
+    return {
+        name: {"value": estimate.value, "interval": [estimate.low, estimate.high]}
+        for name, estimate in estimates.items()
+    }
+
+
+def _of_arm(summary: ComparisonSummary, arm: str) -> dict[str, dict[str, Any]]:
+    measures = next(result.measures for result in summary.results if result.arm == arm)
+    estimates = (measures.accuracy, measures.sensitivity, measures.specificity)
+    return {
+        name: {"value": estimate.value, "interval": [estimate.low, estimate.high]}
+        for name, estimate in zip(REPORTED_MEASURES, estimates, strict=True)
     }
 
 
@@ -280,3 +357,15 @@ def _row(
         "real": real,
         "real+gan": synthetic,
     }
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    own = ("protocol", "budget", "test_images")
+    names = [(arm, measure) for arm in REPORTED_ARMS for measure in REPORTED_MEASURES]
+    columns = (*own, *(f"{arm}_{measure}" for arm, measure in names))
+    flat = [
+        {name: row[name] for name in own}
+        | {f"{arm}_{measure}": row[arm][measure]["value"] for arm, measure in names}
+        for row in rows
+    ]
+    write_text(path, format_table(columns, flat))

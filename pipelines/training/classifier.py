@@ -1,11 +1,13 @@
-"""A classifier on the study's images, with or without synthetic ones, judged once on the test split."""
+"""A classifier on the study's images, with or without synthetic ones, judged once on the test
+split.
+"""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +31,26 @@ from pipelines.figures.evaluation_figures import (
 )
 from pipelines.figures.style import confusion_matrix, image_sheet, training_curves
 from pipelines.results.classifier_result import ClassifierResult
-from pipelines.study.labels import check_every_class, positive_class, study_classes, study_size
-from pipelines.study.manifest import EXTERNAL, study_fingerprint, table
-from pipelines.study.runs import WITHOUT_RESUME, RunRequest, RunStart, prepare_run
-from pipelines.study.synthetic import (
-    Split,
-    read_synthetic,
-    real_splits,
-    with_synthetic,
+from pipelines.study.labels import (
+    check_every_class,
+    choose_image_size,
+    choose_positive_class,
+    list_classes,
 )
+from pipelines.study.manifest import EXTERNAL, study_fingerprint
+from pipelines.study.runs import WITHOUT_RESUME, RunRequest, RunStart, prepare_run
+from pipelines.study.split import Split, load_splits
+from pipelines.study.synthetic import add_synthetic, read_synthetic
+from pipelines.study.tables import format_table
 from pipelines.study.workspace import Workspace
-from pipelines.training.model_card import write_classifier_card
+from pipelines.training.classifier_card import write_classifier_card
 from runtime.device import Compute
 from runtime.files import write_text
+from runtime.options import OptionError
 from runtime.randomness import torch_generator
 from runtime.run import Run
 
-PREVIEWED = 8  # images of each class on the sheet
+PREVIEW_IMAGES = 8  # images of each class on the sheet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,18 +79,18 @@ def train_classifier(
     that were asked for. synthetic: the set to add, "" for the newest. weights: a file of
     pretrained weights. Returns the finished run, and its metrics on `test` and perhaps `external`.
     """
-    classes = study_classes(workspace)
+    classes = list_classes(workspace.rows())
     start = _prepare(workspace, options, request, synthetic, image_size, positive)
     settings, config, compute = start.settings, start.settings.config, start.compute
-    positive = positive_class(classes, settings.positive)
+    positive = choose_positive_class(classes, settings.positive)
     added = None
     if settings.synthetic:
         added = read_synthetic(workspace.find_run("synthesize", settings.synthetic).folder)
-    size = study_size(workspace, added, settings.image_size)
-    splits = real_splits(workspace, size, classes)
+    size = choose_image_size(workspace, added, settings.image_size)
+    splits = load_splits(workspace, size, classes)
     check_every_class(splits, classes)
     if added:
-        splits = with_synthetic(workspace, splits, added, classes)
+        splits = add_synthetic(splits, added, workspace.rows(), classes)
     trunk = pretrained_trunk(config, weights)
     run = start.begin(
         {
@@ -97,17 +102,15 @@ def train_classifier(
             "data": study_fingerprint(workspace.rows()),
         }
     )
-    tested, result = train_and_test(
-        config,
-        splits,
-        run,
-        compute,
+    setup = TrainingSetup(
+        compute=compute,
         classes=classes,
         positive=positive,
         trunk=trunk,
         store=FeatureStore(workspace.features),
     )
-    metrics = {name: measured for name, (measured, _) in tested.items()}
+    tested, result = train_and_test(config, splits, run, setup)
+    metrics = {name: answers.metrics for name, answers in tested.items()}
     if compute.is_main_process:
         _draw(run, config, tested, splits, classes)
         write_classifier_card(workspace, run, workspace.rows(), metrics)
@@ -139,21 +142,22 @@ def _prepare(
 def preview_augmentation(
     workspace: Workspace, options: dict[str, Any], image_size: int | None
 ) -> Path:
-    """A sheet of training images of each class, each above two of its augmentations; returns its path."""
-    config, classes = ClassifierConfig(**options), study_classes(workspace)
-    train = real_splits(workspace, study_size(workspace, None, image_size), classes)["train"]
+    """Draw a sheet of training images of each class, each above two of its augmentations.
+
+    Returns its path.
+    """
+    config, classes = ClassifierConfig(**options), list_classes(workspace.rows())
+    train_split = _load_training_split(workspace, image_size, classes)
     groups = []
     for index, label in enumerate(classes):
-        mine = train.images[train.labels == index]
-        reals = torch.from_numpy(
-            mine[:: max(1, len(mine) // PREVIEWED)][:PREVIEWED].copy()
-        ).unsqueeze(1)
+        of_class = train_split.images[train_split.labels == index]
+        spaced = of_class[:: max(1, len(of_class) // PREVIEW_IMAGES)][:PREVIEW_IMAGES]
+        reals = torch.from_numpy(spaced.copy()).unsqueeze(1)
         groups.append((f"{label}, training images", reals.squeeze(1).numpy()))
         for number, title in enumerate(("augmented", "and again")):
-            changed = augment(
-                reals, torch_generator(config.seed, "preview", index, number), flip=config.flip
-            )
-            groups.append((title, changed.round().to(torch.uint8).squeeze(1).numpy()))
+            random = torch_generator(config.seed, "preview", index, number)
+            augmented = augment(reals, random, flip=config.flip).round().to(torch.uint8)
+            groups.append((title, augmented.squeeze(1).numpy()))
     path = workspace.root / "classifier-augmentation.png"
     image_sheet(groups, path)
     return path
@@ -166,16 +170,17 @@ def suggest_learning_rate(
     image_size: int | None,
     weights: Path | None,
 ) -> tuple[float, Path]:
-    """A range test on the training split: the rate to take, and the path of the curve."""
-    config, classes = ClassifierConfig(**options), study_classes(workspace)
-    train = real_splits(workspace, study_size(workspace, None, image_size), classes)["train"]
-    trunk = pretrained_trunk(config, weights)
+    """Test a range of learning rates on the training split.
+
+    Returns the rate to take, and the path of the curve.
+    """
+    config, classes = ClassifierConfig(**options), list_classes(workspace.rows())
     test = find_learning_rate(
         config,
-        train.dataset(),
+        _load_training_split(workspace, image_size, classes).to_dataset(),
         compute,
         classes=classes,
-        trunk=trunk,
+        trunk=pretrained_trunk(config, weights),
         store=FeatureStore(workspace.features),
     )
     path = workspace.root / "learning-rate.png"
@@ -183,167 +188,208 @@ def suggest_learning_rate(
     return test.suggested, path
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingSetup:
+    """What all classifiers of a command have in common."""
+
+    compute: Compute
+    classes: Sequence[str]
+    positive: str  # the class whose sensitivity is reported
+    trunk: nn.Module | None = None  # with pretrained weights
+    store: FeatureStore | None = None  # of the features of a frozen trunk
+
+    def __post_init__(self) -> None:
+        if self.positive not in self.classes:
+            raise ValueError(f"{self.positive} is none of {', '.join(self.classes)}")
+
+
+@dataclass(frozen=True)
+class TestedSplit:
+    """A classifier's answers on one set of images, and what they are worth."""
+
+    metrics: Metrics
+    probabilities: np.ndarray  # (N, K)
+
+
 def train_and_test(
     config: ClassifierConfig,
-    splits: dict[str, Split],
+    splits: Mapping[str, Split],
     run: Run,
-    compute: Compute,
+    setup: TrainingSetup,
     *,
-    classes: Sequence[str],
-    positive: str,
-    trunk: nn.Module | None,
     start: TrainedClassifier | None = None,
-    store: FeatureStore | None = None,
     what: str = "classify-train",
-) -> tuple[dict[str, tuple[Metrics, np.ndarray]], dict[str, Any]]:
+) -> tuple[dict[str, TestedSplit], dict[str, Any]]:
     """Train, predict, and leave metrics.json and predictions.csv in the run's folder.
 
-    Returns metrics and probabilities (N, K) on `test`, and on `external` where the study has such images of every class, and
-    the result to finish the run with, once all else that belongs to it is written. The threshold comes from the validation images.
+    start: a classifier to go on from. what: what the progress is shown as. Returns the answers on
+    `test`, and on `external` where the study has such images of every class, and the result to
+    finish the run with, once all else that belongs to it is written. The threshold comes from
+    the validation images.
     """
     started = time.monotonic()
     trained = train(
         config,
-        splits["train"].dataset(),
-        splits["validation"].dataset(),
+        splits["train"].to_dataset(),
+        splits["validation"].to_dataset(),
         run,
-        compute,
-        classes=classes,
-        trunk=trunk,
+        setup.compute,
+        classes=setup.classes,
+        trunk=setup.trunk,
         start=start,
-        store=store,
+        store=setup.store,
         what=what,
     )
-    chosen, validation = list(classes).index(positive), splits["validation"]
-    threshold = best_threshold(
-        validation.labels == chosen,
-        predict(trained, validation.dataset().tensors[0], compute, store)[:, chosen],
-    )
-    metrics = {}
-    for name in ("test", EXTERNAL):
-        if name in splits and len(set(splits[name].labels.tolist())) == len(classes):
-            probabilities = predict(trained, splits[name].dataset().tensors[0], compute, store)
-            metrics[name] = (
-                evaluate(
-                    splits[name].labels,
-                    probabilities,
-                    list(classes),
-                    positive,
-                    splits[name].patients,
-                    threshold,
-                ),
-                probabilities,
-            )
-            if compute.is_main_process:
-                write_predictions(
-                    run.folder
-                    / ("predictions.csv" if name == "test" else "predictions_external.csv"),
-                    splits[name],
-                    probabilities,
-                    trained,
-                )
-    train_size, added = (
-        len(splits["train"].labels),
-        sum(not patient for patient in splits["train"].patients),
-    )
+    tested = _test(trained, splits, setup)
+    patients = splits["train"].patients
     result = {
-        "train_images": train_size,
-        "synthetic_images": added,
+        "train_images": len(patients),
+        "synthetic_images": patients.count(""),
         "steps": max((event["step"] for event in run.journal() if "step" in event), default=0),
         "best_step": run.journal()[-1]["best_step"],
     }
-    if compute.is_main_process:
+    if setup.compute.is_main_process:
+        for name, answers in tested.items():
+            file_name = "predictions.csv" if name == "test" else "predictions_external.csv"
+            write_predictions(run.folder / file_name, splits[name], answers, setup.classes)
         ClassifierResult(
-            test=metrics["test"][0],
-            external=metrics[EXTERNAL][0] if EXTERNAL in metrics else None,
+            test=tested["test"].metrics,
+            external=tested[EXTERNAL].metrics if EXTERNAL in tested else None,
             **result,
         ).save(run)
-    return metrics, result | {
-        "accuracy": metrics["test"][0].measures["accuracy"].value,
-        "seconds": round(time.monotonic() - started, 1),
-    }
+    accuracy = tested["test"].metrics.measures["accuracy"].value
+    seconds = round(time.monotonic() - started, 1)
+    return tested, result | {"accuracy": accuracy, "seconds": seconds}
 
 
 def train_once(
-    folder: Path, config: ClassifierConfig, splits: dict[str, Split], compute: Compute, **study: Any
+    folder: Path,
+    config: ClassifierConfig,
+    splits: Mapping[str, Split],
+    setup: TrainingSetup,
+    *,
+    what: str,
 ) -> Run:
-    """The finished classifier in a folder, one of several of a command: trained and tested now, or kept where it is finished already.
+    """Train and test one of several classifiers of a command, or take the one that is finished.
 
-    study: the other arguments of `train_and_test`. Its checkpoints go once it is finished.
+    Its checkpoints go once it is finished. Returns its run.
     """
     run = Run(folder)
     run.folder.mkdir(parents=True, exist_ok=True)
     if not run.finished:
-        _, result = train_and_test(config, splits, run, compute, **study)
+        _, result = train_and_test(config, splits, run, setup, what=what)
         shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)  # the svm has none
         run.finish(result)
     return run
 
 
 def write_predictions(
-    path: Path, test: Split, probabilities: np.ndarray, trained: TrainedClassifier
+    path: Path, split: Split, answers: TestedSplit, classes: Sequence[str]
 ) -> None:
-    classes = trained.classes
+    """Write a table with a row per image: its label, the one predicted, and all probabilities."""
+    probability_columns = [f"probability_{name}" for name in classes]
     rows = [
         {
-            "file_name": name,
+            "file_name": file_name,
             "patient": patient,
             "label": classes[label],
-            "predicted": classes[int(row.argmax())],
+            "predicted": classes[int(probabilities.argmax())],
         }
-        | {f"probability_{name}": f"{value:.6f}" for name, value in zip(classes, row)}
-        for name, patient, label, row in zip(
-            test.file_names, test.patients, test.labels, probabilities
+        | {
+            column: f"{probability:.6f}"
+            for column, probability in zip(probability_columns, probabilities, strict=True)
+        }
+        for file_name, patient, label, probabilities in zip(
+            split.file_names, split.patients, split.labels, answers.probabilities, strict=True
         )
     ]
-    write_text(
-        path,
-        table(
-            ["file_name", "patient", "label", "predicted"]
-            + [f"probability_{name}" for name in classes],
-            rows,
-        ),
-    )
+    columns = ["file_name", "patient", "label", "predicted", *probability_columns]
+    write_text(path, format_table(columns, rows))
 
 
 def pretrained_trunk(config: ClassifierConfig, weights: Path | None) -> nn.Module | None:
+    """Load the pretrained trunk that a configuration wants; None where it wants none.
+
+    Raises OptionError when weights are given to a network that takes none.
+    """
     if config.trunk:
         if str(weights) == "none" and not config.unfreeze:
-            raise ValueError(
-                "--weights none: a frozen network without weights sees nothing; train it with --unfreeze 5"
+            raise OptionError(
+                "weights",
+                "none",
+                "a frozen network without weights sees nothing; train it with `unfreeze` 5",
             )
         return load_trunk(config.trunk, weights)
     if weights is not None:
-        raise ValueError(
-            f"--weights {weights}: {config.arch} takes none; use it with --arch vgg16, resnet18 or resnet50, or with --arch svm --features vgg16"
+        raise OptionError(
+            "weights",
+            weights,
+            f"{config.arch} takes none; use it with `arch` vgg16, resnet18 or resnet50, or with "
+            "`arch` svm `features` vgg16",
         )
     return None
+
+
+def _load_training_split(
+    workspace: Workspace, image_size: int | None, classes: Sequence[str]
+) -> Split:
+    size = choose_image_size(workspace, None, image_size)
+    return load_splits(workspace, size, classes)["train"]
+
+
+def _test(
+    trained: TrainedClassifier, splits: Mapping[str, Split], setup: TrainingSetup
+) -> dict[str, TestedSplit]:
+    """Predict the held-out images, at a threshold chosen on the validation images."""
+    classes = list(setup.classes)
+    positive_index = classes.index(setup.positive)
+
+    def probabilities_of(split: Split) -> np.ndarray:  # (N, K)
+        return predict(trained, split.to_dataset().tensors[0], setup.compute, setup.store)
+
+    validation = splits["validation"]
+    threshold = best_threshold(
+        validation.labels == positive_index, probabilities_of(validation)[:, positive_index]
+    )
+    tested = {}
+    for name in ("test", EXTERNAL):
+        split = splits.get(name)
+        if split is None or len(set(split.labels.tolist())) < len(classes):
+            continue
+        probabilities = probabilities_of(split)
+        metrics = evaluate(
+            split.labels, probabilities, classes, setup.positive, split.patients, threshold
+        )
+        tested[name] = TestedSplit(metrics, probabilities)
+    return tested
 
 
 def _draw(
     run: Run,
     config: ClassifierConfig,
-    metrics: dict[str, tuple[Metrics, np.ndarray]],
-    splits: dict[str, Split],
+    tested: Mapping[str, TestedSplit],
+    splits: Mapping[str, Split],
     classes: list[str],
 ) -> None:
+    """Draw the pictures of a trained classifier."""
     if config.arch != "svm":
         training_curves(run.journal(), run.folder / "training_curves.png")
-    for name, (measured, probabilities) in metrics.items():
-        which = "Test split" if name == "test" else "External set"
+    for name, answers in tested.items():
+        metrics = answers.metrics
+        title = "Test split" if name == "test" else "External set"
         suffix = "" if name == "test" else "_external"
         confusion_matrix(
-            measured.confusion,
+            metrics.confusion,
             classes,
             run.folder / f"confusion_matrix{suffix}.png",
-            f"{which}, {measured.n} images of {measured.patients} patients",
+            f"{title}, {metrics.n} images of {metrics.patients} patients",
         )
-        measures(measured, run.folder / f"measures{suffix}.png", which)
+        measures(metrics, run.folder / f"measures{suffix}.png", title)
         roc_and_precision_recall(
             splits[name].labels,
-            probabilities,
+            answers.probabilities,
             classes,
-            measured,
+            metrics,
             run.folder / f"roc_pr{suffix}.png",
         )
-        reliability(measured, run.folder / f"reliability{suffix}.png")
+        reliability(metrics, run.folder / f"reliability{suffix}.png")

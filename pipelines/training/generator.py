@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,178 +17,187 @@ from gan.presets import parameter_counts
 from gan.sample import to_float, to_uint8
 from gan.snapshots import best_snapshot
 from gan.train import train
-from pipelines.figures.gan_progress import interpolations, progress_animation, progress_strip
+from pipelines.figures.gan_progress import (
+    draw_interpolations,
+    draw_progress_strip,
+    write_progress_animation,
+)
 from pipelines.figures.style import gan_curves, image_sheet
 from pipelines.study.image_cache import load_images
 from pipelines.study.manifest import Row, fingerprint
-from pipelines.study.splitting import training_part
-from pipelines.study.workspace import Workspace, resume
-from pipelines.training.model_card import write_generator_card
-from runtime.device import Compute
+from pipelines.study.runs import RunRequest, prepare_run
+from pipelines.study.splitting import select_training_rows
+from pipelines.study.workspace import Workspace
+from pipelines.training.generator_card import write_generator_card
+from runtime.options import OptionError
 from runtime.randomness import torch_generator
 from runtime.run import Interrupted, Run
 
-MIN_PER_CLASS = 8
-PREVIEWED = 16  # reals per class on the sheet of augmentations
+MIN_IMAGES_PER_CLASS = 8
+PREVIEW_IMAGES = 16  # reals per class on the sheet of augmentations
 
 
-def plan(
-    workspace: Workspace, options: dict[str, Any]
-) -> tuple[GanConfig, dict[str, int], int | None]:
-    """What training would be: the configuration, the parameter counts, and the number of classes; None, and two assumed, without data."""
+@dataclass(frozen=True, kw_only=True)
+class GanTraining:
+    """What `cxr gan-train` was asked for."""
+
+    config: GanConfig
+    real_fraction: float = 1.0  # share of the training images, whole patients at a time
+    max_minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise OptionError(
+                "max_minutes", self.max_minutes, "expected a positive number of minutes"
+            )
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images of a part of the study as a trainer takes them."""
+
+    pixels: torch.Tensor  # (N, 1, S, S) uint8
+    labels: torch.Tensor  # (N,) int64
+    hashes: list[str]  # SHA-256 of each
+
+    @property
+    def dataset(self) -> TensorDataset:
+        return TensorDataset(self.pixels, self.labels)
+
+
+@dataclass(frozen=True)
+class GanPlan:
+    """What training would be, without training."""
+
+    config: GanConfig
+    parameters: dict[str, int]  # by network
+    classes: int | None  # None without data; then the parameters are those for two
+
+
+def plan_training(workspace: Workspace, options: dict[str, Any]) -> GanPlan:
+    """Resolve the options of a training, and count the parameters of its networks."""
     config = GanConfig.of(**options)
-    classes = (
-        len({row.label for row in workspace.rows()}) if workspace.manifest_path.exists() else None
-    )
-    return config, parameter_counts(config, classes or 2), classes
+    classes = None
+    if workspace.manifest_path.exists():
+        classes = len({row.label for row in workspace.rows()})
+    return GanPlan(config, parameter_counts(config, classes or 2), classes)
 
 
 def train_generator(
     workspace: Workspace,
     options: dict[str, Any],
-    compute: Compute,
+    request: RunRequest,
     *,
     real_fraction: float | None = None,
     max_minutes: float | None = None,
     keep_going: bool = False,
-    resume_name: str | None = None,
-    resuming: bool = False,
 ) -> Run:
-    """Train a generator on the study's training split; returns the finished run.
+    """Train a generator on the study's training split, and return the finished run.
 
-    options: the fields of GanConfig that were asked for. real_fraction: the share of the training images to train on, all of them when None.
-    resuming: continue the run `resume_name`, or the newest unfinished one. keep_going: whatever the doctor says.
+    options: the fields of GanConfig that were asked for. real_fraction: the share of the training
+    images to train on, all of them when None. keep_going: whatever the doctor says.
     """
-    if max_minutes is not None and not max_minutes > 0:
-        raise ValueError(f"--max-minutes {max_minutes}: expected a positive number of minutes")
     rows = workspace.rows()
-    if resuming:
-        run = workspace.unfinished_run("gan-train", resume_name)
-        config = resume(run, GanConfig, options, may_grow=("steps",))
-        max_minutes = run.config["max_minutes"] if max_minutes is None else max_minutes
-        if real_fraction not in (None, run.config["real_fraction"]):
-            raise ValueError(
-                f"{run.name} cannot go on with other options (--real-fraction {run.config['real_fraction']} → {real_fraction})"
-            )
-        real_fraction = run.config["real_fraction"]
-    else:
-        config = GanConfig.of(**options)
-    real_fraction = 1.0 if real_fraction is None else real_fraction
-    training = training_part(rows, real_fraction)
-    counts = _counted(training, {row.label for row in rows})
-    images, labels, hashes = _images(workspace, training, config.image_size, list(counts))
-    validation = _images(
+    start = prepare_run(
         workspace,
-        [row for row in rows if row.split == "validation"],
-        config.image_size,
-        list(counts),
+        "gan-train",
+        GanTraining,
+        options | {"real_fraction": real_fraction, "max_minutes": max_minutes},
+        request,
+        may_grow=("steps",),
+        may_change=("max_minutes",),
     )
-    if not resuming:
-        record = asdict(config) | {
-            "classes": list(counts),
-            "class_counts": counts,
-            "real_fraction": real_fraction,
-            "max_minutes": max_minutes,
-            "compute": str(compute),
-        }
-        run = Run(
-            Path(
-                compute.agree(
-                    str(workspace.create_run("gan-train", record).folder)
-                    if compute.is_main_process
-                    else ""
-                )
-            )
-        )
-    elif compute.is_main_process:
-        workspace.hold(run)
-    before = run.journal_size()
-    about = {
-        "classes": list(counts),
-        "trained_on": hashes,
-        "validation": TensorDataset(*validation[:2]),
-    }
+    config, compute = start.settings.config, start.compute
+    training_rows = select_training_rows(rows, start.settings.real_fraction)
+    counts = _count_images(training_rows, {row.label for row in rows})
+    classes = list(counts)
+    training = _load(workspace, training_rows, config.image_size, classes)
+    validation_rows = [row for row in rows if row.split == "validation"]
+    validation = _load(workspace, validation_rows, config.image_size, classes)
+    run = start.begin({"classes": classes, "class_counts": counts})
+
+    journal_size = run.journal_size()
     try:
         result = train(
             config,
-            TensorDataset(images, labels),
+            training.dataset,
             run,
             compute,
-            max_minutes=max_minutes,
+            max_minutes=start.settings.max_minutes,
             keep_going=keep_going,
-            **about,
+            classes=classes,
+            trained_on=training.hashes,
+            validation=validation.dataset,
         )
-    except (
-        Interrupted,
-        ValueError,
-        FloatingPointError,
-    ):  # as far as it came; where the disk is full there is nothing to draw on
-        if compute.is_main_process and run.journal_size() != before:
-            _draw(run, list(counts))
+    except (Interrupted, ValueError, FloatingPointError):
+        # The pictures show how far it came; where the disk is full there is nothing to draw on.
+        if compute.is_main_process and run.journal_size() != journal_size:
+            _draw(run, classes)
         raise
     if compute.is_main_process:
-        _draw(run, list(counts))
+        _draw(run, classes)
         best = best_snapshot(run)
-        result |= {"best_step": best["step"], "data": fingerprint(hashes)}
-        write_generator_card(run, workspace, rows, training, result, best)
+        result |= {"best_step": best["step"], "data": fingerprint(training.hashes)}
+        write_generator_card(run, workspace, rows, training_rows, result, best)
         run.finish(result)
     compute.agree(None)
     return run
 
 
 def preview_augmentation(workspace: Workspace, options: dict[str, Any]) -> Path:
-    """A sheet of training reals, each beside what the discriminator would see of it; returns its path."""
+    """Draw a sheet of training reals, each beside what the discriminator would see of it.
+
+    Returns its path.
+    """
     config = GanConfig.of(**options)
     rows = workspace.rows()
-    training = training_part(rows, 1.0)
-    counts = _counted(training, {row.label for row in rows})
-    images, labels, _ = _images(workspace, training, config.image_size, list(counts))
+    training_rows = select_training_rows(rows, 1.0)
+    classes = list(_count_images(training_rows, {row.label for row in rows}))
+    training = _load(workspace, training_rows, config.image_size, classes)
     groups = []
-    for index, label in enumerate(counts):
-        reals = images[labels == index][:PREVIEWED]
+    for index, label in enumerate(classes):
+        reals = training.pixels[training.labels == index][:PREVIEW_IMAGES]
         random = torch_generator(config.seed, "preview", index)
-        for title, number in (
-            (f"{label}, reals", 0),
-            ("as the discriminator sees them", 1),
-            ("and at another step", 2),
+        for title, augmented in (
+            (f"{label}, reals", False),
+            ("as the discriminator sees them", config.augment),
+            ("and at another step", config.augment),
         ):
             draws = torch.rand(len(reals), DRAWS, generator=random)
-            changed = (
-                to_uint8(augment(to_float(reals), draws)) if number and config.augment else reals
-            )
-            groups.append((title, changed.squeeze(1).numpy()))
+            images = to_uint8(augment(to_float(reals), draws)) if augmented else reals
+            groups.append((title, images.squeeze(1).numpy()))
     path = workspace.root / "augmentation.png"
     image_sheet(groups, path)
     return path
 
 
-def _counted(training: Sequence[Row], labels: Collection[str]) -> dict[str, int]:
-    """Training images of each label, in the order of class indices. Raises ValueError when a class has too few."""
+def _count_images(training: Sequence[Row], labels: Collection[str]) -> dict[str, int]:
+    """Count the training images of each label, in the order of class indices.
+
+    Raises ValueError when a class has too few.
+    """
     counts = Counter(row.label for row in training)
     for label in sorted(labels):
-        if counts[label] < MIN_PER_CLASS:
+        if counts[label] < MIN_IMAGES_PER_CLASS:
             raise ValueError(
-                f"class {label} has {counts[label]} training image(s), a generator needs at least {MIN_PER_CLASS}; import more"
+                f"class {label} has {counts[label]} training image(s), a generator needs at "
+                f"least {MIN_IMAGES_PER_CLASS}; import more"
             )
     return {label: counts[label] for label in sorted(counts)}
 
 
-def _images(
-    workspace: Workspace, rows: Sequence[Row], size: int, classes: Sequence[str]
-) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
-    """Images (N, 1, S, S) uint8, their label indices (N,) and their hashes."""
-    images = torch.from_numpy(load_images(workspace, rows, size)).unsqueeze(1)
-    return (
-        images,
-        torch.tensor([classes.index(row.label) for row in rows], dtype=torch.long),
-        [row.sha256 for row in rows],
+def _load(workspace: Workspace, rows: Sequence[Row], size: int, classes: Sequence[str]) -> Images:
+    return Images(
+        pixels=torch.from_numpy(load_images(workspace, rows, size)).unsqueeze(1),
+        labels=torch.tensor([classes.index(row.label) for row in rows], dtype=torch.long),
+        hashes=[row.sha256 for row in rows],
     )
 
 
 def _draw(run: Run, classes: Sequence[str]) -> None:
-    """The pictures of a run, as far as it came."""
+    """Draw the pictures of a run, as far as it came."""
     best = best_snapshot(run)
     gan_curves(run.journal(), classes, best and best["step"], run.folder / "curves.png")
-    progress_strip(run)
-    progress_animation(run)
-    interpolations(run)
+    draw_progress_strip(run)
+    write_progress_animation(run)
+    draw_interpolations(run)

@@ -1,0 +1,207 @@
+"""`cxr compare`, `report`, `reproduce` and `demo`.
+
+Heavy imports stand inside the commands, so that help is instant.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from classifier.config import ClassifierConfig
+from pipelines.cli.comparison_tables import arms_table, reproduction_table
+from pipelines.cli.options import (
+    WEIGHTS_HELP,
+    compute_options,
+    config_options,
+    done,
+    run_options,
+    say,
+    workspace_option,
+)
+
+if TYPE_CHECKING:
+    from pipelines.study.runs import RunRequest
+    from pipelines.study.workspace import Workspace
+    from runtime.device import Compute
+
+ARMS_HELP = (
+    "real, which all are compared with, and some of real+classical, real+duplicates, real+gan, "
+    "real+gan+classical, gan-only, gan-pretrain, and the controls "
+    "real+shuffled and, on phantoms, real+oracle.  [default: real,real+classical,real+gan]"
+)
+DESIGN_OPTIONS = (
+    "arms",
+    "seeds",
+    "generators",
+    "draws",
+    "real_fractions",
+    "synthetic_ratio",
+    "budget",
+)
+
+
+@click.command()
+@click.option("--arms", metavar="ARM[,ARM]", help=ARMS_HELP)
+@click.option(
+    "--seeds",
+    type=int,
+    help="Classifiers per arm, generator and draw, with consecutive seeds.  [default: 5]",
+)
+@click.option(
+    "--generators",
+    type=int,
+    help="Generators of consecutive seeds; those there are not are trained like the first.  "
+    "[default: 1]",
+)
+@click.option("--draws", type=int, help="Synthetic sets of each generator.  [default: 1]")
+@click.option(
+    "--real-fractions",
+    metavar="SHARE[,SHARE]",
+    help="Shares of the training images, with generators trained on the same share.  [default: 1]",
+)
+@click.option(
+    "--synthetic-ratio",
+    metavar="RATIO[,RATIO]",
+    help="Images beside the reals for each real one.  [default: the whole synthetic set]",
+)
+@click.option(
+    "--budget",
+    type=click.Choice(["steps", "epochs"]),
+    help="steps: the same for all; epochs: more for longer training sets, as in the literature.  "
+    "[default: steps]",
+)
+@click.option(
+    "--plan",
+    is_flag=True,
+    help="Say what would be trained and which difference could be found, and do nothing.",
+)
+@click.option("--synthetic", metavar="RUN", help="The synthetic set to add.  [default: the newest]")
+@config_options(ClassifierConfig)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE|none",
+    help=WEIGHTS_HELP,
+)
+@click.option(
+    "--positive",
+    metavar="LABEL",
+    help="The class that sensitivity is about.  [default: covid, where there is one]",
+)
+@run_options(several_processes=True)
+@workspace_option()
+def compare(
+    workspace: Workspace, request: RunRequest, options: dict[str, Any], plan: bool, **choices: Any
+) -> None:
+    """Train classifiers of several arms, with equal optimizer steps, and say which help.
+
+    Leaves results.csv (a row per classifier), summary.json, figures and report.html. Killed or
+    stopped, it goes on with --resume.
+
+    \b
+    In several processes, on one machine or many with a shared folder:
+      torchrun --nproc-per-node=2 -m pipelines.cli compare
+    """
+    from pipelines.comparison.runner import compare, plan_comparison
+
+    design = {name: choices.pop(name) for name in DESIGN_OPTIONS}
+    if plan:
+        del choices["weights"]
+        planned, generators = plan_comparison(workspace, options, request, design=design, **choices)
+        click.echo(
+            f"{planned.classifiers} classifiers to train, and {generators} generators before "
+            f"them; tested on {planned.test_images} images"
+        )
+        click.echo(planned.sentence)
+        return
+    run, summary = compare(workspace, options, request, design=design, **choices)
+    click.echo(arms_table(summary))
+    click.echo(summary.sentence)
+    done("the comparison", run.folder / "report.html", "open the report page in a browser")
+
+
+@click.command()
+@click.argument("run_name", required=False, metavar="[RUN]")
+@workspace_option()
+def report(workspace: Workspace, run_name: str | None) -> None:
+    """Write the report page of the newest comparison, or of the one named, anew.
+
+    For when something it shows has come after it, such as a score.
+    """
+    from pipelines.report.page import write_report
+
+    run = workspace.find_run("compare", run_name)
+    workspace.hold(run)
+    page = write_report(workspace, run)
+    done("the report page", page, "open it in a browser")
+
+
+@click.command()
+@click.argument("paper", type=click.Choice(["covidgan"]))
+@click.option(
+    "--scale",
+    type=float,
+    default=1.0,
+    metavar="SHARE",
+    help="Share of the paper's GAN steps, synthetic images and epochs: 0.1 is a rehearsal.  "
+    "[default: 1]",
+)
+@click.option(
+    "--seeds", type=int, default=5, help="Classifiers per arm in the fair protocol.  [default: 5]"
+)
+@click.option("--seed", type=int, default=0, help="Seed of every random decision.  [default: 0]")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="ImageNet weights of VGG16 as torchvision saves them; without it they are downloaded "
+    "once.",
+)
+@run_options(resumable=False)
+@workspace_option()
+def reproduce(workspace: Workspace, request: RunRequest, **choices: Any) -> None:
+    """A paper's experiment on this study's images: by its own protocol, by a fair one, and beside
+    both its own table.
+
+    covidgan: Waheed et al. 2020, an AC-GAN and a frozen VGG16. The same command again goes on where
+    it was stopped.
+    """
+    from pipelines.comparison.reproduction import reproduce
+
+    run, result = reproduce(workspace, request, **choices)
+    click.echo(reproduction_table(result))
+    click.echo(result["sentence"])
+    done(
+        f"a reproduction of {result['source']}",
+        run.folder / "reproduce.json",
+        f"open {workspace.runs / result['compare'] / 'report.html'}",
+    )
+
+
+@click.command()
+@click.option("--seed", default=0, help="Seed of everything.  [default: 0]")
+@compute_options
+@workspace_option(Path("demo-study"))
+def demo(workspace: Workspace, compute: Compute, seed: int) -> None:
+    """The whole study on phantom images, small enough for a few minutes on two CPU cores.
+
+    Nothing that is in the folder already is overwritten.
+    """
+    from pipelines.comparison.demo import demo
+
+    summary, scores, page = demo(workspace, compute, seed, say=say)
+    click.echo(arms_table(summary))
+    overall = next(one for one in scores if one.group == "overall" and one.score == "frechet")
+    click.echo(
+        f"Fréchet distance of the synthetic images: {overall.value:.2f} at n = {overall.n}, where "
+        f"held-out reals have {overall.floor:.2f}"
+    )
+    click.echo(summary.sentence)
+    done(
+        "a whole study on phantom images",
+        page,
+        "open the report page, then bring your own images: cxr data import PATH...",
+    )

@@ -1,0 +1,275 @@
+"""`cxr score`, `audit`, `classify` and `reader-study`.
+
+Heavy imports stand inside the commands, so that help is instant.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.cli.options import compute_options, done, run_options, say, workspace_option
+from pipelines.cli.tables import (
+    answers_table,
+    audit_table,
+    checks_table,
+    readings_table,
+    scores_table,
+)
+
+if TYPE_CHECKING:
+    from pipelines.study.runs import RunRequest
+    from pipelines.study.workspace import Workspace
+    from runtime.device import Compute
+
+FEATURES_HELP = (
+    "Networks whose features are compared, several with commas: inception (the one of FID), "
+    "vgg16, resnet50, cnn (the study's own), random. "
+    "auto is the first that needs no download: vgg16 or inception where their weights are at "
+    "hand, cnn, random.  [default: auto]"
+)
+
+
+@click.command()
+@click.option(
+    "--synthetic", metavar="RUN", help="The synthetic set to score.  [default: the newest]"
+)
+@click.option(
+    "--features", multiple=True, metavar="NAME[,NAME]", default=("auto",), help=FEATURES_HELP
+)
+@click.option(
+    "--weights",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="The weights of inception (pytorch-fid's file), vgg16 or resnet50 (as torchvision saves "
+    "them); without it they are downloaded once.",
+)
+@click.option(
+    "--dataset-a",
+    "first",
+    type=click.Path(path_type=Path),
+    metavar="DIR|FILE.npz",
+    help="Score plain folders without a study: the reals, or statistics of theirs.",
+)
+@click.option(
+    "--dataset-b",
+    "second",
+    type=click.Path(path_type=Path),
+    metavar="DIR|FILE.npz",
+    help="The images to compare with those of --dataset-a, or statistics of theirs.",
+)
+@click.option(
+    "--save-statistics",
+    "statistics",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.npz",
+    help="Write mu and sigma of --dataset-a as pytorch-fid reads them.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where score.json and score.csv of plain folders go.  [default: the current folder]",
+)
+@compute_options
+@workspace_option()
+def score(
+    workspace: Workspace,
+    compute: Compute,
+    first: Path | None,
+    second: Path | None,
+    statistics: Path | None,
+    out: Path | None,
+    synthetic: str | None,
+    **choices: Any,
+) -> None:
+    """How good synthetic images are, per class and overall, each score beside that of held-out
+    reals.
+
+    Distances (Fréchet, kernel), precision and recall, density and coverage, diversity, training on
+    synthetic and testing on real images and the reverse, and whether they can be told from reals at
+    all. All are of as many synthetic images as there are held-out reals: a generator can be
+    expected to come as close to the training reals as those do. "All synthetic" is for comparison
+    with other tools.
+
+    Then what no score tells: copies of training images, with the nearest pairs on a sheet, whether
+    images are of the class that was asked for, and whether brightness, contrast, sharpness or
+    borders give them away; with warnings in plain words.
+
+    \b
+    Without a study, of two folders of images, with a subfolder for each label or none:
+      cxr score --dataset-a REALS --dataset-b SYNTHETIC
+    """
+    from pipelines.evaluation.score import score_synthetic
+    from pipelines.evaluation.score_folders import score_folders
+
+    if first is None and (second or statistics or out):
+        raise ValueError("--dataset-b, --save-statistics and --out go with --dataset-a DIR")
+    if first is not None:
+        out = out or Path()
+        _, summary = score_folders(
+            first, second, compute, out=out, statistics=statistics, **choices
+        )
+    else:
+        run, _, summary = score_synthetic(workspace, compute, synthetic=synthetic, **choices)
+    if summary:
+        for warning in summary.get("warnings", []):
+            say(f"cxr: {warning}")
+        click.echo(
+            f"Fréchet distance: {summary['frechet']:.6g}"
+            if "frechet" in summary
+            else scores_table(summary)
+        )
+        if "memorisation" in summary:
+            click.echo(checks_table(summary))
+    if statistics:
+        click.echo(f"made: statistics of {first}, in {statistics}")
+    if first is None:
+        done(f"the scores of {summary['synthetic']}", run.folder / "score.json", "cxr compare")
+    elif summary:
+        click.echo(f"made: the scores of {second}, in {out / 'score.json'}")
+
+
+@click.command()
+@click.argument("run_name", required=False, metavar="[RUN]")
+@click.option(
+    "--steps",
+    type=int,
+    help="Optimizer steps of each classifier that is trained anew.  [default: those of the "
+    "audited one]",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The ImageNet weights that RUN began with; needed only where it trained stages of them.",
+)
+@run_options()
+@workspace_option()
+def audit(workspace: Workspace, request: RunRequest, **choices: Any) -> None:
+    """Ask whether a classifier could do without the lungs: the shortcut audit of the newest, or of
+    the one named.
+
+    On the test split, with the lungs covered, only the border left, 8×8 pixels, or blurred: what a
+    classifier trained anew on real images altered alike still tells, and what the audited one makes
+    of them. And whether sources can be told apart where a label has several. Leaves audit.json and
+    audit.png.
+    """
+    from pipelines.evaluation.shortcut_audit import audit
+
+    run, result = audit(workspace, request, **choices)
+    click.echo(audit_table(result))
+    for number, warning in enumerate(result["warnings"], start=1):
+        click.echo(f"warning {number}: {warning}")
+    if not result["warnings"]:
+        click.echo("no warning: no AUC without lungs comes close to that of the whole images")
+    click.echo(result["intended_use"])
+    done(f"the audit of {result['classifier']}", run.folder / "audit.png", "look at the picture")
+
+
+@click.command()
+@click.argument(
+    "images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE..."
+)
+@click.option(
+    "--classifier", metavar="RUN", help="The classify-train run to ask.  [default: the newest]"
+)
+@click.option(
+    "--csv",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write the answers as a table, with the probability of every label.",
+)
+@click.option(
+    "--explain",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Also draw, for each image, where the classifier saw its label (Grad-CAM).",
+)
+@compute_options
+@workspace_option()
+def classify(workspace: Workspace, compute: Compute, **choices: Any) -> None:
+    """Say what a trained classifier makes of images: files or folders, DICOM too.
+
+    For research on methods. Its probability is no diagnosis: it knows no label but those of the
+    study, and may tell sources and not diseases apart.
+    """
+    from pipelines.evaluation.prediction import classify_images
+    from pipelines.study.intended_use import INTENDED_USE
+
+    run, trained, answers = classify_images(workspace, compute, **choices)
+    click.echo(answers_table(answers))
+    left_out = sum(bool(answer.fault) for answer in answers)
+    click.echo(
+        f"{run.name}: {trained.config.arch} at {trained.image_size} px, labels "
+        f"{', '.join(trained.classes)}" + (f"; {left_out} not classified" if left_out else "")
+    )
+    click.echo(INTENDED_USE)
+    for what, where in (("a table", choices["csv"]), ("explanations", choices["explain"])):
+        if where:
+            click.echo(f"made: {what}, in {where}")
+
+
+@click.command("reader-study")
+@click.option("-n", "--n", type=int, help="Images to judge, half of them real.  [default: 50]")
+@click.option(
+    "--synthetic", metavar="RUN", help="The synthetic set of the other half.  [default: the newest]"
+)
+@click.option(
+    "--seed", type=int, help="Seed of the choice of images and of their order.  [default: 0]"
+)
+@click.option(
+    "--score",
+    "answers",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Score a file of answers, instead of making a study; once for each reader.",
+)
+@workspace_option()
+def reader_study(
+    workspace: Workspace,
+    answers: tuple[Path, ...],
+    n: int | None,
+    synthetic: str | None,
+    seed: int | None,
+) -> None:
+    """Make a page on which a radiologist judges images, real or synthetic; or score the answers.
+
+    Send reader.html, and only that, to the reader: key.json beside it holds the answers. The reader
+    opens it in a browser, without network, and sends back the file that it saves.
+    """
+    if answers:
+        if (n, synthetic, seed) != (None, None, None):
+            raise ValueError(
+                "--n, --synthetic and --seed are of a new study; give --score FILE alone"
+            )
+        from pipelines.evaluation.reader_score import score_readings
+
+        scores, agreements = score_readings(workspace, answers)
+        click.echo(readings_table(scores, agreements))
+        for score in scores:
+            folder = workspace.runs / score["run"]
+            click.echo(
+                f"made: the score of {score['answers']}, in {folder / score['file']}"
+                + (f"; look at {folder / score['sheet']}" if score["sheet"] else "")
+            )
+        return
+    from pipelines.evaluation.reader_study import make_reader_study
+
+    run = make_reader_study(
+        workspace, n=50 if n is None else n, synthetic=synthetic, seed=seed or 0
+    )
+    result = run.result
+    counts = ", ".join(f"{count} {label}" for label, count in result["labels"].items())
+    click.echo(
+        f"{result['real']} test images of {result['patients']} patients and {result['synthetic']} "
+        f"images of {run.config['synthetic']}: {counts}"
+    )
+    click.echo(
+        f"give the reader {run.folder / 'reader.html'} and nothing else; key.json beside it holds "
+        "the answers"
+    )
+    done("a reader study", run.folder / "reader.html", "cxr reader-study --score ANSWERS.json")

@@ -1,0 +1,311 @@
+"""`cxr gan-train`, `synthesize`, `classify-train` and `export`.
+
+Heavy imports stand inside the commands, so that help is instant.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from classifier.config import ClassifierConfig
+from gan.config import GanConfig
+from pipelines.cli.options import (
+    WEIGHTS_HELP,
+    config_options,
+    done,
+    run_options,
+    say,
+    workspace_option,
+)
+from pipelines.cli.tables import metrics_table, options_table
+
+if TYPE_CHECKING:
+    from pipelines.study.runs import RunRequest
+    from pipelines.study.workspace import Workspace
+
+
+@click.command("gan-train")
+@config_options(GanConfig)
+@click.option(
+    "--real-fraction",
+    type=float,
+    metavar="SHARE",
+    help="Train on this share of the training images, whole patients at a time.  [default: 1]",
+)
+@click.option(
+    "--max-minutes",
+    type=float,
+    help="Finish after this many minutes of training, whatever --steps says.",
+)
+@click.option(
+    "--keep-going", is_flag=True, help="Do not stop a run that has collapsed, only say so."
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print the resolved options and the parameter counts, and do nothing.",
+)
+@click.option(
+    "--preview-augment",
+    is_flag=True,
+    help="Write a sheet of the training images as the discriminator sees them, and do nothing "
+    "else.",
+)
+@run_options(several_processes=True)
+@workspace_option()
+def gan_train(
+    workspace: Workspace,
+    request: RunRequest,
+    options: dict[str, Any],
+    dry_run: bool,
+    preview_augment: bool,
+    **choices: Any,
+) -> None:
+    """Train a class-conditional GAN on the study's training split.
+
+    Leaves the best snapshot as generator.pt, earlier ones, sample grids, curves, a strip and an
+    animation of the progress and walks between latents, in a new folder under runs/. While it
+    trains it watches each class's diversity and the discriminator, says what goes wrong, and stops
+    what cannot be saved.
+
+    \b
+    In several processes, on one machine or many:
+      torchrun --nproc-per-node=2 -m pipelines.cli gan-train
+    """
+    from pipelines.training.generator import (
+        plan_training,
+        preview_augmentation,
+        train_generator,
+    )
+
+    if dry_run:
+        plan = plan_training(workspace, options)
+        click.echo(options_table(plan.config))
+        of = f" ({plan.classes or 'two'} classes)"
+        if plan.config.preset == "dcgan":
+            of = " (of each class)"
+        for network, count in plan.parameters.items():
+            click.echo(f"{network}: {count:,} parameters{of}")
+        return
+    if preview_augment:
+        done(
+            "a sheet of augmented training images",
+            preview_augmentation(workspace, options),
+            "cxr gan-train",
+        )
+        return
+    run = train_generator(workspace, options, request, **choices)
+    result = run.result
+    click.echo(
+        f"{result['step']} steps on {result['images']} images in {_minutes(result['seconds'])} "
+        f"({run.config['compute']}); best snapshot: step {result['best_step']}"
+    )
+    click.echo(
+        f"look at {run.folder / 'progress.png'}, {run.folder / 'curves.png'}, "
+        f"{run.folder / 'interpolation.png'} and {run.folder / 'samples'}"
+    )
+    done("a generator", run.folder / "generator.pt", "cxr synthesize --n 2000")
+
+
+@click.command()
+@click.option(
+    "-n", "--n", type=int, help="Number of images, spread evenly over the labels.  [default: 2000]"
+)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="LABEL",
+    help="Only this label; may be given several times.",
+)
+@click.option("--generator", metavar="RUN", help="The gan-train run to use.  [default: the newest]")
+@click.option(
+    "--snapshot", metavar="best|last|STEP", help="Which of its snapshots.  [default: best]"
+)
+@click.option(
+    "--seed",
+    type=int,
+    help="Seed of the latents; sample i depends on it and on i alone.  [default: 0]",
+)
+@click.option(
+    "--reject-copies",
+    is_flag=True,
+    help="Pass over samples that are nearer to a training image than 99 in 100 real images are to "
+    "another patient's, and draw others instead.",
+)
+@run_options(several_processes=True)
+@workspace_option()
+def synthesize(workspace: Workspace, request: RunRequest, **choices: Any) -> None:
+    """Write synthetic images from the newest generator, as PNGs with a manifest."""
+    from pipelines.training.synthesis import synthesize
+
+    run = synthesize(workspace, request, **choices)
+    counts = ", ".join(f"{count} {label}" for label, count in run.result["images"].items())
+    click.echo(
+        f"{counts}, from {run.config['generator']} at step {run.config['generator_step']}; look "
+        f"at {run.folder / 'samples.png'}"
+    )
+    if "dropped" in run.result:
+        dropped = (
+            ", ".join(f"{count} {label}" for label, count in run.result["dropped"].items())
+            or "none"
+        )
+        click.echo(
+            f"copies of training images that were drawn and not written: {dropped} (nearer than "
+            f"{run.config['copy_threshold']:.3g} in pixels)"
+        )
+    for label in run.config["unhealthy"]:
+        say(
+            f"cxr: class {label} was not healthy at that snapshot, look at its images before you "
+            "use them"
+        )
+    done(f"{run.config['n']} synthetic images", run.folder, "cxr classify-train --with-synthetic")
+
+
+@click.command("classify-train")
+@click.option(
+    "--with-synthetic",
+    "synthetic",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="[RUN]",
+    help="Add the newest synthetic set, or the one named, to the training split.",
+)
+@config_options(ClassifierConfig)
+@click.option(
+    "--image-size",
+    type=int,
+    help="Side in pixels at which images are read.  [default: the generator's, or 64]",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE|none",
+    help=WEIGHTS_HELP,
+)
+@click.option(
+    "--positive",
+    metavar="LABEL",
+    help="The class that sensitivity is about.  [default: covid, where there is one]",
+)
+@click.option(
+    "--preview-augment",
+    is_flag=True,
+    help="Write a sheet of augmented training images, and do nothing else.",
+)
+@click.option(
+    "--find-learning-rate",
+    is_flag=True,
+    help="Try learning rates from 1e-6 to 1 on the training images, suggest one, and do nothing "
+    "else.",
+)
+@run_options(several_processes=True)
+@workspace_option()
+def classify_train(
+    workspace: Workspace,
+    request: RunRequest,
+    options: dict[str, Any],
+    synthetic: str | None,
+    preview_augment: bool,
+    find_learning_rate: bool,
+    **choices: Any,
+) -> None:
+    """Train a classifier and judge it once on the test split.
+
+    The weights with the lowest validation loss are kept, and a threshold is chosen on the
+    validation images. Leaves metrics.json, predictions.csv, training curves, confusion matrix,
+    measures, ROC and precision-recall curves and calibration in a new folder under runs/; the same
+    of an external test set where the study has one.
+
+    \b
+    In several processes, on one machine or many:
+      torchrun --nproc-per-node=2 -m pipelines.cli classify-train
+    """
+    from pipelines.training.classifier import (
+        preview_augmentation,
+        suggest_learning_rate,
+        train_classifier,
+    )
+    from runtime.device import choose_compute
+
+    if preview_augment:
+        done(
+            "a sheet of augmented training images",
+            preview_augmentation(workspace, options, choices["image_size"]),
+            "cxr classify-train --augment yes",
+        )
+        return
+    if find_learning_rate:
+        compute = choose_compute(request.device, request.precision)
+        rate, curve = suggest_learning_rate(
+            workspace, options, compute, choices["image_size"], choices["weights"]
+        )
+        done(
+            f"a learning-rate test, which suggests {rate:.1e}",
+            curve,
+            f"cxr classify-train --learning-rate {rate:.1e}",
+        )
+        return
+    run, metrics = train_classifier(
+        workspace,
+        options,
+        request,
+        synthetic=synthetic,
+        **choices,
+    )
+    for name, measured in metrics.items():
+        click.echo(metrics_table(measured, "test split" if name == "test" else "external set"))
+    click.echo(f"look at {', '.join(sorted(path.name for path in run.folder.glob('*.png')))} there")
+    done(
+        "a classifier",
+        run.folder / "classifier.pt",
+        "cxr classify-train --with-synthetic"
+        if synthetic is None
+        else "cxr score, then cxr compare",
+    )
+
+
+@click.command()
+@click.argument("run_name", required=False, metavar="[RUN]")
+@click.option(
+    "--format",
+    type=click.Choice(["torchscript", "onnx"]),
+    default="torchscript",
+    help="onnx needs pip install 'cxr[onnx]'.  [default: torchscript]",
+)
+@workspace_option()
+def export(workspace: Workspace, run_name: str | None, format: str) -> None:
+    """Write the newest classifier, or the classifier or generator of the run named, as one file for
+    other programs.
+
+    Beside it a JSON says what goes in and what comes out. The file is written only when it gives
+    the outputs of the original.
+    """
+    from pipelines.training.export import export
+
+    run, result = export(workspace, run_name=run_name, format=format)
+    checked = result["checked"]
+    click.echo(
+        f"{result['kind']} of {result['exported_from']}: largest difference from the original's "
+        f"outputs {checked['largest_difference']:.1e}, on {checked['inputs']} inputs"
+    )
+    for way in ("inputs", "outputs"):
+        for one in result[way]:
+            click.echo(
+                f"{way[:-1]:7} {one['name']}: {one['dtype']} "
+                f"({', '.join(map(str, one['shape']))}), {one['range']}"
+            )
+    click.echo(result["intended_use"])
+    done(
+        f"a {result['kind']} as {result['format']}",
+        run.folder / result["file"],
+        f"read {run.folder / (result['kind'] + '.json')}",
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,257 @@
+"""How every command begins a run, or goes on with one.
+
+A command asks `prepare_run` for its settings: those of a new run, or on `--resume` those that the
+run was begun with. Then it makes what its work needs (images, weights), and `RunStart.begin` opens
+the run with what was found there, so that a resumed run is refused when its data or weights have
+changed.
+
+A run remembers the device and the precision that it was begun with, and goes on with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast, get_type_hints
+
+from pipelines.study.workspace import Workspace
+from runtime.device import Compute, choose_compute, parse_compute
+from runtime.files import configuration
+from runtime.options import OptionError
+from runtime.run import Run
+
+Settings = TypeVar("Settings")
+
+WITHOUT_RESUME = "start a new run without --resume"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Whether a command goes on with a run, and where it computes.
+
+    Attributes:
+        resume: None for a new run, the name of the run to go on with, or "" for the newest
+            unfinished one of the command.
+        device, precision: As the command line has them; "auto" leaves them to the machine or, on
+            going on, to the run.
+        compute: Where this is settled already, by a command that makes the run for itself.
+    """
+
+    resume: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    compute: Compute | None = None
+
+
+@dataclass(frozen=True)
+class RunStart(Generic[Settings]):
+    """A run that is about to begin or to go on: what it does, and where it computes."""
+
+    workspace: Workspace
+    command: str
+    settings: Settings
+    compute: Compute
+    resumed: Run | None
+    may_change: frozenset[str]
+
+    def begin(self, facts: Mapping[str, Any]) -> Run:
+        """Make the run's folder and hold it, or hold the resumed run; the same run in every
+        process.
+
+        facts: what config.json holds beside the settings, such as the data's fingerprint; a fact
+        of a setting's name replaces it (an image size that was left open, say).
+        Raises ValueError that lists what has changed since a resumed run was begun, or when
+        another process is at work on it.
+        """
+        record = settings_record(self.settings) | dict(facts) | {"compute": str(self.compute)}
+        folder = str(self._open(record).folder) if self.compute.is_main_process else ""
+        return Run(Path(self.compute.agree(folder)))
+
+    def _open(self, record: dict[str, Any]) -> Run:
+        if self.resumed is None:
+            return self.workspace.create_run(self.command, record)
+        saved = self.resumed.config
+        changed = [
+            f"{name} {saved.get(name)} → {value}"
+            for name, value in record.items()
+            if name not in {"compute", *self.may_change} and saved.get(name) != value
+        ]
+        if changed:
+            raise ValueError(
+                f"{self.resumed.name} cannot go on, this has changed since: "
+                f"{', '.join(changed)}; {WITHOUT_RESUME}"
+            )
+        self.workspace.hold(self.resumed)
+        return self.resumed
+
+
+def prepare_run(
+    workspace: Workspace,
+    command: str,
+    kind: type[Settings],
+    given: Mapping[str, Any],
+    request: RunRequest,
+    *,
+    may_grow: Collection[str] = (),
+    may_change: Collection[str] = (),
+) -> RunStart[Settings]:
+    """Settle what a run does and where it computes.
+
+    kind: a dataclass of settings; its field `config`, where it has one, is a configuration whose
+    fields stand beside the others in config.json. given: the settings that were asked for, by
+    name; None is not asked for. may_grow, may_change: the settings that a resumed run may get
+    anew, larger ones only or any.
+    Raises ValueError that lists every option that differs from the run's own, and says so when
+    this machine lacks the device or the precision that it was begun with.
+    """
+    asked = {name: value for name, value in given.items() if value is not None}
+    resumed = None
+    if request.resume is None:
+        settings = make_settings(kind, asked)
+    else:
+        resumed = workspace.unfinished_run(command, request.resume or None)
+        settings = _continued_settings(
+            resumed, kind, asked, request, frozenset(may_grow), frozenset(may_change)
+        )
+    return RunStart(
+        workspace=workspace,
+        command=command,
+        settings=settings,
+        compute=_choose_compute(resumed, request),
+        resumed=resumed,
+        may_change=frozenset(may_grow) | frozenset(may_change),
+    )
+
+
+def make_settings(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
+    """Make settings of what was asked for, with the defaults of everything else.
+
+    Raises ValueError when a value is out of range, or a name unknown.
+    """
+    own = {name: value for name, value in given.items() if name in _own_names(kind)}
+    config_kind = _config_kind(kind)
+    if config_kind is None:
+        return kind(**dict(given))
+    configured = {name: value for name, value in given.items() if name not in own}
+    make = getattr(config_kind, "of", config_kind)  # a preset may have defaults of its own
+    return kind(config=make(**configured), **own)
+
+
+def settings_record(settings: Any) -> dict[str, Any]:
+    """What config.json holds of settings: all fields side by side, tuples as lists."""
+    values = asdict(settings)
+    flat = values.pop("config", {}) | values
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in flat.items()
+    }
+
+
+def _continued_settings(
+    run: Run,
+    kind: type[Settings],
+    asked: Mapping[str, Any],
+    request: RunRequest,
+    may_grow: frozenset[str],
+    may_change: frozenset[str],
+) -> Settings:
+    """The run's own settings, and of those that are asked for now what may change."""
+    saved = _saved_settings(run, kind)
+    wanted = _with_values(saved, asked)
+    before, after = settings_record(saved), settings_record(wanted)
+    differing = {
+        name: (before[name], after[name]) for name in before if before[name] != after[name]
+    }
+    refused = [
+        f"{_flag(name)} {old} → {new}"
+        for name, (old, new) in differing.items()
+        if name not in may_change and (name not in may_grow or new < old)
+    ]
+    refused += _other_compute(run, request)
+    if refused:
+        flags = " or ".join(_flag(name) for name in sorted(may_grow))
+        allowed = f"; only a larger {flags} may be given" if flags else f"; {WITHOUT_RESUME}"
+        raise ValueError(
+            f"{run.name} cannot go on with other options ({', '.join(refused)}){allowed}"
+        )
+    return wanted
+
+
+def _saved_settings(run: Run, kind: type[Settings]) -> Settings:
+    config, path = run.config, run.folder / "config.json"
+    config_kind = _config_kind(kind)
+    names = [field.name for field in fields(config_kind)] if config_kind else []
+    absent = [name for name in (*names, *_own_names(kind)) if name not in config]
+    if absent:
+        raise ValueError(
+            f"{run.folder} cannot go on: another version of cxr began it, which knew no "
+            f"{', '.join(absent)}; {WITHOUT_RESUME}"
+        )
+    values = {name: config[name] for name in _own_names(kind)}
+    if config_kind:
+        saved = {name: config[name] for name in names}
+        values["config"] = configuration(config_kind, saved, path)
+    return kind(**_as_declared(kind, values))
+
+
+def _with_values(settings: Settings, asked: Mapping[str, Any]) -> Settings:
+    own = {name: value for name, value in asked.items() if name in _own_names(type(settings))}
+    configured = {name: value for name, value in asked.items() if name not in own}
+    if configured:
+        own["config"] = replace(cast(Any, settings).config, **configured)
+    return replace(cast(Any, settings), **_as_declared(type(settings), own))
+
+
+def _as_declared(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, lists turned into the tuples that frozen settings hold."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+
+
+def _other_compute(run: Run, request: RunRequest) -> list[str]:
+    """What was asked of device and precision that is not the run's own."""
+    device, precision = _recorded_compute(run)
+    if request.compute is not None:
+        asked = parse_compute(str(request.compute))
+    else:
+        asked = request.device, request.precision
+    return [
+        f"{_flag(name)} {old} → {new}"
+        for name, old, new in zip(("device", "precision"), (device, precision), asked, strict=True)
+        if new not in ("auto", old)
+    ]
+
+
+def _recorded_compute(run: Run) -> tuple[str, str]:
+    """Device and precision that a run was begun with; "auto" where an older version noted none."""
+    recorded = run.config.get("compute")
+    return ("auto", "auto") if recorded is None else parse_compute(recorded)
+
+
+def _choose_compute(resumed: Run | None, request: RunRequest) -> Compute:
+    if request.compute is not None:
+        return request.compute
+    if resumed is None:
+        return choose_compute(request.device, request.precision)
+    device, precision = _recorded_compute(resumed)
+    try:
+        return choose_compute(device, precision)
+    except OptionError as error:
+        raise ValueError(
+            f"{resumed.name} was begun on {device} in {precision}, which this machine cannot do "
+            f"({error.problem}); go on where it can, or {WITHOUT_RESUME}"
+        ) from error
+
+
+def _own_names(kind: type) -> list[str]:
+    return [field.name for field in fields(kind) if field.name != "config"]
+
+
+def _config_kind(kind: type) -> Any:
+    hint = get_type_hints(kind).get("config")
+    return hint if is_dataclass(hint) else None
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -1,0 +1,203 @@
+"""Beginning runs and going on with them: a run keeps its settings, its device and its precision."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from classifier.config import ClassifierConfig
+from pipelines.study.runs import RunRequest, RunStart, prepare_run
+from pipelines.study.workspace import Workspace
+from runtime.device import Compute
+from runtime.run import Run
+from tests.conftest import TINY_CLASSIFIER, TINY_GAN, cxr
+
+CPU = Compute(torch.device("cpu"), "fp32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    config: ClassifierConfig
+    labels: tuple[str, ...] = ()
+    minutes: float | None = None
+
+
+def prepare(folder: Path, request: RunRequest, **given: Any) -> RunStart[Settings]:
+    return prepare_run(
+        Workspace(folder),
+        "classify-train",
+        Settings,
+        given,
+        request,
+        may_grow=("steps",),
+        may_change=("minutes",),
+    )
+
+
+def begin(folder: Path, **given: Any) -> Run:
+    start = prepare(folder, RunRequest(compute=CPU), **given)
+    run = start.begin({"data": "abc"})
+    start.workspace.release()
+    return run
+
+
+def resume(folder: Path, **given: Any) -> RunStart[Settings]:
+    return prepare(folder, RunRequest(resume="", device="cpu"), **given)
+
+
+def rewrite_config(run: Run, **changes: Any) -> None:
+    path = run.folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_new_run_records_settings_facts_and_compute_side_by_side(tmp_path: Path) -> None:
+    config = begin(tmp_path, steps=7, labels=("a", "b")).config
+    recorded = {name: config[name] for name in ("steps", "labels", "minutes", "data", "compute")}
+    assert recorded == {
+        "steps": 7,
+        "labels": ["a", "b"],
+        "minutes": None,
+        "data": "abc",
+        "compute": "cpu, fp32",
+    }
+
+
+def test_a_resumed_run_keeps_its_settings(tmp_path: Path) -> None:
+    begin(tmp_path, steps=7, labels=("a", "b"), learning_rate=0.5)
+    settings = resume(tmp_path).settings
+    assert settings == Settings(
+        config=ClassifierConfig(steps=7, learning_rate=0.5), labels=("a", "b")
+    )
+
+
+def test_a_resumed_run_is_the_same_folder(tmp_path: Path) -> None:
+    run = begin(tmp_path)
+    assert resume(tmp_path).begin({"data": "abc"}) == run
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"learning_rate": 0.5}, "--learning-rate 0.001 → 0.5"),
+        ({"steps": 5}, "--steps 7 → 5"),
+        ({"labels": ("b",)}, r"--labels \['a'\] → \['b'\]"),
+    ],
+    ids=["another value", "fewer steps", "another list"],
+)
+def test_other_settings_are_refused(tmp_path: Path, given: dict[str, Any], problem: str) -> None:
+    begin(tmp_path, steps=7, labels=("a",))
+    with pytest.raises(ValueError, match=rf"cannot go on with other options \(.*{problem}"):
+        resume(tmp_path, **given)
+
+
+@pytest.mark.parametrize("given", [{"steps": 9}, {"minutes": 3.0}], ids=["grown", "changed"])
+def test_settings_that_may_change_are_taken(tmp_path: Path, given: dict[str, Any]) -> None:
+    begin(tmp_path, steps=7, minutes=5.0)
+    start = resume(tmp_path, **given)
+    start.begin({"data": "abc"})
+    settings = start.settings
+    assert given in ({"steps": settings.config.steps}, {"minutes": settings.minutes})
+
+
+def test_other_facts_are_refused(tmp_path: Path) -> None:
+    begin(tmp_path)
+    with pytest.raises(ValueError, match="cannot go on, this has changed since: data abc → abd"):
+        resume(tmp_path).begin({"data": "abd"})
+
+
+def test_a_run_of_a_version_without_a_setting_is_refused(tmp_path: Path) -> None:
+    run = begin(tmp_path)
+    config = json.loads((run.folder / "config.json").read_text())
+    del config["minutes"]
+    (run.folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="another version of cxr began it, which knew no minutes"):
+        resume(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("request_", "problem"),
+    [
+        (RunRequest(resume="", precision="bf16"), "--precision fp32 → bf16"),
+        (RunRequest(resume="", device="cuda"), "--device cpu → cuda"),
+        (
+            RunRequest(resume="", compute=Compute(torch.device("cpu"), "bf16")),
+            "--precision fp32 → bf16",
+        ),
+    ],
+    ids=["precision", "device", "precision of the command around it"],
+)
+def test_another_device_or_precision_is_refused(
+    tmp_path: Path, request_: RunRequest, problem: str
+) -> None:
+    begin(tmp_path)
+    with pytest.raises(ValueError, match=f"cannot go on with other options \\({problem}\\)"):
+        prepare(tmp_path, request_)
+
+
+def test_a_machine_without_the_recorded_device_says_the_way_out(tmp_path: Path) -> None:
+    rewrite_config(begin(tmp_path), compute="cuda:99, bf16")
+    with pytest.raises(ValueError, match="go on where it can, or start a new run without --resume"):
+        prepare(tmp_path, RunRequest(resume=""))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_recorded_precision_is_taken_where_the_machine_would_choose_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    rewrite_config(begin(tmp_path), compute=f"cpu, {precision}")
+    monkeypatch.setattr("runtime.device._is_fast_in_bf16", lambda device: True)
+    assert prepare(tmp_path, RunRequest(resume="")).compute.precision == precision
+
+
+def test_several_processes_record_the_kind_of_their_devices(tmp_path: Path) -> None:
+    """Each has a device of its own, which the main process's number would be wrong for."""
+    assert str(Compute(torch.device("cuda:1"), "bf16", rank=1, world_size=2)) == (
+        "cuda, bf16, 2 processes"
+    )
+
+
+COMMANDS = [
+    ("gan-train", [*TINY_GAN, "--steps", "8"]),
+    ("synthesize", ["--n", "6"]),
+    ("classify-train", TINY_CLASSIFIER),
+    ("audit", ["--steps", "2"]),
+    (
+        "compare",
+        ["--arms", "real,real+classical", "--seeds", "2", *TINY_CLASSIFIER],
+    ),
+]
+
+
+@pytest.fixture(params=COMMANDS, ids=[name for name, _ in COMMANDS])
+def interrupted(
+    request: pytest.FixtureRequest, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, str]:
+    """A run of every command, begun in fp32 and without its result, where bf16 would be chosen."""
+    command, options = request.param
+    begun = cxr(command, *options, "--device", "cpu", "--precision", "fp32", folder=study)
+    assert begun.exit_code == 0, begun.output
+    (sorted((study / "runs").glob(f"*-{command}"))[-1] / "result.json").unlink()
+    monkeypatch.setattr("runtime.device._is_fast_in_bf16", lambda device: True)
+    return study, command
+
+
+def test_every_command_goes_on_in_its_own_precision(interrupted: tuple[Path, str]) -> None:
+    study, command = interrupted
+    resumed = cxr(command, "--resume", folder=study)
+    assert resumed.exit_code == 0, resumed.output
+    run = sorted((study / "runs").glob(f"*-{command}"))[-1]
+    assert json.loads((run / "config.json").read_text())["compute"] == "cpu, fp32"
+
+
+def test_every_command_refuses_to_go_on_in_another_precision(
+    interrupted: tuple[Path, str],
+) -> None:
+    study, command = interrupted
+    refused = cxr(command, "--resume", "--precision", "bf16", folder=study)
+    assert refused.exit_code == 2
+    assert "cannot go on with other options (--precision fp32 → bf16)" in refused.stderr
