@@ -24,8 +24,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import click
 import numpy as np
 
-from tests.desk import Answer, Desk, going_on, open_desk
-from tests.undisturbed import differences, files, leftovers
+from tests.support.command_server import (
+    CommandResult,
+    CommandServer,
+    continuation,
+    open_command_server,
+)
+from tests.support.study_files import study_differences, study_files, unfinished_files
 
 COMMANDS = {
     "data": "data phantom --n 64",
@@ -46,18 +51,18 @@ class Leg:
     arguments: list[str]
     before: Path
     after: Path
-    undisturbed: Answer
+    undisturbed: CommandResult
 
 
-def undisturbed_course(desk: Desk, folder: Path) -> dict[str, Leg]:
+def undisturbed_course(command_server: CommandServer, folder: Path) -> dict[str, Leg]:
     """Every command in a row, with all the time in the world."""
     study, legs = folder / "course", {}
-    assert desk.cxr(*BEFORE.split(), folder=study).code == 0
+    assert command_server.run(*BEFORE.split(), folder=study).returncode == 0
     for name, command in COMMANDS.items():
         before, after = folder / f"before {name}", folder / f"after {name}"
         shutil.copytree(study, before)
-        ended = desk.cxr(*command.split(), folder=study)
-        assert ended.code == 0, f"{command}: {ended.errors}"
+        ended = command_server.run(*command.split(), folder=study)
+        assert ended.returncode == 0, f"{command}: {ended.stderr}"
         shutil.copytree(study, after)
         legs[name] = Leg(command.split(), before, after, ended)
     return legs
@@ -67,17 +72,17 @@ def drawn(number: int, leg: Leg, random: np.random.Generator) -> dict:
     """The moment or the change at which a command is killed."""
     kind = number % 5
     if kind == 4:
-        return {"at": ("", int(random.integers(1, leg.undisturbed.changes + 1)))}
-    return {"after": leg.undisturbed.seconds * random.uniform(0.9 if kind == 3 else 0, 1)}
+        return {"kill_before_change": ("", int(random.integers(1, leg.undisturbed.changes + 1)))}
+    return {"kill_after": leg.undisturbed.seconds * random.uniform(0.9 if kind == 3 else 0, 1)}
 
 
 def survive(
-    desk: Desk, leg: Leg, study: Path, kill: dict, then: dict | None
+    command_server: CommandServer, leg: Leg, study: Path, kill: dict, then: dict | None
 ) -> tuple[Counter[str], list[str]] | None:
     """Kill a command, go on, perhaps kill that too, and compare; counts and losses, or None when the command was done before it could be killed."""
     study.mkdir()
     shutil.copytree(leg.before, study, dirs_exist_ok=True)
-    ended = desk.cxr(*leg.arguments, folder=study, **kill)
+    ended = command_server.run(*leg.arguments, folder=study, **kill)
     if not ended.killed:
         return None
     counts: Counter[str] = Counter(kills=1)
@@ -85,20 +90,20 @@ def survive(
     for _ in range(2):
         counts["begun" if begun(leg, study) else "not begun"] += 1
         losses += [f"neither as it was nor as it will be: {name}" for name in unlike(leg, study)]
-        arguments = going_on(study, leg.arguments)
+        arguments = continuation(study, leg.arguments)
         if arguments is None:
             break
-        ended = desk.cxr(*arguments, folder=study, **(then or {}))
+        ended = command_server.run(*arguments, folder=study, **(then or {}))
         losses += strange_words(leg, study, ended)
         if not ended.killed:
             break
         counts["kills"] += 1
         counts["killed again"] += 1
         then = None
-    whole = ended.code == (2 if there_already(leg, study, ended) else 0) or arguments is None
-    losses += [] if whole else [f"exit code {ended.code}"]
-    return counts, losses + differences(study, leg.after) + [
-        f"left: {name}" for name in leftovers(study)
+    whole = ended.returncode == (2 if there_already(leg, study, ended) else 0) or arguments is None
+    losses += [] if whole else [f"exit code {ended.returncode}"]
+    return counts, losses + study_differences(study, leg.after) + [
+        f"left: {name}" for name in unfinished_files(study)
     ]
 
 
@@ -113,7 +118,7 @@ def begun(leg: Leg, study: Path) -> bool:
 
 def unlike(leg: Leg, study: Path) -> list[str]:
     """Files of the study before that are neither as they were nor as they will be."""
-    found, before, after = files(study), files(leg.before), files(leg.after)
+    found, before, after = study_files(study), study_files(leg.before), study_files(leg.after)
     states = [
         (name, *(one[name].read_bytes() if name in one else None for one in (found, before, after)))
         for name, path in before.items()
@@ -122,22 +127,22 @@ def unlike(leg: Leg, study: Path) -> list[str]:
     return [name for name, now, was, will in states if now not in (was, will)]
 
 
-def there_already(leg: Leg, study: Path, ended: Answer) -> bool:
+def there_already(leg: Leg, study: Path, ended: CommandResult) -> bool:
     """Whether an import was killed when it was whole, so that the same one finds nothing to do."""
     return (
         leg.arguments[0] == "data"
-        and ended.errors.strip() == "cxr: nothing to import: 64 already in the study"
+        and ended.stderr.strip() == "cxr: nothing to import: 64 already in the study"
     )
 
 
-def strange_words(leg: Leg, study: Path, ended: Answer) -> list[str]:
+def strange_words(leg: Leg, study: Path, ended: CommandResult) -> list[str]:
     """Lines on standard error that the undisturbed command did not write."""
     if there_already(leg, study, ended):
         return []
     return [
         f"said: {line}"
-        for line in ended.errors.splitlines()
-        if line not in leg.undisturbed.errors.splitlines()
+        for line in ended.stderr.splitlines()
+        if line not in leg.undisturbed.stderr.splitlines()
     ]
 
 
@@ -150,8 +155,8 @@ def strange_words(leg: Leg, study: Path, ended: Answer) -> list[str]:
 @click.option("--seed", default=0, help="Seed of the moments.")
 def main(kills: int, seed: int) -> None:
     start, total, lost = time.monotonic(), Counter(), 0
-    with tempfile.TemporaryDirectory() as folder, open_desk() as desk:
-        legs = undisturbed_course(desk, Path(folder))
+    with tempfile.TemporaryDirectory() as folder, open_command_server() as command_server:
+        legs = undisturbed_course(command_server, Path(folder))
         print(
             f"{'command':16} {'undisturbed':>18} {'kills':>7} {'of them again':>14} {'before its folder':>18} {'after':>6} {'losses':>7}",
             flush=True,
@@ -165,7 +170,7 @@ def main(kills: int, seed: int) -> None:
                     drawn(number, leg, random),
                     drawn(number // AGAIN, leg, random) if number % AGAIN == AGAIN - 1 else None,
                 )
-                done = survive(desk, leg, study, kill, then)
+                done = survive(command_server, leg, study, kill, then)
                 shutil.rmtree(study)
                 if done:
                     number += 1

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import click
 import numpy as np
 
-from tests.course import COMMANDS, fill_up, go_on, run_course
-from tests.desk import open_desk
+from tests.support.command_server import open_command_server
+from tests.support.full_disk import STUDY_COMMANDS, finish_with_room, run_on_full_disk, run_steps
 
 MOST = 1.3  # times what stays of a command is what it needs while it works, at most
 
@@ -34,37 +34,37 @@ MOST = 1.3  # times what stays of a command is what it needs while it works, at 
     "--command",
     "commands",
     multiple=True,
-    type=click.Choice(list(COMMANDS)),
+    type=click.Choice(list(STUDY_COMMANDS)),
     help="Only this one; may be given several times.",
 )
 def main(points: int, seed: int, commands: tuple[str, ...]) -> None:
     random = np.random.default_rng(seed)
-    chosen = commands or tuple(COMMANDS)
+    chosen = commands or tuple(STUDY_COMMANDS)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     losses, started = [], time.monotonic()
-    with open_desk() as desk, tempfile.TemporaryDirectory() as folder:
+    with open_command_server() as command_server, tempfile.TemporaryDirectory() as folder:
         print(
             "disks of a tmpfs"
-            if desk.has_disks
+            if command_server.has_disks
             else "nothing can be mounted here: a limit on the size of files instead",
             flush=True,
         )
         study = Path(folder) / "phantoms"
-        assert desk.cxr("data", "phantom", "--n", 64, folder=study).code == 0
-        legs = run_course(desk, study, Path(folder))
+        assert command_server.run("data", "phantom", "--n", 64, folder=study).returncode == 0
+        legs = run_steps(command_server, study, Path(folder))
         for number in range(points):
             name = chosen[number % len(chosen)]
             share = float(random.uniform(0, MOST))
             place = Path(folder) / f"point {number}"
             try:
-                answer = fill_up(desk, legs[name], place, share)
-                go_on(desk, legs[name], place, answer)
-                counts[name]["failed with a clear line" if answer.code else "finished"] += 1
+                answer = run_on_full_disk(command_server, legs[name], place, share)
+                finish_with_room(command_server, legs[name], place, answer)
+                counts[name]["failed with a clear line" if answer.returncode else "finished"] += 1
             except AssertionError as error:
                 counts[name]["LOST"] += 1
                 losses.append(f"{name} at {share:.3f}: {error}")
                 print(f"LOST {losses[-1]}", flush=True)
-            desk.free(place)
+            command_server.unmount(place)
             shutil.rmtree(place)
     print(f"{'':16}{'points':>8}{'failed with a clear line':>26}{'finished':>10}{'losses':>8}")
     for name, found in [*counts.items(), ("all", sum(counts.values(), Counter()))]:

@@ -1,6 +1,7 @@
 """One tiny study, made once through the command line, and helpers to run commands and to copy it.
 
-Workers that run side by side share the studies that no test may change; tests that use one dear thing, such as a browser, run in one worker.
+Workers that run side by side share the studies that no test may change. Tests that use the same
+expensive fixture, such as the browser, run in one worker.
 """
 
 from __future__ import annotations
@@ -18,28 +19,34 @@ from click.testing import CliRunner, Result
 from filelock import FileLock
 
 from pipelines.cli import main
-from tests.chromium import Chromium
-from tests.desk import ROOT, Desk, open_desk
-from tests.ranks import Ranks
+from tests.support.chromium import Chromium
+from tests.support.command_server import ROOT, CommandServer, open_command_server
+from tests.support.torchrun_pair import TorchrunPair
 
 TINY_GAN = ["--image-size", "32", "--width", "4", "--batch-size", "8", "--sample-every", "4"]
 TINY_CLASSIFIER = ["--steps", "6", "--batch-size", "8", "--evaluate-every", "3"]
-DEAR = ("ranks", "desk", "chromium")  # fixtures that take seconds to start
+EXPENSIVE_FIXTURES = ("torchrun_pair", "command_server", "chromium")  # seconds to start
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a dear fixture, or else a file, run one after the other in one worker; those of dear ones, of which there are most, begin first."""
-    groups = {
-        item: next((name for name in DEAR if name in item.fixturenames), "") for item in items
-    }
+    """Have tests that share an expensive fixture, or else a file, run in one worker.
+
+    Those with expensive fixtures, of which there are most, begin first.
+    """
+    groups = {item: _expensive_fixture(item) for item in items}
     items.sort(key=lambda item: groups[item] == "")
     for item in items:
         item.add_marker(pytest.mark.xdist_group(groups[item] or item.path.stem))
 
 
+def _expensive_fixture(item: pytest.Item) -> str:
+    names = getattr(item, "fixturenames", ())
+    return next((name for name in EXPENSIVE_FIXTURES if name in names), "")
+
+
 def cxr(*arguments: object, folder: Path) -> Result:
-    """Run a command in this process; on an unexpected exception the test fails with its traceback."""
+    """Run a command in this process; any exception but an exit fails the test."""
     result = CliRunner().invoke(main, ["-C", str(folder), *map(str, arguments)])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -48,7 +55,10 @@ def cxr(*arguments: object, folder: Path) -> Result:
 
 @contextmanager
 def signalled(journal: Path, lines: int, number: signal.Signals) -> Iterator[None]:
-    """Send this process a signal as soon as a journal has so many lines; never after the block has ended."""
+    """Send this process a signal as soon as a journal has so many lines.
+
+    It never comes after the block has ended.
+    """
     ended = threading.Event()
 
     def watch() -> None:
@@ -67,17 +77,15 @@ def signalled(journal: Path, lines: int, number: signal.Signals) -> Iterator[Non
 
 
 def ok(result: Result) -> str:
+    """Return the output of a command that succeeded."""
     assert result.exit_code == 0, result.output
     return result.output
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """A folder that the first worker that needs it makes for all."""
-    shared = (
-        factory.getbasetemp().parent
-        if "PYTEST_XDIST_WORKER" in os.environ
-        else factory.getbasetemp()
-    )
+    """Return a folder that the first worker to need it makes for all."""
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     folder, new = shared / name, shared / f"{name}.new"
     with FileLock(shared / f"{name}.lock"):
         if not folder.exists():
@@ -99,7 +107,10 @@ def phantom_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_study(phantom_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study with a generator, 24 synthetic images and a classifier, all far too small to be good. Copy it."""
+    """A study with a generator, 24 synthetic images and a classifier. Not to be changed: copy it.
+
+    All are far too small to be good.
+    """
 
     def make(folder: Path) -> None:
         shutil.copytree(phantom_study, folder)
@@ -122,7 +133,8 @@ def shared() -> Path:
     folder = Path(os.environ.get("CXR_SHARED", ROOT.parent / "shared"))
     if not (folder / "data").is_dir():
         pytest.skip(
-            f"no real X-rays at {folder}: set CXR_SHARED to the folder that holds data/ and weights/"
+            f"no real X-rays at {folder}: "
+            "set CXR_SHARED to the folder that holds data/ and weights/"
         )
     return folder.resolve()
 
@@ -133,7 +145,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.skip(
-            "neither chromium nor google-chrome is on the PATH: install one to test pages as a browser shows them"
+            "neither chromium nor google-chrome is on the PATH: "
+            "install one to test pages as a browser shows them"
         )
     browser = Chromium(program, tmp_path_factory.mktemp("chromium"))
     yield browser
@@ -141,15 +154,15 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 
 
 @pytest.fixture(scope="session")
-def desk() -> Iterator[Desk]:
+def command_server() -> Iterator[CommandServer]:
     """Starts commands in processes of their own, at little cost, on disks of any size."""
-    with open_desk() as opened:
-        yield opened
+    with open_command_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
+def torchrun_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TorchrunPair]:
     """Two processes under torchrun."""
-    both = Ranks(tmp_path_factory.mktemp("ranks"))
-    yield both
-    both.close()
+    pair = TorchrunPair(tmp_path_factory.mktemp("torchrun pair"))
+    yield pair
+    pair.close()

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from tests.conftest import ROOT, TINY_CLASSIFIER, TINY_GAN, cxr, ok
-from tests.desk import Desk
-from tests.undisturbed import differences
+from tests.support.command_server import CommandServer
+from tests.support.study_files import study_differences
 
 COMMANDS = (
     ("data", "check"),
@@ -28,7 +28,7 @@ COMMANDS = (
 
 
 def test_every_command_gives_the_same_files_again(
-    desk: Desk, phantom_study: Path, tmp_path: Path
+    command_server: CommandServer, phantom_study: Path, tmp_path: Path
 ) -> None:
     here, there = (
         Path(shutil.copytree(phantom_study, tmp_path / name)) for name in ("here", "there")
@@ -37,9 +37,9 @@ def test_every_command_gives_the_same_files_again(
         np.random.seed(len(command))  # what a command draws has names, and no history
         torch.manual_seed(len(command))
         ok(cxr(*command, folder=here))
-        ended = desk.cxr(*command, folder=there)
-        assert ended.code == 0, ended.errors
-        assert not differences(here, there), command
+        ended = command_server.run(*command, folder=there)
+        assert ended.returncode == 0, ended.stderr
+        assert not study_differences(here, there), command
     for path in here.rglob("*"):
         assert path.is_dir() or not any(
             str(place).encode() in path.read_bytes() for place in (ROOT, tmp_path)
@@ -47,7 +47,7 @@ def test_every_command_gives_the_same_files_again(
 
 
 def test_an_import_gives_the_same_but_for_the_numbers_of_patients(
-    desk: Desk, tmp_path: Path
+    command_server: CommandServer, tmp_path: Path
 ) -> None:
     """Which are keyed by a secret of each study, so that nobody can look them up."""
     rng = np.random.default_rng(0)
@@ -56,7 +56,12 @@ def test_an_import_gives_the_same_but_for_the_numbers_of_patients(
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (64, 64), np.uint8)).save(path)
     ok(cxr("data", "import", tmp_path / "films", folder=tmp_path / "here"))
-    assert desk.cxr("data", "import", str(tmp_path / "films"), folder=tmp_path / "there").code == 0
+    assert (
+        command_server.run(
+            "data", "import", str(tmp_path / "films"), folder=tmp_path / "there"
+        ).returncode
+        == 0
+    )
     rows = []
     for study in ("here", "there"):
         with open(tmp_path / study / "data" / "manifest.csv", newline="", encoding="utf-8") as file:
@@ -69,4 +74,4 @@ def test_an_import_gives_the_same_but_for_the_numbers_of_patients(
     (tmp_path / "again" / "data").mkdir(parents=True)
     shutil.copy(tmp_path / "key", tmp_path / "again" / "data" / "patients.key")
     ok(cxr("data", "import", tmp_path / "films", folder=tmp_path / "again"))
-    assert not differences(tmp_path / "again", tmp_path / "here")
+    assert not study_differences(tmp_path / "again", tmp_path / "here")

@@ -25,15 +25,16 @@ from classifier.train import train as train_classifier
 from gan.config import GanConfig
 from gan.train import train as train_gan
 from pipelines.comparison import demo
+from pipelines.results.classifier_result import ClassifierResult
 from pipelines.study.manifest import read_manifest
-from pipelines.study.synthetic import real_splits
+from pipelines.study.split import load_splits
 from pipelines.study.workspace import Workspace
 from runtime import checkpoint
 from runtime.device import Compute
 from runtime.run import Run, list_runs
 from tests.conftest import TINY_CLASSIFIER, TINY_GAN, cxr, ok
-from tests.desk import Desk
-from tests.ranks import Ranks
+from tests.support.command_server import CommandServer
+from tests.support.torchrun_pair import TorchrunPair
 
 
 def test_the_whole_study(study: Path) -> None:
@@ -47,9 +48,9 @@ def test_the_whole_study(study: Path) -> None:
     assert "real+gan" in output
     assert "report.html" in output
 
-    metrics = json.loads((study / "runs" / "0004-classify-train" / "metrics.json").read_text())
-    assert metrics["synthetic_images"] == 24
-    assert metrics["steps"] == 6
+    trained = ClassifierResult.load(Run(study / "runs" / "0004-classify-train"))
+    assert trained.synthetic_images == 24
+    assert trained.steps == 6
     rows = read_manifest(study / "data" / "manifest.csv")
     with open(study / "runs" / "0004-classify-train" / "predictions.csv", newline="") as file:
         predictions = list(csv.DictReader(file))
@@ -57,7 +58,7 @@ def test_the_whole_study(study: Path) -> None:
         row.file_name for row in rows if row.split == "test"
     }
     share = np.mean([row["label"] == row["predicted"] for row in predictions])
-    assert metrics["measures"]["accuracy"]["value"] == pytest.approx(share)
+    assert trained.test.measures["accuracy"].value == pytest.approx(share)
     for row in predictions:
         assert sum(
             float(row[f"probability_{name}"]) for name in ("covid", "normal")
@@ -149,10 +150,10 @@ def final_state(study: Path, run: str) -> dict:
 
 
 def test_stopped_by_ctrl_c_a_command_says_how_to_go_on(
-    desk: Desk, phantom_study: Path, tmp_path: Path
+    command_server: CommandServer, phantom_study: Path, tmp_path: Path
 ) -> None:
     study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
-    process = desk.begin("gan-train", "--steps", 100_000, *TINY_GAN, folder=study)
+    process = command_server.start("gan-train", "--steps", 100_000, *TINY_GAN, folder=study)
     deadline = time.monotonic() + 60
     while (
         not (study / "runs" / "0001-gan-train" / "samples" / "step-000004.png").exists()
@@ -160,14 +161,14 @@ def test_stopped_by_ctrl_c_a_command_says_how_to_go_on(
     ):
         time.sleep(0.01)
     os.kill(process, signal.SIGINT)
-    stopped = desk.end(process)
-    assert stopped.code == 130
-    assert "--resume" in stopped.errors
-    assert "Traceback" not in stopped.errors
+    stopped = command_server.wait(process)
+    assert stopped.returncode == 130
+    assert "--resume" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
     reached = checkpoint.load(
         study / "runs" / "0001-gan-train" / "checkpoints" / "last.pt", "gan checkpoint"
     )["step"]
-    assert f"stopped at step {reached}" in stopped.errors
+    assert f"stopped at step {reached}" in stopped.stderr
     refused = cxr("gan-train", "--resume", "--width", 8, folder=study)
     assert refused.exit_code == 2
     assert "--width 4 → 8" in refused.output
@@ -175,7 +176,7 @@ def test_stopped_by_ctrl_c_a_command_says_how_to_go_on(
 
 
 def test_two_processes_train_what_one_does(
-    phantom_study: Path, tmp_path: Path, ranks: Ranks
+    phantom_study: Path, tmp_path: Path, torchrun_pair: TorchrunPair
 ) -> None:
     for name in ("one", "two"):
         shutil.copytree(phantom_study, tmp_path / name)
@@ -192,7 +193,7 @@ def test_two_processes_train_what_one_does(
         "fp32",
     ]
     ok(cxr(*training, folder=tmp_path / "one"))
-    done = ranks.cxr(*training, folder=tmp_path / "two")
+    done = torchrun_pair.run(*training, folder=tmp_path / "two")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("made: a generator") == 1, "one process speaks"
     assert [run.name for run in list_runs(tmp_path / "two" / "runs")] == ["0001-gan-train"], (
@@ -218,7 +219,7 @@ def test_two_processes_train_what_one_does(
 
 
 def test_two_processes_train_one_classifier_and_judge_it_as_one_does(
-    tmp_path: Path, ranks: Ranks
+    tmp_path: Path, torchrun_pair: TorchrunPair
 ) -> None:
     """Of two batches of test images each process predicts one, so that what they say fits the file only if both hold the same weights."""
     rng = np.random.default_rng(0)
@@ -245,14 +246,14 @@ def test_two_processes_train_one_classifier_and_judge_it_as_one_does(
         "--precision",
         "fp32",
     ]
-    done = ranks.cxr(*training, folder=tmp_path)
+    done = torchrun_pair.run(*training, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("made: a classifier") == 1, "one process speaks"
     (run,) = (tmp_path / "runs").glob("*-classify-train")
     classifier = load_classifier(run / "classifier.pt", torch.device("cpu"))
-    test = real_splits(Workspace(tmp_path), 64, classifier.classes)["test"]
+    test = load_splits(Workspace(tmp_path), 64, classifier.classes)["test"]
     assert len(test.labels) > BATCH
-    alone = predict(classifier, test.dataset().tensors[0], Compute(torch.device("cpu"), "fp32"))
+    alone = predict(classifier, test.to_dataset().tensors[0], Compute(torch.device("cpu"), "fp32"))
     with open(run / "predictions.csv", newline="", encoding="utf-8") as file:
         together = [
             [float(row[f"probability_{name}"]) for name in classifier.classes]

@@ -30,9 +30,17 @@ from runtime import checkpoint
 from runtime.files import atomic
 from runtime.run import Run
 from tests.conftest import ROOT
-from tests.course import COMMANDS, PAGE, ROOM, Leg, fill_up, go_on, raw, run_course
-from tests.desk import Desk
-from tests.undisturbed import differences, leftovers
+from tests.support.command_server import CommandServer
+from tests.support.full_disk import (
+    DISK_BYTES,
+    PAGE_BYTES,
+    STUDY_COMMANDS,
+    CommandStep,
+    finish_with_room,
+    run_on_full_disk,
+    run_steps,
+)
+from tests.support.study_files import file_contents, study_differences, unfinished_files
 
 # How much of what a command needs there is room for; benchmarks/write_errors.py takes all commands, and any share.
 FULL = {
@@ -55,57 +63,70 @@ READING = {
 
 @pytest.fixture(scope="module")
 def course(
-    desk: Desk, phantom_study: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Leg]:
+    command_server: CommandServer, phantom_study: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, CommandStep]:
     """The commands of FULL, each with the study before and after it."""
-    return run_course(desk, phantom_study, tmp_path_factory.mktemp("course"), tuple(FULL))
+    return run_steps(command_server, phantom_study, tmp_path_factory.mktemp("course"), tuple(FULL))
 
 
 @pytest.mark.parametrize("name", FULL)
 def test_a_command_on_a_full_disk_loses_nothing_and_goes_on_when_there_is_room(
-    name: str, desk: Desk, course: dict[str, Leg], tmp_path: Path
+    name: str, command_server: CommandServer, course: dict[str, CommandStep], tmp_path: Path
 ) -> None:
     place = tmp_path / "disk"
-    answer = fill_up(desk, course[name], place, FULL[name])
-    assert answer.code == 2
-    if name == "gan-train" and desk.has_disks:
+    answer = run_on_full_disk(command_server, course[name], place, FULL[name])
+    assert answer.returncode == 2
+    if name == "gan-train" and command_server.has_disks:
         state = checkpoint.load(
-            desk.seen(place) / "study/runs/0001-gan-train/checkpoints/last.pt",
+            command_server.visible_path(place) / "study/runs/0001-gan-train/checkpoints/last.pt",
             "gan checkpoint",
             step=int,
         )
         assert state["step"] == 4, "the checkpoint before is there"
-    go_on(desk, course[name], place, answer)
+    finish_with_room(command_server, course[name], place, answer)
 
 
 @pytest.mark.parametrize(("name", "largest"), [("data import", 8_000), ("gan-train", 100_000)])
 def test_a_file_that_may_not_grow_is_named(
-    name: str, largest: int, desk: Desk, course: dict[str, Leg], tmp_path: Path
+    name: str,
+    largest: int,
+    command_server: CommandServer,
+    course: dict[str, CommandStep],
+    tmp_path: Path,
 ) -> None:
     """By a limit on the size of files, which any user can set."""
     study = Path(shutil.copytree(course[name].before, tmp_path / "study"))
-    answer = desk.cxr(*course[name].arguments(study), folder=study, largest=largest)
-    assert answer.line.startswith(f"cxr: no file may be so large here ({study}/")
-    left = raw(study)
-    assert not [path for path, content in raw(course[name].before).items() if left[path] != content]
-    assert not leftovers(study)
+    answer = command_server.run(
+        *course[name].arguments(study), folder=study, max_file_bytes=largest
+    )
+    assert answer.error_line.startswith(f"cxr: no file may be so large here ({study}/")
+    left = file_contents(study)
+    assert not [
+        path
+        for path, content in file_contents(course[name].before).items()
+        if left[path] != content
+    ]
+    assert not unfinished_files(study)
 
 
 def test_a_set_that_cannot_be_written_is_given_up_at_once(
-    desk: Desk, course: dict[str, Leg], tmp_path: Path
+    command_server: CommandServer, course: dict[str, CommandStep], tmp_path: Path
 ) -> None:
     """Of 200,000 images, which would take minutes, with room for 50."""
-    if not desk.has_disks:
+    if not command_server.has_disks:
         pytest.skip("nothing can be mounted here: neither as root nor with unshare -rm")
-    desk.mount(tmp_path, f"size={ROOM}")
-    shutil.copytree(course["synthesize"].before, desk.seen(tmp_path) / "study")
-    desk.mount(tmp_path, f"size={ROOM - desk.room(tmp_path) + 60 * PAGE}")
+    command_server.mount(tmp_path, f"size={DISK_BYTES}")
+    shutil.copytree(course["synthesize"].before, command_server.visible_path(tmp_path) / "study")
+    command_server.mount(
+        tmp_path, f"size={DISK_BYTES - command_server.free_bytes(tmp_path) + 60 * PAGE_BYTES}"
+    )
     started = time.monotonic()
     assert (
-        "the disk is full" in desk.cxr("synthesize", "--n", 200_000, folder=tmp_path / "study").line
+        "the disk is full"
+        in command_server.run("synthesize", "--n", 200_000, folder=tmp_path / "study").error_line
     )
     assert time.monotonic() - started < 60
-    desk.free(tmp_path)
+    command_server.unmount(tmp_path)
 
 
 def test_a_line_that_does_not_fit_is_not_in_the_journal(tmp_path: Path) -> None:
@@ -180,28 +201,28 @@ def test_a_fault_without_a_file_has_its_line_too() -> None:
 
 
 def test_on_a_disk_that_cannot_be_written_what_reads_works_and_what_writes_says_so(
-    desk: Desk, course: dict[str, Leg], tmp_path: Path
+    command_server: CommandServer, course: dict[str, CommandStep], tmp_path: Path
 ) -> None:
-    if not desk.has_disks:
+    if not command_server.has_disks:
         pytest.skip("nothing can be mounted here: neither as root nor with unshare -rm")
     disk, last = tmp_path / "disk", list(course.values())[-1]
     disk.mkdir()
-    desk.mount(disk, f"size={ROOM}")
+    command_server.mount(disk, f"size={DISK_BYTES}")
     study = disk / "study"
-    shutil.copytree(last.after, desk.seen(study))
-    desk.mount(disk, "ro")
+    shutil.copytree(last.after, command_server.visible_path(study))
+    command_server.mount(disk, "ro")
     for command in WRITING:
-        line = desk.cxr(*words(command, last, study), folder=study).line
+        line = command_server.run(*words(command, last, study), folder=study).error_line
         assert (
             line.startswith(f"cxr: no permission to write or read here ({study}")
             and ".partial" not in line
             and ".lock" not in line
         ), line
     for name, command in READING.items():
-        answer = desk.cxr(
+        answer = command_server.run(
             *(word.format(films=last.films, elsewhere=tmp_path) for word in command), folder=study
         )
-        assert answer.code == 0, f"{name}: {answer.errors}"
+        assert answer.returncode == 0, f"{name}: {answer.stderr}"
     assert (tmp_path / "answers.csv").exists()
 
 
@@ -219,7 +240,11 @@ def test_on_a_disk_that_cannot_be_written_what_reads_works_and_what_writes_says_
     ids=str,
 )
 def test_a_folder_that_cannot_be_written_is_named(
-    closed: str, command: tuple[str, ...], desk: Desk, course: dict[str, Leg], tmp_path: Path
+    closed: str,
+    command: tuple[str, ...],
+    command_server: CommandServer,
+    course: dict[str, CommandStep],
+    tmp_path: Path,
 ) -> None:
     """By its permissions, which hold a process of root too once it has given up its powers."""
     leg = course["score"]
@@ -227,13 +252,13 @@ def test_a_folder_that_cannot_be_written_is_named(
     if "import" in command:  # before they are there
         shutil.rmtree(tmp_path / "study")
         shutil.copytree(course["data import"].before, tmp_path / "study")
-    before = raw(tmp_path)
+    before = file_contents(tmp_path)
     folder = tmp_path / ("study" if closed != "." else "new")
     (tmp_path / closed).chmod(0o555)
     try:
-        line = desk.cxr(
-            *(word.format(films=leg.films) for word in command), folder=folder, powerless=True
-        ).line
+        line = command_server.run(
+            *(word.format(films=leg.films) for word in command), folder=folder, unprivileged=True
+        ).error_line
     finally:
         (tmp_path / closed).chmod(0o755)
     assert (
@@ -241,22 +266,24 @@ def test_a_folder_that_cannot_be_written_is_named(
         and ".partial" not in line
         and ".lock" not in line
     ), line
-    left = raw(tmp_path)
+    left = file_contents(tmp_path)
     assert not [path for path, content in before.items() if left[path] != content]
-    assert not leftovers(tmp_path)
+    assert not unfinished_files(tmp_path)
 
 
 # --- what is said to nobody ---
 
 
 def test_work_is_done_though_standard_output_is_full(
-    desk: Desk, course: dict[str, Leg], tmp_path: Path
+    command_server: CommandServer, course: dict[str, CommandStep], tmp_path: Path
 ) -> None:
     leg = course["synthesize"]
     study = Path(shutil.copytree(leg.before, tmp_path / "study"))
-    line = desk.cxr(*leg.arguments(study), folder=study, output="/dev/full").line
+    line = command_server.run(
+        *leg.arguments(study), folder=study, stdout_path="/dev/full"
+    ).error_line
     assert line.startswith("cxr: standard output cannot be written (No space left on device)")
-    assert not differences(study, leg.after)
+    assert not study_differences(study, leg.after)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +352,7 @@ def test_a_mistake_is_exit_code_2_though_nobody_reads_it() -> None:
 
 
 def test_a_temporary_folder_that_cannot_be_written_does_not_matter(
-    course: dict[str, Leg], tmp_path: Path
+    course: dict[str, CommandStep], tmp_path: Path
 ) -> None:
     study = Path(shutil.copytree(course["gan-train"].before, tmp_path / "study"))
     environment = os.environ | {
@@ -369,5 +396,5 @@ def failing(error: Exception) -> click.Group:
     return main
 
 
-def words(name: str, leg: Leg, study: Path) -> list[str]:
-    return [word.format(films=leg.films, study=study) for word in COMMANDS[name]]
+def words(name: str, leg: CommandStep, study: Path) -> list[str]:
+    return [word.format(films=leg.films, study=study) for word in STUDY_COMMANDS[name]]

@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipelines.study.manifest import read_manifest
 from tests.conftest import cxr, ok
-from tests.desk import Desk
+from tests.support.command_server import CommandServer
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +50,9 @@ def without_patients(folder: Path) -> list[tuple]:
     ]
 
 
-def started(desk: Desk, folder: Path, clinic: Path, lines: int) -> int:
+def started(command_server: CommandServer, folder: Path, clinic: Path, lines: int) -> int:
     """The process of an import that has decoded so many images."""
-    process = desk.begin("data", "import", clinic, folder=folder)
+    process = command_server.start("data", "import", clinic, folder=folder)
     journal, deadline = folder / "data" / ".incoming" / "journal.jsonl", time.monotonic() + 60
     while (
         not (journal.exists() and journal.read_bytes().count(b"\n") >= lines)
@@ -63,32 +63,32 @@ def started(desk: Desk, folder: Path, clinic: Path, lines: int) -> int:
 
 
 def test_an_import_goes_on_after_a_signal_and_after_a_kill(
-    desk: Desk, clinic: Path, tmp_path: Path
+    command_server: CommandServer, clinic: Path, tmp_path: Path
 ) -> None:
     ok(cxr("data", "import", clinic, folder=tmp_path / "whole"))
-    process = started(desk, tmp_path / "study", clinic, 64)
+    process = started(command_server, tmp_path / "study", clinic, 64)
     os.kill(process, signal.SIGINT)
-    stopped = desk.end(process)
-    assert stopped.code == 130
-    assert "the same command goes on from there" in stopped.errors
-    assert "Traceback" not in stopped.errors
+    stopped = command_server.wait(process)
+    assert stopped.returncode == 130
+    assert "the same command goes on from there" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
     assert not (tmp_path / "study" / "data" / "manifest.csv").exists()
     assert cxr("gan-train", folder=tmp_path / "study").exit_code == 2
-    process = started(desk, tmp_path / "study", clinic, 160)
+    process = started(command_server, tmp_path / "study", clinic, 160)
     os.kill(process, signal.SIGKILL)
-    assert desk.end(process).killed
+    assert command_server.wait(process).killed
     files = {
         path.name: path.stat().st_mtime_ns
         for path in (tmp_path / "study" / "data" / ".incoming").glob("*.png")
     }
     assert len(files) >= 128
-    process = started(desk, tmp_path / "study", clinic, 170)
+    process = started(command_server, tmp_path / "study", clinic, 170)
     kept = {
         path.name: path.stat().st_mtime_ns
         for path in (tmp_path / "study" / "data" / ".incoming").glob("*.png")
         if path.name in files
     }
-    assert desk.end(process).code == 0
+    assert command_server.wait(process).returncode == 0
     assert (
         sum(kept.get(name) == when for name, when in files.items()) > 0.5 * len(files) or not kept
     ), "decoded images are not decoded again"
@@ -96,13 +96,17 @@ def test_an_import_goes_on_after_a_signal_and_after_a_kill(
     assert not (tmp_path / "study" / "data" / ".incoming").exists()
 
 
-def test_a_full_disk_leaves_the_study_as_it_was(desk: Desk, clinic: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_study_as_it_was(
+    command_server: CommandServer, clinic: Path, tmp_path: Path
+) -> None:
     """A limit on the size of files stands in for a full disk: the images fit, the tables do not."""
     ok(cxr("data", "phantom", "--n", 8, folder=tmp_path))
     before = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()}
     assert (
         "no file may be so large here"
-        in desk.cxr("data", "import", clinic, folder=tmp_path, largest=40_000).line
+        in command_server.run(
+            "data", "import", clinic, folder=tmp_path, max_file_bytes=40_000
+        ).error_line
     )
     after = {path: path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()}
     assert after == before

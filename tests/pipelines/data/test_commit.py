@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.study.manifest import read_manifest
 from tests.conftest import cxr, ok
-from tests.undisturbed import files
+from tests.support.study_files import study_files
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_images_of_the_study_and_files_of_others_stay(study: Path) -> None:
     }
     assert {
         name.removeprefix("data/")
-        for name in files(study)
+        for name in study_files(study)
         if name.startswith("data/images/") and name.endswith(".png")
     } == expected
     assert len(expected) == 67

@@ -23,8 +23,8 @@ from pipelines.study.image_io import pixel_hash, read_gray, to_square, write_gra
 from pipelines.study.manifest import Row, fingerprint, write_manifest
 from pipelines.study.synthetic import SyntheticRow, write_synthetic_manifest
 from pipelines.study.workspace import Workspace
-from tests.chromium import Chromium, Page
 from tests.conftest import cxr, ok
+from tests.support.chromium import Chromium, Page
 
 SIZE = 16
 LABELS = ("covid", "quite-well")

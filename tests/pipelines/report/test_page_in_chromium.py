@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.report.page import write_report
-from tests.chromium import Chromium, Page
 from tests.pipelines.report.studies import make_study, poor_study
+from tests.support.chromium import Chromium, Page
 
 WIDTHS = (360, 768, 1200)
 CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3, text of any size

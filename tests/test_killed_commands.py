@@ -10,8 +10,8 @@ from PIL import Image
 
 from pipelines.study.manifest import read_manifest
 from tests.conftest import cxr, ok
-from tests.desk import Desk, going_on
-from tests.undisturbed import differences, files, leftovers
+from tests.support.command_server import CommandServer, continuation
+from tests.support.study_files import study_differences, study_files, unfinished_files
 
 COURSE: dict[
     str, list[tuple[str, int]]
@@ -58,29 +58,29 @@ ORPHANS = [
 
 
 def test_killed_and_continued_a_study_ends_as_if_nothing_had_happened(
-    desk: Desk, phantom_study: Path, tmp_path: Path
+    command_server: CommandServer, phantom_study: Path, tmp_path: Path
 ) -> None:
     whole, killed = (
         Path(shutil.copytree(phantom_study, tmp_path / name)) for name in ("whole", "killed")
     )
     for command, places in COURSE.items():
-        undisturbed = desk.cxr(*command.split(), folder=whole)
-        assert undisturbed.code == 0, undisturbed.errors
+        undisturbed = command_server.run(*command.split(), folder=whole)
+        assert undisturbed.returncode == 0, undisturbed.stderr
         arguments = command.split()
         for place in places:
-            ended = desk.cxr(*arguments, folder=killed, at=place)
+            ended = command_server.run(*arguments, folder=killed, kill_before_change=place)
             assert ended.killed, f"{arguments} never came to {place}: {ended}"
-            arguments = going_on(killed, command.split())
+            arguments = continuation(killed, command.split())
             assert arguments, f"{command} has no result before {place}, and calls itself finished"
-        last = desk.cxr(*arguments, folder=killed)
-        assert last.code == 0 and set(last.errors.splitlines()) <= set(
-            undisturbed.errors.splitlines()
-        ), last.errors
-        assert not differences(killed, whole) and not leftovers(killed), command
+        last = command_server.run(*arguments, folder=killed)
+        assert last.returncode == 0 and set(last.stderr.splitlines()) <= set(
+            undisturbed.stderr.splitlines()
+        ), last.stderr
+        assert not study_differences(killed, whole) and not unfinished_files(killed), command
 
 
 def test_an_import_that_is_killed_anywhere_is_whole_or_never_was(
-    desk: Desk, tmp_path: Path
+    command_server: CommandServer, tmp_path: Path
 ) -> None:
     first, second, other = (
         films(tmp_path / name, seed) for name, seed in (("first", 0), ("second", 1), ("other", 2))
@@ -89,45 +89,51 @@ def test_an_import_that_is_killed_anywhere_is_whole_or_never_was(
     ok(cxr("data", "import", first, folder=before))
     for study, more in ((after, second), (instead, other)):
         shutil.copytree(before, study)
-        assert desk.cxr("data", "import", more, folder=study).code == 0
+        assert command_server.run("data", "import", more, folder=study).returncode == 0
     rows = [read_manifest(study / "data" / "manifest.csv") for study in (before, after)]
     for place in IMPORT:
         killed = Path(shutil.copytree(before, tmp_path / "killed"))
-        assert desk.cxr("data", "import", second, folder=killed, at=place).killed, place
+        assert command_server.run(
+            "data", "import", second, folder=killed, kill_before_change=place
+        ).killed, place
         committed = read_manifest(killed / "data" / "manifest.csv") == rows[1]
         assert committed or read_manifest(killed / "data" / "manifest.csv") == rows[0]
         if place in ORPHANS:
             another = Path(shutil.copytree(killed, tmp_path / "another"))
-            assert desk.cxr("data", "import", other, folder=another).code == 0
-            assert not differences(another, instead), place
+            assert command_server.run("data", "import", other, folder=another).returncode == 0
+            assert not study_differences(another, instead), place
             shutil.rmtree(another)
-        again = desk.cxr("data", "import", second, folder=killed)
+        again = command_server.run("data", "import", second, folder=killed)
         assert (
-            "nothing to import: 12 already in the study" in again.errors
+            "nothing to import: 12 already in the study" in again.stderr
             if committed
-            else again.code == 0
-        ), (place, again.errors)
-        assert not differences(killed, after), place
+            else again.returncode == 0
+        ), (place, again.stderr)
+        assert not study_differences(killed, after), place
         shutil.rmtree(killed)
 
 
-def test_the_key_of_a_killed_import_is_that_of_the_study(desk: Desk, tmp_path: Path) -> None:
+def test_the_key_of_a_killed_import_is_that_of_the_study(
+    command_server: CommandServer, tmp_path: Path
+) -> None:
     study, key = tmp_path / "study", tmp_path / "study" / "data" / "patients.key"
     keys = []
     for place in (
         ("data/manifest.csv", 1),
         ("commit.json", 5),
     ):  # right before the first import is committed, and right after
-        assert desk.cxr(
-            "data", "import", films(tmp_path / "first", 0), folder=study, at=place
+        assert command_server.run(
+            "data", "import", films(tmp_path / "first", 0), folder=study, kill_before_change=place
         ).killed
         keys.append(key.read_text())
-        assert keys[1:] or "holds no data yet" in desk.cxr("gan-train", folder=study).errors
+        assert (
+            keys[1:] or "holds no data yet" in command_server.run("gan-train", folder=study).stderr
+        )
     for number in (1, 2):
         assert (
-            desk.cxr(
+            command_server.run(
                 "data", "import", films(tmp_path / f"more {number}", number), folder=study
-            ).code
+            ).returncode
             == 0
         )
     rows = read_manifest(study / "data" / "manifest.csv")
@@ -135,7 +141,7 @@ def test_the_key_of_a_killed_import_is_that_of_the_study(desk: Desk, tmp_path: P
     assert key.stat().st_mode & 0o077 == 0
     assert len(rows) == 36
     assert {f"data/{row.file_name}" for row in rows} == {
-        name for name in files(study) if name.endswith(".png")
+        name for name in study_files(study) if name.endswith(".png")
     }
 
 
