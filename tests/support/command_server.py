@@ -102,19 +102,15 @@ class CommandServer:
     ) -> CommandResult:
         """Run a command on the study in `folder`, an absolute path.
 
-        Parameters
-        ----------
-        kill_after
-            Seconds after its start at which it is killed.
-        kill_before_change
-            (text, n): it is killed right before it changes, for the nth time, a file of the study
-            with this text in its path.
-        max_file_bytes
-            No file that it writes may grow beyond this.
-        unprivileged
-            Even root is held to the permissions of files.
-        stdout_path
-            Where standard output goes instead of into the result.
+        Args:
+            arguments: The command as it is typed after `cxr`.
+            folder: The study's.
+            kill_after: Seconds after its start at which it is killed.
+            kill_before_change: (text, n) to kill it right before it changes, for the nth time, a
+                file of the study with this text in its path.
+            max_file_bytes: No file that it writes may grow beyond this.
+            unprivileged: Hold even root to the permissions of files.
+            stdout_path: Where standard output goes instead of into the result.
         """
         request = CommandRequest(
             _command_line(arguments, folder),
