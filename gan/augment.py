@@ -1,8 +1,8 @@
 """Differentiable augmentation of everything the discriminator sees (Zhao et al. 2020, DiffAugment).
 
 Reals and fakes pass through the same transformations, so the generator is not taught to make
-augmented images. Translation, and a little brightness and contrast; no flips, since the heart has a side, and no cutout, which
-costs a small budget more than it saves (the README has the figures).
+augmented images. Translation, and a little brightness and contrast; no flips, since the heart has
+a side, and no cutout, which costs a small budget more than it saves.
 """
 
 from __future__ import annotations
@@ -11,30 +11,41 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-BRIGHTNESS = 0.1  # added, in units of the −1..1 range
-CONTRAST = (0.85, 1.15)  # factor around the image mean
-TRANSLATION = 1 / 8  # of the side, each way
-DRAWS = 4  # random numbers per image
+BRIGHTNESS = 0.1  # at most this is added or taken away, in units of the −1..1 range
+CONTRAST = (0.85, 1.15)  # range of the factor around the image's mean
+TRANSLATION = 1 / 8  # at most this share of the side, each way
+DRAWS = 4  # random numbers per image: brightness, contrast, vertical and horizontal shift
 
 
 def augment(images: Tensor, draws: Tensor) -> Tensor:
-    """Changed copies of images (B, C, S, S) in about −1..1, each by its own row of draws (B, DRAWS) from U(0, 1)."""
-    batch, _, size, _ = images.shape
-    brightness, contrast = draws[:, 0].view(-1, 1, 1, 1), draws[:, 1].view(-1, 1, 1, 1)
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    low, high = CONTRAST
-    images = (
-        (images - mean) * (low + (high - low) * contrast) + mean + BRIGHTNESS * (2 * brightness - 1)
-    )
+    """Change the gray levels of images and shift them, each by its own random numbers.
 
+    Args:
+        images: (B, C, S, S) in about −1..1.
+        draws: (B, DRAWS) from U(0, 1).
+
+    Returns:
+        (B, C, S, S), differentiable by the images; what is shifted in from outside is 0.
+    """
+    brightness, contrast = draws[:, 0], draws[:, 1]  # (B,), (B,)
+    return _translate(_change_gray_levels(images, brightness, contrast), draws[:, 2:4])
+
+
+def _change_gray_levels(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
+    brightness, contrast = brightness.view(-1, 1, 1, 1), contrast.view(-1, 1, 1, 1)
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
+    low, high = CONTRAST
+    factor = low + (high - low) * contrast
+    return (images - mean) * factor + mean + BRIGHTNESS * (2 * brightness - 1)
+
+
+def _translate(images: Tensor, draws: Tensor) -> Tensor:
+    batch_size, _, size, _ = images.shape
     reach = int(size * TRANSLATION)
-    shift = (
-        (draws[:, 2:4] * (2 * reach + 1)).long().clamp(max=2 * reach)
-    )  # (B, 2); rounding may reach the bound
-    along = torch.arange(size, device=images.device)
-    rows, columns = along + shift[:, :1], along + shift[:, 1:]  # (B, S)
+    shift = (draws * (2 * reach + 1)).long().clamp(max=2 * reach)  # (B, 2); rounding may exceed
+    positions = torch.arange(size, device=images.device)
+    rows, columns = positions + shift[:, :1], positions + shift[:, 1:]  # (B, S), (B, S)
     padded = pad(images, (reach, reach, reach, reach)).permute(0, 2, 3, 1)  # (B, H, W, C)
-    batches = torch.arange(batch, device=images.device)[:, None, None]
-    return padded[batches, rows[:, :, None], columns[:, None, :]].permute(
-        0, 3, 1, 2
-    )  # (B, C, S, S)
+    index = torch.arange(batch_size, device=images.device)[:, None, None]
+    shifted = padded[index, rows[:, :, None], columns[:, None, :]]  # (B, S, S, C)
+    return shifted.permute(0, 3, 1, 2)  # (B, C, S, S)

@@ -1,11 +1,17 @@
-"""The options of GAN training and its presets. Free of heavy imports, so that the command line can list them at once."""
+"""The options of GAN training and its presets.
+
+Free of heavy imports, so that a command line can list the options at once.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtime.options import OptionError
+
 IMAGE_SIZES = (32, 64, 128, 256)
+COVIDGAN_IMAGE_SIZES = (112,)
 
 # What each preset sets where GanConfig's own defaults, those of small-data, do not hold.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -47,130 +53,122 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+def _option(default: Any, text: str, **metadata: Any) -> Any:
+    """Make a dataclass field with a default and the help that a command line shows for it."""
+    return field(default=default, metadata={"help": text, **metadata})
+
+
 @dataclass(frozen=True, kw_only=True)
 class GanConfig:
-    """What determines a trained generator, next to its images."""
+    """What determines a trained generator, next to its images.
 
-    preset: str = field(
-        default="small-data",
-        metadata={
-            "choices": tuple(PRESETS),
-            "help": "small-data: for tens to thousands of X-rays, the one to use. dcgan: Radford et al. 2016 to the letter, one pair of networks "
-            "per class, to compare with. covidgan: the AC-GAN of CovidGAN (Waheed et al. 2020), to repeat that paper. The latter two have "
-            "their own values of the options below; --dry-run shows them.",
-        },
+    Raises OptionError for a value that cannot be, or that the preset does not have.
+    """
+
+    preset: str = _option(
+        "small-data",
+        "small-data: for tens to thousands of X-rays, the one to use. dcgan: Radford et al. 2016 "
+        "to the letter, one pair of networks per class, to compare with. covidgan: the AC-GAN of "
+        "CovidGAN (Waheed et al. 2020), to repeat that paper. The latter two have their own values "
+        "of the options below; --dry-run shows them.",
+        choices=tuple(PRESETS),
     )
-    image_size: int = field(
-        default=64,
-        metadata={
-            "help": "Side of the generated images in pixels: 32, 64, 128 or 256; 112 for covidgan."
-        },
+    image_size: int = _option(
+        64, "Side of the generated images in pixels: 32, 64, 128 or 256; 112 for covidgan."
     )
-    channels: int = field(
-        default=1,
-        metadata={
-            "help": "1, or 3 equal ones as in the papers of dcgan and covidgan; files are gray either way."
-        },
+    channels: int = _option(
+        1, "1, or 3 equal ones as in the papers of dcgan and covidgan; files are gray either way."
     )
-    steps: int = field(
-        default=6000, metadata={"help": "Training steps, each one update of both networks."}
+    steps: int = _option(6000, "Training steps, each one update of both networks.")
+    batch_size: int = _option(32, "Images per step, of all processes together.")
+    width: int = _option(
+        32, "Channels at half the resolution; deeper layers have up to 8 times as many."
     )
-    batch_size: int = field(
-        default=32, metadata={"help": "Images per step, of all processes together."}
+    latent_size: int = _option(64, "Length of the latent vector.")
+    latent_scale: float = _option(1.0, "Standard deviation of the latents in training.")
+    sampling_scale: float = _option(
+        1.1,
+        "Standard deviation of the latents of samples, in that of training; above 1 they vary "
+        "more.",
     )
-    width: int = field(
-        default=32,
-        metadata={
-            "help": "Channels at half the resolution; deeper layers have up to 8 times as many."
-        },
+    learning_rate: float = _option(5e-4, "Adam's learning rate, for both networks.")
+    beta1: float = _option(0.0, "Adam's decay of the mean gradient.")
+    beta2: float = _option(0.99, "Adam's decay of the mean squared gradient.")
+    cooldown: float = _option(
+        1 / 3, "Share of the training, at its end, over which the learning rate falls to 0."
     )
-    latent_size: int = field(default=64, metadata={"help": "Length of the latent vector."})
-    latent_scale: float = field(
-        default=1.0, metadata={"help": "Standard deviation of the latents in training."}
+    penalty: float = _option(
+        0.02, "Weight of the gradient penalties on reals and on fakes; small-data only."
     )
-    sampling_scale: float = field(
-        default=1.1,
-        metadata={
-            "help": "Standard deviation of the latents of samples, in that of training; above 1 they vary more."
-        },
+    augment: bool = _option(True, "Augment what the discriminator sees.")
+    ema_decay: float = _option(
+        0.998,
+        "Decay per step of the averaged generator that makes the samples; 0: no average; "
+        "small-data only.",
     )
-    learning_rate: float = field(
-        default=5e-4, metadata={"help": "Adam's learning rate, for both networks."}
-    )
-    beta1: float = field(default=0.0, metadata={"help": "Adam's decay of the mean gradient."})
-    beta2: float = field(
-        default=0.99, metadata={"help": "Adam's decay of the mean squared gradient."}
-    )
-    cooldown: float = field(
-        default=1 / 3,
-        metadata={
-            "help": "Share of the training, at its end, over which the learning rate falls to 0."
-        },
-    )
-    penalty: float = field(
-        default=0.02,
-        metadata={
-            "help": "Weight of the gradient penalties on reals and on fakes; small-data only."
-        },
-    )
-    augment: bool = field(default=True, metadata={"help": "Augment what the discriminator sees."})
-    ema_decay: float = field(
-        default=0.998,
-        metadata={
-            "help": "Decay per step of the averaged generator that makes the samples; 0: no average; small-data only."
-        },
-    )
-    sample_every: int = field(
-        default=500, metadata={"help": "Steps between checkpoints, snapshots and sample grids."}
-    )
-    seed: int = field(default=0, metadata={"help": "Seed of every random decision."})
+    sample_every: int = _option(500, "Steps between checkpoints, snapshots and sample grids.")
+    seed: int = _option(0, "Seed of every random decision.")
 
     @classmethod
-    def of(cls, **options: Any) -> GanConfig:
-        """The configuration of a preset (`preset`, or small-data) with these options changed."""
+    def from_options(cls, **options: Any) -> GanConfig:
+        """Make the configuration of a preset (`preset`, or small-data) with these fields changed.
+
+        Raises OptionError like the class itself.
+        """
         return cls(**PRESETS.get(options.get("preset", "small-data"), {}) | options)
 
     @property
-    def scale_of_samples(self) -> float:
+    def sample_latent_std(self) -> float:
         """Standard deviation of the latents that samples are drawn from."""
         return self.latent_scale * self.sampling_scale
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise ValueError(f"--preset {self.preset}: expected one of {', '.join(PRESETS)}")
-        sizes = (112,) if self.preset == "covidgan" else IMAGE_SIZES
-        if self.image_size not in sizes:
-            raise ValueError(
-                f"--image-size {self.image_size}: {self.preset} makes images of {', '.join(map(str, sizes))} px"
-            )
-        if self.channels not in (1, 3):
-            raise ValueError(f"--channels {self.channels}: expected 1 or 3")
-        for name in ("steps", "batch_size", "width", "latent_size", "sample_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"--{name.replace('_', '-')} {getattr(self, name)}: expected a whole number of at least 1"
-                )
-        if self.batch_size < 2:
-            raise ValueError(
-                f"--batch-size {self.batch_size}: expected at least 2, a batch of one has nothing to compare"
-            )
-        for name in ("learning_rate", "latent_scale", "sampling_scale"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(
-                    f"--{name.replace('_', '-')} {getattr(self, name)}: expected a positive number"
-                )
-        if not 0 <= self.penalty < float("inf"):
-            raise ValueError(f"--penalty {self.penalty}: expected a number of 0 or more")
-        if self.penalty and self.preset != "small-data":
-            raise ValueError(
-                f"--penalty {self.penalty}: the loss of {self.preset} has no penalty; leave it out"
-            )
-        if self.ema_decay and self.preset != "small-data":
-            raise ValueError(
-                f"--ema-decay {self.ema_decay}: {self.preset} has BatchNorm, whose statistics belong to no average; leave it out"
-            )
+        self._check_images()
+        self._check_whole_numbers()
+        self._check_numbers()
+        self._check_preset_has()
         for name in ("beta1", "beta2", "ema_decay", "cooldown"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(
-                    f"--{name.replace('_', '-')} {getattr(self, name)}: expected a number from 0 up to, not including, 1"
-                )
+                raise self._error(name, "expected a number from 0 up to, not including, 1")
+
+    def _error(self, name: str, problem: str) -> OptionError:
+        return OptionError(name, getattr(self, name), problem)
+
+    def _check_images(self) -> None:
+        if self.preset not in PRESETS:
+            raise self._error("preset", f"expected one of {', '.join(PRESETS)}")
+        sizes = COVIDGAN_IMAGE_SIZES if self.preset == "covidgan" else IMAGE_SIZES
+        if self.image_size not in sizes:
+            raise self._error(
+                "image_size", f"{self.preset} makes images of {', '.join(map(str, sizes))} px"
+            )
+        if self.channels not in (1, 3):
+            raise self._error("channels", "expected 1 or 3")
+
+    def _check_whole_numbers(self) -> None:
+        for name in ("steps", "batch_size", "width", "latent_size", "sample_every"):
+            if getattr(self, name) < 1:
+                raise self._error(name, "expected a whole number of at least 1")
+        if self.batch_size < 2:
+            raise self._error(
+                "batch_size", "expected at least 2, a batch of one has nothing to compare"
+            )
+
+    def _check_numbers(self) -> None:
+        for name in ("learning_rate", "latent_scale", "sampling_scale"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise self._error(name, "expected a positive number")
+        if not 0 <= self.penalty < float("inf"):
+            raise self._error("penalty", "expected a number of 0 or more")
+
+    def _check_preset_has(self) -> None:
+        """The presets of the papers have neither a gradient penalty nor an average of weights."""
+        if self.preset == "small-data":
+            return
+        if self.penalty:
+            raise self._error("penalty", f"the loss of {self.preset} has no penalty; leave it out")
+        if self.ema_decay:
+            raise self._error(
+                "ema_decay",
+                f"{self.preset} has BatchNorm, whose statistics belong to no average; leave it out",
+            )

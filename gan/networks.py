@@ -1,15 +1,18 @@
 """Generator and discriminator of a class-conditional DCGAN for small sets of radiographs.
 
-The shape is DCGAN's (Radford et al. 2016): a projected latent grows from 4×4 by doublings, and a mirror of strided 4×4
-convolutions judges it. What is different, each for small data:
+The shape is DCGAN's (Radford et al. 2016): a projected latent grows from 4×4 by doublings, and a
+mirror of strided 4×4 convolutions judges it. What is different, each for small data:
 
-- The generator starts as probabilistic PCA (Tipping & Bishop 1999). Its latents drive the principal components of each class
-  at a quarter of the resolution, so that from the first step on its images vary as the reals do; the convolutions learn
-  what a Gaussian cannot draw. A generator that starts from noise first shows one picture for every latent, and spends most
-  of a small budget, or all of it, on finding variety.
-- Nearest-neighbour upsampling and a 3×3 convolution in place of free transposed convolutions (Odena et al. 2016: no checkerboards).
-- Pixelwise feature normalisation (Karras et al. 2018, section 4.2) in place of BatchNorm: an image depends on its own latent
-  alone, in training as in sampling, for the average of weights as for the weights, in one process as in many.
+- The generator starts as probabilistic PCA (Tipping & Bishop 1999). Its latents drive the principal
+  components of each class at a quarter of the resolution, so that from the first step on its images
+  vary as the reals do; the convolutions learn what a Gaussian cannot draw. A generator that starts
+  from noise first shows one picture for every latent, and spends most of a small budget, or all of
+  it, on finding variety.
+- Nearest-neighbour upsampling and a 3×3 convolution in place of free transposed convolutions
+  (Odena et al. 2016: no checkerboards).
+- Pixelwise feature normalisation (Karras et al. 2018, section 4.2) in place of BatchNorm: an image
+  depends on its own latent alone, in training as in sampling, for the average of weights as for the
+  weights, in one process as in many.
 - No normalisation in the discriminator; its gradients are penalised instead.
 - Classes enter by an embedding beside the latent and by projection (Miyato & Koyama 2018, eq. 3).
 """
@@ -37,9 +40,9 @@ EDGE = 0.97  # gray levels beyond ±EDGE are drawn in for the PCA, where tanh ha
 class UpsampleConv(nn.Conv2d):
     """Nearest-neighbour doubling and a 3×3 convolution, computed as one transposed convolution.
 
-    Of the nine taps at an output pixel several fall on the same input pixel. Summing those taps first
-    gives a 4×4 kernel at stride 2 with the same result in 4/9 of the arithmetic (Karras et al. 2018,
-    progressive GAN, the "fused scale" of its code).
+    Of the nine taps at an output pixel several fall on the same input pixel. Summing those taps
+    first gives a 4×4 kernel at stride 2 with the same result in 4/9 of the arithmetic (Karras et
+    al. 2018, progressive GAN, the "fused scale" of its code). (B, C, H, W) → (B, C', 2H, 2W).
     """
 
     def __init__(self, before: int, after: int) -> None:
@@ -53,13 +56,16 @@ class UpsampleConv(nn.Conv2d):
         return conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
 
 
-def normalised(x: Tensor) -> Tensor:
-    """Features (B, C, H, W) with a mean square of one over the channels of each pixel, then LeakyReLU."""
+def normalise(x: Tensor) -> Tensor:
+    """Scale features (B, C, H, W) to a mean square of 1 over each pixel's channels; LeakyReLU."""
     return leaky_relu(x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-6), 0.2)
 
 
 class Generator(nn.Module):
-    """Latents (B, latent_size) and labels (B,) to images (B, channels, image_size, image_size) in −1..1."""
+    """Latents (B, latent_size) and labels (B,) to images (B, channels, S, S) in −1..1.
+
+    S is image_size, a power of two of at least 16.
+    """
 
     def __init__(
         self, *, image_size: int, channels: int, classes: int, latent_size: int, width: int
@@ -74,58 +80,65 @@ class Generator(nn.Module):
         self.embedding = nn.Embedding(classes, latent_size)
         self.project = nn.Linear(2 * latent_size, widths[0] * 16)
         self.blocks = nn.ModuleList(
-            UpsampleConv(before, after) for before, after in zip(widths, [*widths[1:], last])
+            UpsampleConv(before, after) for before, after in itertools.pairwise([*widths, last])
         )
-        self.from_coarse = nn.Conv2d(
-            1, ([*widths, last])[int(math.log2(self.coarse // 4))], 3, padding=1
-        )
+        coarse_width = [*widths, last][int(math.log2(self.coarse // 4))]
+        self.from_coarse = nn.Conv2d(1, coarse_width, 3, padding=1)
         self.to_image = nn.Conv2d(last, channels, 3, padding=1)
         initialise(self)
         nn.init.zeros_(self.to_image.weight)  # the start is the PCA and nothing else
 
     @torch.no_grad()
-    def start_from(self, images: Tensor, labels: Tensor) -> None:
-        """Set means and principal components to those of images (N, C, S, S) in −1..1 with labels (N,)."""
-        flat = avg_pool2d(
-            torch.atanh(images.mean(dim=1, keepdim=True).clamp(-EDGE, EDGE)), COARSE
-        ).flatten(1)  # (N, coarse²)
+    def fit_pca(self, images: Tensor, labels: Tensor) -> None:
+        """Set each class's mean and principal components to those of its images.
+
+        Args:
+            images: (N, C, S, S) in −1..1.
+            labels: (N,); every class has an image.
+        """
+        gray = images.mean(dim=1, keepdim=True).clamp(-EDGE, EDGE)
+        flat = avg_pool2d(torch.atanh(gray), COARSE).flatten(1)  # (N, coarse²)
         for index in range(len(self.mean)):
-            mine = flat[labels == index]
-            mean = mine.mean(dim=0)
-            _, scales, directions = torch.linalg.svd(mine - mean, full_matrices=False)
+            rows = flat[labels == index]
+            mean = rows.mean(dim=0)
+            _, scales, directions = torch.linalg.svd(rows - mean, full_matrices=False)
             kept = min(len(self.components[index]), len(scales))
+            stds = scales[:kept, None] / math.sqrt(max(len(rows) - 1, 1))  # (kept, 1)
             self.mean[index] = mean
-            self.components[index, :kept] = directions[:kept] * (
-                scales[:kept, None] / math.sqrt(max(len(mine) - 1, 1))
-            )
+            self.components[index, :kept] = directions[:kept] * stds
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        coarse = self._draw_coarse(latents, labels)
+        x = self.project(torch.cat([latents, self.embedding(labels)], dim=1))
+        x = x.unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
+        x = normalise(x)  # (B, widths[0], 4, 4)
+        for block in self.blocks:
+            if x.shape[2] == self.coarse:
+                x = x + self.from_coarse(coarse)
+            x = normalise(block(x))  # (B, width // 2, S, S) in the end
+        detail = self.to_image(x).float()  # float32: bfloat16 would leave 256 gray levels in bands
+        return torch.tanh(detail + interpolate(coarse, scale_factor=COARSE, mode="bilinear"))
+
+    def _draw_coarse(self, latents: Tensor, labels: Tensor) -> Tensor:
+        """Return mean + latent · components of each class as maps (B, 1, coarse, coarse)."""
+        # `embedding`, since the gradient of plain indexing is summed by threads in any order, and
+        # a resumed run would differ.
         with torch.autocast(latents.device.type, enabled=False):
-            # embedding, for the gradient of plain indexing is summed by threads in any order, and a resumed run would differ
-            mean, components = (
-                embedding(labels, self.mean),
-                embedding(labels, self.components.flatten(1)),
-            )
+            mean = embedding(labels, self.mean)  # (B, coarse²)
+            components = embedding(labels, self.components.flatten(1))  # (B, latent_size · coarse²)
             coarse = torch.baddbmm(
                 mean.unsqueeze(1),
                 latents.unsqueeze(1),
                 components.unflatten(1, (-1, self.coarse**2)),
-            )
-            coarse = coarse.view(-1, 1, self.coarse, self.coarse)
-        x = self.project(torch.cat([latents, self.embedding(labels)], dim=1))
-        x = normalised(
-            x.unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
-        )  # (B, widths[0], 4, 4)
-        for block in self.blocks:
-            if x.shape[2] == self.coarse:
-                x = x + self.from_coarse(coarse)
-            x = normalised(block(x))  # (B, width // 2, S, S) in the end
-        detail = self.to_image(x).float()  # float32: bfloat16 would leave 256 gray levels in bands
-        return torch.tanh(detail + interpolate(coarse, scale_factor=COARSE, mode="bilinear"))
+            )  # (B, 1, coarse²)
+            return coarse.view(-1, 1, self.coarse, self.coarse)
 
 
 class Discriminator(nn.Module):
-    """Images (B, channels, S, S) and labels (B,) to one logit each (B,), in float32."""
+    """Images (B, channels, S, S) and labels (B,) to one logit each (B,), in float32.
+
+    S is image_size, a power of two of at least 16.
+    """
 
     def __init__(self, *, image_size: int, channels: int, classes: int, width: int) -> None:
         super().__init__()
@@ -141,9 +154,8 @@ class Discriminator(nn.Module):
             )
         )
         features = widths[-1] * 16
-        self.validity = nn.Linear(
-            features, 1, bias=False
-        )  # a constant would cancel between real and fake
+        # A bias would cancel between real and fake.
+        self.validity = nn.Linear(features, 1, bias=False)
         self.embedding = nn.Embedding(classes, features)
         initialise(self)
         nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(features))
@@ -156,7 +168,7 @@ class Discriminator(nn.Module):
 
 
 def initialise(network: nn.Module) -> None:
-    """Weights that keep the scale of activations through the layers (He et al. 2015), biases zero."""
+    """Draw weights that keep the scale of activations (He et al. 2015); set biases to zero."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, a=0.2)

@@ -6,12 +6,16 @@ from torch import nn
 
 from gan import papers
 from gan.config import GanConfig
-from gan.losses import Adversarial, Relativistic
+from gan.losses import Adversarial, Game, Relativistic
 from gan.networks import Discriminator, Generator
 
 
 def build_generator(config: GanConfig, classes: int) -> nn.Module:
-    """Latents (B, latent_size) and labels (B,) to images (B, channels, image_size, image_size) in −1..1."""
+    """Build the preset's generator for this number of classes, with fresh random weights.
+
+    It takes latents (B, latent_size) and labels (B,) to images
+    (B, channels, image_size, image_size) in −1..1.
+    """
     shape = {"channels": config.channels, "latent_size": config.latent_size, "width": config.width}
     if config.preset == "dcgan":
         return papers.PerClass(
@@ -23,7 +27,11 @@ def build_generator(config: GanConfig, classes: int) -> nn.Module:
 
 
 def build_discriminator(config: GanConfig, classes: int) -> nn.Module:
-    """Images (B, channels, image_size, image_size) and labels (B,) to what the preset's game judges."""
+    """Build the preset's discriminator for this number of classes, with fresh random weights.
+
+    It takes images (B, channels, image_size, image_size) and labels (B,) to logits (B,); for
+    covidgan to a pair of them and class logits (B, classes).
+    """
     shape = {"channels": config.channels, "width": config.width}
     if config.preset == "dcgan":
         return papers.PerClass(
@@ -34,19 +42,24 @@ def build_discriminator(config: GanConfig, classes: int) -> nn.Module:
     return Discriminator(image_size=config.image_size, classes=classes, **shape)
 
 
-def build_game(config: GanConfig) -> Relativistic | Adversarial:
+def build_game(config: GanConfig) -> Game:
+    """Return the losses by which the preset trains."""
     return Relativistic(config.penalty) if config.preset == "small-data" else Adversarial()
 
 
 def parameter_counts(config: GanConfig, classes: int) -> dict[str, int]:
-    """Trained numbers in the generator and in the discriminator; for dcgan in one pair, of which each class has its own."""
+    """Count the trained numbers of "generator" and "discriminator".
+
+    For dcgan these are of one pair of networks, of which each class has its own.
+    """
     if config.preset == "dcgan":
         classes = 1
-    networks = {
-        "generator": build_generator(config, classes),
-        "discriminator": build_discriminator(config, classes),
-    }
     return {
-        name: sum(parameter.numel() for parameter in network.parameters())
-        for name, network in networks.items()
+        "generator": count_parameters(build_generator(config, classes)),
+        "discriminator": count_parameters(build_discriminator(config, classes)),
     }
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Count the trained numbers of a network."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from gan.config import GanConfig
 from gan.presets import build_generator
+from gan.snapshots import Snapshot
 from runtime import checkpoint
-from runtime.files import atomic, configuration
+from runtime.files import atomic, parse_config
 from runtime.randomness import torch_generator
 
 BLOCK = 50  # samples computed together
@@ -29,24 +30,53 @@ MAX_CLASSES = 1000  # in a file that is read
 
 @dataclass(frozen=True)
 class TrainedGenerator:
-    """A snapshot as `gan.train` left it, with what a careful user has to know of it."""
+    """A snapshot as `gan.train` left it, with what a careful user has to know of it.
 
-    network: nn.Module  # averaged weights, evaluation mode
+    Attributes:
+        network: The averaged weights, in evaluation mode.
+        config: How it was trained.
+        classes: The name of each label index.
+        step: How many steps it was trained.
+        diversity: Of each class, relative to the reals'; 1 is as diverse.
+        trained_on: SHA-256 of every training image.
+    """
+
+    network: nn.Module
     config: GanConfig
     classes: tuple[str, ...]
     step: int
-    diversity: tuple[float, ...]  # per class, relative to the reals
-    trained_on: tuple[str, ...]  # SHA-256 of every training image
+    diversity: tuple[float, ...]
+    trained_on: tuple[str, ...]
 
 
-def save_generator(path: Path, network: nn.Module, config: GanConfig, **about: object) -> None:
-    checkpoint.save(
-        path, "generator", {"config": asdict(config), "weights": network.state_dict(), **about}
-    )
+def save_generator(
+    path: Path,
+    network: nn.Module,
+    config: GanConfig,
+    snapshot: Snapshot,
+    *,
+    classes: Sequence[str],
+    trained_on: Sequence[str],
+) -> None:
+    """Write a generator file: weights, configuration, score, classes and training images."""
+    state = {
+        "config": asdict(config),
+        "weights": network.state_dict(),
+        "step": snapshot.step,
+        "diversity": list(snapshot.diversity),
+        "distance": list(snapshot.distance),
+        "classes": list(classes),
+        "trained_on": list(trained_on),
+    }
+    checkpoint.save(path, "generator", state)
 
 
 def load_generator(path: Path, device: torch.device) -> TrainedGenerator:
-    """Read a generator file. Raises FileNotFoundError or ValueError, naming the file and what is wrong with it."""
+    """Read a generator file.
+
+    Raises FileNotFoundError when it is absent, and ValueError that names it when it is damaged or
+    no generator.
+    """
     state = checkpoint.load(
         path,
         "generator",
@@ -57,48 +87,60 @@ def load_generator(path: Path, device: torch.device) -> TrainedGenerator:
         diversity=list,
         trained_on=list,
     )
-    config, classes = configuration(GanConfig, state["config"], path), tuple(state["classes"])
+    config, classes = parse_config(GanConfig, state["config"], path), tuple(state["classes"])
     texts, numbers = [*classes, *state["trained_on"]], state["diversity"]
     if (
         not 1 <= len(classes) <= MAX_CLASSES
         or len(numbers) != len(classes)
-        or not all(isinstance(one, str) for one in texts)
-        or not all(isinstance(one, float) for one in numbers)
+        or not all(isinstance(text, str) for text in texts)
+        or not all(isinstance(number, float) for number in numbers)
     ):
         raise ValueError(
-            f"{path} does not say of which classes or images it is; it is damaged or not a file of cxr"
+            f"{path} does not say of which classes or images it is; it is damaged or not a file "
+            "of cxr"
         )
-    network = checkpoint.filled(
+    network = checkpoint.build_with_weights(
         lambda: build_generator(config, len(classes)), state["weights"], path
     )
-    network = network.to(device, memory_format=torch.channels_last).eval()
+    network = network.to(device).to(memory_format=torch.channels_last).eval()
     return TrainedGenerator(
         network, config, classes, state["step"], tuple(numbers), tuple(state["trained_on"])
     )
 
 
 @torch.no_grad()
-def drawn(
+def draw_samples(
     network: nn.Module,
     labels: Sequence[int],
     config: GanConfig,
     *purpose: int | str,
     latents: Tensor | None = None,
 ) -> Tensor:
-    """Gray samples of these classes as uint8 (N, 1, S, S) on the CPU, of latents (N, latent_size) ~ N(0, I), keyed by (seed, purpose) where not given.
+    """Draw gray samples of these N classes.
 
-    The network gets them in the scales of the configuration, wider than in training by sampling_scale: where the training of a generator
-    has given up some of the variety of its images, this brings it back (the reverse of truncation, Brock et al. 2019, section 3.1).
+    The network gets the latents in the scales of the configuration, wider than in training by
+    sampling_scale: where the training of a generator has given up some of the variety of its
+    images, this brings it back (the reverse of truncation, Brock et al. 2019, section 3.1).
+
+    Args:
+        network: A generator; it is in evaluation mode for the while.
+        labels: The class index of each sample.
+        config: The generator's.
+        purpose: With the configuration's seed the key of the latents, where they are not given.
+        latents: (N, latent_size) ~ N(0, I).
+
+    Returns:
+        uint8 (N, 1, S, S) on the CPU.
     """
     if latents is None:
         latents = torch.randn(
             len(labels), config.latent_size, generator=torch_generator(config.seed, *purpose)
         )
-    latents = latents * config.scale_of_samples
+    latents = latents * config.sample_latent_std
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
-    blocks = zip(latents.split(BLOCK), torch.tensor(labels).split(BLOCK))
+    blocks = zip(latents.split(BLOCK), torch.tensor(labels).split(BLOCK), strict=True)
     images = [
         to_uint8(network(latent.to(device), label.to(device)).mean(dim=1, keepdim=True)).cpu()
         for latent, label in blocks
@@ -110,7 +152,10 @@ def drawn(
 def sample_block(
     trained: TrainedGenerator, labels: Sequence[int], seed: int, block: int
 ) -> np.ndarray:
-    """Samples block·BLOCK … block·BLOCK + BLOCK − 1 as uint8 (BLOCK, S, S), sample i of class labels[i mod len(labels)]."""
+    """Draw samples block · BLOCK … block · BLOCK + BLOCK − 1 as uint8 (BLOCK, S, S).
+
+    Sample i is of class labels[i mod len(labels)].
+    """
     config = trained.config
     indices = range(block * BLOCK, (block + 1) * BLOCK)
     latents = torch.stack(
@@ -118,40 +163,51 @@ def sample_block(
             torch.randn(config.latent_size, generator=torch_generator(seed, "sample", i))
             for i in indices
         ]
-    )
-    of_class = [labels[i % len(labels)] for i in indices]
-    return drawn(trained.network, of_class, config, latents=latents).squeeze(1).numpy()
+    )  # (BLOCK, latent_size)
+    block_labels = [labels[i % len(labels)] for i in indices]
+    return draw_samples(trained.network, block_labels, config, latents=latents).squeeze(1).numpy()
 
 
-def interpolation(trained: TrainedGenerator, label: int, columns: int, number: int) -> np.ndarray:
-    """Images uint8 (columns, S, S) of one class along the great circle between two latents, the pair keyed by `number`.
+def draw_interpolation(
+    trained: TrainedGenerator, label: int, columns: int, number: int
+) -> np.ndarray:
+    """Draw images of one class along the great circle between two latents.
 
     Spherical, since Gaussian latents of many dimensions live near a sphere (White 2016).
+
+    Args:
+        trained: The generator.
+        label: The class index.
+        columns: How many images.
+        number: With the generator's seed the key of the two latents.
+
+    Returns:
+        uint8 (columns, S, S).
     """
     config = trained.config
-    ends = torch.randn(
-        2, config.latent_size, generator=torch_generator(config.seed, "interpolation", number)
-    )
+    random = torch_generator(config.seed, "interpolation", number)
+    ends = torch.randn(2, config.latent_size, generator=random)
     angle = torch.acos(torch.cosine_similarity(ends[0], ends[1], dim=0)).item()
-    along = torch.linspace(0, angle, columns).unsqueeze(1)
+    along = torch.linspace(0, angle, columns).unsqueeze(1)  # (columns, 1)
     latents = (torch.sin(angle - along) * ends[0] + torch.sin(along) * ends[1]) / math.sin(angle)
-    return drawn(trained.network, [label] * columns, config, latents=latents).squeeze(1).numpy()
+    labels = [label] * columns
+    return draw_samples(trained.network, labels, config, latents=latents).squeeze(1).numpy()
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 gray levels to the −1..1 of the networks."""
+    """Convert uint8 gray levels to the −1..1 of the networks."""
     return images.float() / 127.5 - 1
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """−1..1 to the nearest uint8 gray level."""
+    """Convert −1..1 to the nearest uint8 gray level."""
     return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def write_grid(path: Path, images: np.ndarray, columns: int) -> None:
     """Write uint8 images (N, S, S) row by row as one PNG with thin gaps, marked as synthetic."""
     count, size, _ = images.shape
-    rows, gap = -(-count // columns), max(size // 32, 1)
+    rows, gap = math.ceil(count / columns), max(size // 32, 1)
     sheet = np.zeros((rows * (size + gap) - gap, columns * (size + gap) - gap), np.uint8)
     for position, image in enumerate(images):
         top, left = (position // columns) * (size + gap), (position % columns) * (size + gap)

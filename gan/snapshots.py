@@ -1,87 +1,115 @@
-"""The snapshots of a generator's training, in its run's folder: which is the best, which stay, and what a longer run takes back."""
+"""The snapshots of a generator's training, in its run's folder.
+
+Which is the best, which stay, and what a run that is made longer takes back.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from gan.doctor import healthy
-from runtime.files import Record, atomic
+from gan.doctor import is_healthy
+from runtime.files import Record
+from runtime.options import OptionError
 from runtime.run import Run
 
-KEPT = 32  # snapshots of a run, besides its newest and its best
+MAX_SNAPSHOTS = 32  # of a run, besides its newest and its best
 
 
-def snapshots(run: Run) -> list[dict[str, Any]]:
-    """The journal's event of every snapshot: `step`, and `diversity` and `distance` of each class."""
-    return [event for event in run.journal() if "distance" in event]
+@dataclass(frozen=True)
+class Snapshot:
+    """The score of a generator at one step of its training.
+
+    Attributes:
+        step: How many steps it was trained.
+        diversity: Of each class, relative to the reals'; 1 is as diverse.
+        distance: Of each class, the Fréchet distance from the reals (see `gan.doctor`).
+    """
+
+    step: int
+    diversity: tuple[float, ...]
+    distance: tuple[float, ...]
+
+    @classmethod
+    def from_event(cls, event: Record) -> Snapshot:
+        """Read the journal's event. Raises ValueError that names the journal if it is damaged."""
+        event.expect(step=int, diversity=list, distance=list)
+        return cls(event["step"], tuple(event["diversity"]), tuple(event["distance"]))
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether no class has collapsed, and none is noise."""
+        return is_healthy(self.diversity)
 
 
-def best_snapshot(run: Run) -> dict[str, Any] | None:
-    """The snapshot with the least mean distance from training and validation reals, among the healthy ones, if any."""
-    found = snapshots(run)
-    well = [event for event in found if healthy(event["diversity"])]
-    return min(well or found, key=lambda event: sum(event["distance"]), default=None)
+def list_snapshots(run: Run) -> list[Snapshot]:
+    """Return the score of every snapshot in the run's journal, oldest first."""
+    return [Snapshot.from_event(event) for event in run.journal() if "distance" in event]
+
+
+def best_snapshot(run: Run) -> Snapshot | None:
+    """Return the snapshot of the least mean distance among the healthy ones, or among all.
+
+    None where there is no snapshot.
+    """
+    snapshots = list_snapshots(run)
+    healthy = [snapshot for snapshot in snapshots if snapshot.is_healthy]
+    return min(healthy or snapshots, key=lambda snapshot: sum(snapshot.distance), default=None)
 
 
 def snapshot_file(run: Run, name: str) -> Path:
-    """The generator that is meant by "best", "last" or a step. Raises ValueError, with what there is, when there is no such snapshot."""
+    """Return the generator's file that is meant by "best", "last" or a step.
+
+    Raises OptionError, with what there is, when there is no such snapshot.
+    """
     if name == "best":
         return run.folder / "generator.pt"
-    there = {step: path for step, path in sorted(_files(run)) if path.suffix == ".pt"}
-    step = max(there) if name == "last" and there else int(name) if name.isdecimal() else None
-    if step not in there:
-        raise ValueError(
-            f"--snapshot {name}: {run.name} has best, last, {', '.join(map(str, there))}"
-        )
-    return there[step]
+    files = {step: path for step, path in sorted(_snapshot_files(run)) if path.suffix == ".pt"}
+    if name == "last" and files:
+        return files[max(files)]
+    if not name.isdecimal() or int(name) not in files:
+        available = ", ".join(["best", "last", *map(str, files)])
+        raise OptionError("snapshot", name, f"{run.name} has {available}")
+    return files[int(name)]
 
 
-def what_is_kept(run: Run) -> str:
-    """What is left of a run that went wrong."""
+def describe_rollback(run: Run) -> str:
+    """Say, in a clause, which generator a run that went wrong is left with."""
     best = best_snapshot(run)
     if best is None:
         return "there is no snapshot before it"
-    kept = f"the generator is rolled back to the best snapshot, step {best['step']}"
-    return kept if healthy(best["diversity"]) else f"{kept}, which is no better: do not use it"
+    text = f"the generator is rolled back to the best snapshot, step {best.step}"
+    return text if best.is_healthy else f"{text}, which is no better: do not use it"
 
 
-def file_as_tensor(path: Path) -> torch.Tensor:
-    """What a file holds, and nothing where there is none: a checkpoint holds tensors."""
-    return (
-        torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
-        if path.exists()
-        else torch.empty(0, dtype=torch.uint8)
-    )
-
-
-def go_back(run: Run, state: Record) -> None:
-    """Take back what a run has made since the state before its cooldown."""
-    for step, path in _files(run):
-        if step > state["step"]:
-            path.unlink()
-    if not len(state["generator_file"]):
-        (run.folder / "generator.pt").unlink(missing_ok=True)
-        return
-    with atomic(run.folder / "generator.pt") as file:
-        file.write(state["generator_file"].numpy().tobytes())
-
-
-def prune(run: Run, step: int, apart: int) -> None:
-    """Delete older snapshots and their grids, so that no more than KEPT stay, evenly apart: by twice as much whenever a run gets too long for that."""
-    while step // apart > KEPT:
-        apart *= 2
-    for of, path in _files(run):
-        if of % apart and of < step:
+def delete_snapshots_after(run: Run, step: int) -> None:
+    """Delete the snapshots, and their grids, of steps after this one."""
+    for snapshot_step, path in _snapshot_files(run):
+        if snapshot_step > step:
             path.unlink()
 
 
-def _files(run: Run) -> list[tuple[int, Path]]:
-    """The snapshots and their grids, each with its step."""
-    paths = [
+def prune_snapshots(run: Run, step: int, interval: int) -> None:
+    """Delete older snapshots and their grids, so that at most MAX_SNAPSHOTS stay, evenly apart.
+
+    Args:
+        run: The run.
+        step: The newest snapshot's, which stays.
+        interval: Steps between two snapshots. What stays is so far apart, or twice, four times, …
+            so far where the run is too long for that.
+    """
+    while step // interval > MAX_SNAPSHOTS:
+        interval *= 2
+    for snapshot_step, path in _snapshot_files(run):
+        if snapshot_step % interval and snapshot_step < step:
+            path.unlink()
+
+
+def _snapshot_files(run: Run) -> Iterator[tuple[int, Path]]:
+    """Yield the snapshots and their grids, each with its step."""
+    for path in [
         *(run.folder / "snapshots").glob("step-*.pt"),
         *(run.folder / "samples").glob("step-*.png"),
-    ]
-    return [(int(path.stem.removeprefix("step-")), path) for path in paths]
+    ]:
+        yield int(path.stem.removeprefix("step-")), path

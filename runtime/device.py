@@ -31,12 +31,17 @@ PEER_TIMEOUT = timedelta(days=2)  # of a process that waits for others, each at 
 
 @dataclass(frozen=True)
 class Compute:
-    """A device, the precision of the matrix products on it, and this process's place among
-    `world_size` of them.
+    """Where a process computes, and its place among those that work together.
+
+    Attributes:
+        device: Where the tensors are.
+        precision: Of the matrix products: "fp32" or "bf16".
+        rank: The number of this process, from 0.
+        world_size: How many there are.
     """
 
     device: torch.device
-    precision: str  # "fp32" or "bf16"
+    precision: str
     rank: int = 0
     world_size: int = 1
 
@@ -46,7 +51,7 @@ class Compute:
         return self.rank == 0
 
     def alone(self) -> Compute:
-        """The same device for work that this process does by itself."""
+        """Return the same device for work that this process does by itself."""
         return replace(self, rank=0, world_size=1)
 
     @torch.no_grad()
@@ -56,43 +61,45 @@ class Compute:
             flat = torch.cat([tensor.flatten() for tensor in tensors])
             distributed.all_reduce(flat)
             flat /= self.world_size
-            for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
+            parts = flat.split([tensor.numel() for tensor in tensors])
+            for tensor, part in zip(tensors, parts, strict=True):
                 tensor.copy_(part.view_as(tensor))
 
     def agree(self, value: Value) -> Value:
-        """What the leading process says, in every process."""
+        """Return the main process's value in every process."""
         values = [value]
         if self.world_size > 1:
             distributed.broadcast_object_list(values, src=0)
         return values[0]
 
     def gather(self, value: Value) -> list[Value]:
-        """What each process says, in the order of their ranks, in every process."""
+        """Return each process's value, in the order of their ranks, in every process."""
         values = [value] * self.world_size
         if self.world_size > 1:
             distributed.all_gather_object(values, value)
         return values
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is raised in any process."""
+        """Say in every process whether the flag is raised in any."""
         if self.world_size == 1:
             return flag
         raised = torch.tensor(int(flag), device=self.device)
         distributed.all_reduce(raised, distributed.ReduceOp.MAX)
         return bool(raised.item())
 
-    def autocast(self) -> AbstractContextManager:
+    def autocast(self) -> AbstractContextManager[None]:
+        """Compute matrix products in the precision, for a block."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def __str__(self) -> str:
-        """As a run's config.json has it; of several processes the kind of device they share out."""
+        """Write it as config.json has it; of several processes the kind of device they share."""
         if self.world_size > 1:
             return f"{self.device.type}, {self.precision}, {self.world_size} processes"
         return f"{self.device}, {self.precision}"
 
 
 def parse_compute(text: str) -> tuple[str, str]:
-    """Device and precision, as `choose_compute` takes them, of a compute written as text.
+    """Return device and precision, as `choose_compute` takes them, of a Compute written as text.
 
     Raises ValueError when it is no such text.
     """
@@ -103,12 +110,16 @@ def parse_compute(text: str) -> tuple[str, str]:
 
 
 def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
-    """Resolve the options `--device` and `--precision` on this machine.
+    """Resolve device and precision on this machine.
 
-    device: "auto" (CUDA, else Apple's MPS, else CPU), "cpu", "cuda", "cuda:N" or "mps".
-    precision: "auto" (bf16 where the hardware is fast at it), "fp32" or "bf16".
     Joins the other processes where torchrun started several.
-    Raises OptionError when the device is absent or is not fast in the precision asked for.
+
+    Args:
+        device: "auto" (CUDA, else Apple's MPS, else CPU), "cpu", "cuda", "cuda:N" or "mps".
+        precision: "auto" (bf16 where the hardware is fast at it), "fp32" or "bf16".
+
+    Raises:
+        OptionError: The device is absent, or is not fast in the precision asked for.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = _choose_device(device)
@@ -124,22 +135,25 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
             f"{chosen} has no native bfloat16 and would only be slower; use fp32 or auto",
         )
     if world_size > 1 and not distributed.is_initialized():
-        if chosen.type == "cuda":
-            torch.cuda.set_device(chosen)
-        # Imported once the group exists (Adam does so), this module's default arguments hold it for
-        # ever: its threads
-        # outlive the interpreter, ask it for its lock and abort the process.
-        importlib.import_module("torch.distributed.nn")
-        distributed.init_process_group(
-            "nccl" if chosen.type == "cuda" else "gloo", timeout=PEER_TIMEOUT
-        )
-        atexit.register(distributed.destroy_process_group)
+        _join_processes(chosen)
     return Compute(
         chosen,
         "bf16" if precision != "fp32" and fast else "fp32",
         distributed.get_rank() if world_size > 1 else 0,
         world_size,
     )
+
+
+def _join_processes(device: torch.device) -> None:
+    """Join the processes that torchrun started; leave them when the interpreter ends."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    # Imported once the group exists (Adam does so), this module's default arguments hold it for
+    # ever: its threads outlive the interpreter, ask it for its lock and abort the process.
+    importlib.import_module("torch.distributed.nn")
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, timeout=PEER_TIMEOUT)
+    atexit.register(distributed.destroy_process_group)
 
 
 def _choose_device(name: str) -> torch.device:

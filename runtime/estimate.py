@@ -1,4 +1,7 @@
-"""A value with its 95 % interval: the one shape in which every uncertain number is kept and written."""
+"""A value with its 95 % interval.
+
+It is the one shape in which every uncertain number is kept and written.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Files that are either whole or absent: written beside the target, synced, then renamed over it. And what files say, held to what was expected."""
+"""Files that are either whole or absent, and what files say, held to what was expected.
+
+A file is written beside its target, synced, then renamed over it.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,21 @@ from typing import Any, BinaryIO, TypeVar, get_type_hints
 
 Config = TypeVar("Config")
 
-MAX_JSON = 64_000_000  # bytes; a longer file is a mistake or an attack; one of this size takes a process up to 2 GB
+# Bytes. A longer file is a mistake or an attack; one of this size takes a process up to 2 GB.
+MAX_JSON = 64_000_000
+
+ANOTHER_VERSION = "it is damaged, or another version of cxr wrote it"
 
 
-class Absent(ValueError, LookupError):
+class MissingFieldError(ValueError, LookupError):
     """A file does not say what it should."""
 
 
-class Record(dict):
-    """What a file says, by name. A name that is not there is a fault of that file, and is reported as one."""
+class Record(dict[str, Any]):
+    """What a file says, by name.
+
+    A name that is not there is a fault of that file, and is reported as one: MissingFieldError.
+    """
 
     __slots__ = ("path",)
 
@@ -31,19 +40,21 @@ class Record(dict):
         self.path = path
 
     def __missing__(self, name: str) -> Any:
-        raise Absent(
-            f"{self.path} lacks {name!r}; it is damaged, or another version of cxr wrote it"
-        )
+        raise MissingFieldError(f"{self.path} lacks {name!r}; {ANOTHER_VERSION}")
 
     def expect(self, **kinds: type) -> Record:
-        """Itself, when it has a value of such a kind under each of these names; a float may be a whole number. Raises ValueError that names the file."""
+        """Return itself, when it has a value of such a kind under each of these names.
+
+        A float may be a whole number. Raises ValueError that names the file.
+        """
         for name, kind in kinds.items():
             value = self[name]
             if not isinstance(value, (int, float) if kind is float else kind) or (
                 isinstance(value, bool) and kind is not bool
             ):
                 raise ValueError(
-                    f"{self.path}: {name} is {value!r:.80}, expected {kind.__name__}; it is damaged, or another version of cxr wrote it"
+                    f"{self.path}: {name} is {value!r:.80}, expected {kind.__name__}; "
+                    f"{ANOTHER_VERSION}"
                 )
         return self
 
@@ -52,9 +63,15 @@ class Record(dict):
 def atomic(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     """Open a binary file that appears under `path` only when the block ends without an error.
 
-    The bytes go to a temporary file in the same folder, are synced to disk, and take the
-    name with `os.replace`; on an error the temporary file is removed and `path` is untouched.
-    sync: False for one of many files that a later, synced one vouches for.
+    The bytes go to a temporary file in the same folder, are synced to disk, and take the name with
+    `os.replace`; on an error the temporary file is removed and `path` is untouched.
+
+    Args:
+        path: The file.
+        sync: False for one of many files that a later, synced one vouches for.
+
+    Raises:
+        OSError: It cannot be written; `filename` says where.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -77,8 +94,8 @@ def atomic(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def named(path: Path) -> Iterator[None]:
-    """A block that writes to an open file: a failed write itself does not say where."""
+def name_in_errors(path: Path) -> Iterator[None]:
+    """Name the file in an OSError of a block that writes to it: a failed write does not itself."""
     try:
         yield
     except OSError as error:
@@ -87,22 +104,28 @@ def named(path: Path) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text file, UTF-8, whole or not at all."""
     with atomic(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all. Raises ValueError for a number that is none."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Record:
-    """The object in a JSON file. Raises FileNotFoundError when it is absent, and ValueError that names the file when it holds something else."""
+    """Return the object in a JSON file; objects within are Records too.
+
+    Raises FileNotFoundError when it is absent, and ValueError that names the file when it holds
+    something else.
+    """
     check_file(path, MAX_JSON)
     try:
         value = json.loads(
             Path(path).read_text(encoding="utf-8"),
             object_hook=lambda values: Record(path, values),
-            parse_constant=_no_number,
+            parse_constant=_refuse_constant,
         )
     except (ValueError, RecursionError) as error:
         raise ValueError(
@@ -110,20 +133,30 @@ def read_json(path: Path) -> Record:
         ) from error
     if not isinstance(value, Record):
         raise ValueError(
-            f"{path} holds {value!r:.80}, expected names and values in braces; it was damaged or is not ours"
+            f"{path} holds {value!r:.80}, expected names and values in braces; it was damaged or "
+            "is not ours"
         )
     return value
 
 
-def configuration(kind: type[Config], values: Mapping[str, Any], path: Path) -> Config:
-    """The configuration that a file holds. Raises ValueError that names the file when a field is absent, unknown, or of another type or range."""
+def parse_config(kind: type[Config], values: Mapping[str, Any], path: Path) -> Config:
+    """Make the configuration that a file holds.
+
+    Args:
+        kind: Its class, a dataclass.
+        values: Its fields, by name.
+        path: The file, for the message.
+
+    Raises:
+        ValueError: A field is absent, unknown, or of another type or range; the text names the
+            file.
+    """
     hints = get_type_hints(kind)
-    known = {field.name: hints[field.name] for field in fields(kind)}
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # it is a dataclass
+    known = {name: hints[name] for name in names}
     unknown = [str(name) for name in values if name not in known]
     if unknown:
-        raise ValueError(
-            f"{path} has the unknown option {unknown[0]:.40}; it is damaged, or another version of cxr wrote it"
-        )
+        raise ValueError(f"{path} has the unknown option {unknown[0]:.40}; {ANOTHER_VERSION}")
     Record(path, values).expect(**known)
     try:
         return kind(**values)
@@ -131,24 +164,29 @@ def configuration(kind: type[Config], values: Mapping[str, Any], path: Path) -> 
         raise ValueError(f"{path}: {error}") from error
 
 
-def check_file(path: Path, most: int) -> None:
-    """Raise FileNotFoundError when there is no such file, and ValueError when it is no plain file or has more than `most` bytes."""
+def check_file(path: Path, max_bytes: int) -> None:
+    """Check that a file is there, is a plain one, and is not too large to be read.
+
+    Raises FileNotFoundError when there is none, and ValueError when it is no plain file or has more
+    than `max_bytes`.
+    """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
+        what = "folder" if stat.S_ISDIR(status.st_mode) else "device or pipe"
+        raise ValueError(f"{path} is a {what}, expected a file")
+    if status.st_size > max_bytes:
         raise ValueError(
-            f"{path} is a {'folder' if stat.S_ISDIR(status.st_mode) else 'device or pipe'}, expected a file"
-        )
-    if status.st_size > most:
-        raise ValueError(
-            f"{path} has {status.st_size:,} bytes, more than the {most:,} that are read of such a file"
+            f"{path} has {status.st_size:,} bytes, more than the {max_bytes:,} that are read of "
+            "such a file"
         )
 
 
-def _no_number(name: str) -> None:
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which JSON does not have."""
     raise ValueError(f"{name} is no number")
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

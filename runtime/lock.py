@@ -1,4 +1,7 @@
-"""One process at a time writes in a folder. The system frees a lock when the process that holds it ends, however it ends: none is ever stale."""
+"""One process at a time writes in a folder.
+
+The system frees a lock when the process that holds it ends, however it ends: none is ever stale.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,18 @@ LOCK_TIMEOUT = 3.0  # seconds; what a killed process had started may outlive it 
 
 
 def hold(folder: Path, *, wait: bool = False, deep: bool = False) -> FileLock:
-    """Take the lock of a folder, which is its file `.lock`, and delete what a killed process left half-written in it.
+    """Take the lock of a folder, and delete what a killed process left half-written in it.
 
-    wait: for as long as another process has it. deep: delete in the folders within too. The lock is free again once nothing refers to it.
-    Raises ValueError, after a moment, when another process has it.
+    Args:
+        folder: The lock is its file `.lock`.
+        wait: Wait for as long as another process has it.
+        deep: Delete in the folders within too.
+
+    Returns:
+        The lock, which is free again once nothing refers to it.
+
+    Raises:
+        ValueError: Another process has it, still after LOCK_TIMEOUT.
     """
     lock = FileLock(folder / ".lock")
     try:
@@ -34,7 +45,7 @@ def hold(folder: Path, *, wait: bool = False, deep: bool = False) -> FileLock:
 
 @contextmanager
 def held(folder: Path, *, wait: bool = False) -> Iterator[None]:
-    """`hold`, for a block."""
+    """Hold the lock of a folder for a block, as `hold` takes it."""
     lock = hold(folder, wait=wait)
     try:
         yield

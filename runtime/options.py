@@ -1,4 +1,7 @@
-"""A mistake in an option, told by the field that has it: what a command line calls the field is its own affair."""
+"""A mistake in an option, told by the field that has it.
+
+What a command line calls the field is its own affair.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ from __future__ import annotations
 class OptionError(ValueError):
     """An option has a value that cannot be.
 
-    `problem` says what is wrong with it or what was expected. Other fields that it names stand in
-    backticks, so that a command line can write each as its own flag.
+    Attributes:
+        field: The option's name in the configuration.
+        value: What it was given, perhaps with the circumstances that make it wrong.
+        problem: What is wrong with it or what was expected. Other fields that it names stand in
+            backticks, so that a command line can write each as its own flag.
     """
 
     def __init__(self, field: str, value: object, problem: str) -> None:

@@ -8,7 +8,15 @@ from tqdm import tqdm
 
 
 def progress(total: int, what: str, unit: str, done: int = 0, shown: bool = True) -> tqdm:
-    """A bar over `total` units that starts at `done`, and is seen only where shown; use it as a context manager."""
+    """Return a bar over `total` units that starts at `done`, to use as a context manager.
+
+    Args:
+        total: How many units there are.
+        what: What is done, before the bar.
+        unit: The name of a unit, in the rate.
+        done: How many units are done already.
+        shown: Whether it may be seen; it is only where standard error is a terminal.
+    """
     watched = sys.stderr is not None and sys.stderr.isatty()
     return tqdm(
         total=total,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    import torch  # imported where it is used, since importing data needs none and its workers would each carry it
+    # Else imported where it is used: importing data needs none, and each worker would carry it.
+    import torch
 
 
 def key(seed: int, *names: int | str) -> int:
-    """A 63-bit key for (seed, names…): SHA-256 of their text, so that near keys share nothing."""
+    """Return a 63-bit key for (seed, names…): SHA-256 of their text, so near keys share nothing."""
     text = "/".join(str(part) for part in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
@@ -24,24 +25,26 @@ def key(seed: int, *names: int | str) -> int:
 def torch_generator(
     seed: int, *names: int | str, device: torch.device | str = "cpu"
 ) -> torch.Generator:
+    """Return torch's generator of random numbers for (seed, names…), on a device."""
     import torch
 
     return torch.Generator(device).manual_seed(key(seed, *names))
 
 
 def numpy_generator(seed: int, *names: int | str) -> np.random.Generator:
+    """Return NumPy's generator of random numbers for (seed, names…)."""
     return np.random.default_rng(key(seed, *names))
 
 
-def batch_indices(n: int, batch: int, step: int, seed: int, rank: int = 0) -> torch.Tensor:
-    """The images of batch number `step` (from 0) in an endless shuffled pass over n images.
+def batch_indices(n: int, batch_size: int, step: int, seed: int, rank: int = 0) -> torch.Tensor:
+    """Return the images (batch_size,) of batch number `step`, from 0, of an endless shuffled pass.
 
     Position p of the stream is item p mod n of the permutation of epoch p // n, so the order is
     arithmetic on (seed, rank, step) and every image is seen once before any is seen twice.
     """
     import torch
 
-    first, last = step * batch, (step + 1) * batch - 1
+    first, last = step * batch_size, (step + 1) * batch_size - 1
     order = torch.cat(
         [
             torch.randperm(n, generator=torch_generator(seed, "order", rank, epoch))
@@ -49,4 +52,4 @@ def batch_indices(n: int, batch: int, step: int, seed: int, rank: int = 0) -> to
         ]
     )  # (epochs touched · n,)
     offset = first % n
-    return order[offset : offset + batch]
+    return order[offset : offset + batch_size]

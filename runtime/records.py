@@ -26,13 +26,13 @@ def read_record(path: Path, kind: type[Kind], version: int, remedy: str) -> Kind
     """Read the dataclass `kind` from a file that `write_record` wrote.
 
     remedy: the command that makes such a file anew. Raises FileNotFoundError when there is no such
-    file, and ValueError that names the file when it is of another format, or when a field is
-    absent, unknown or of another type.
+    file, FormatError that names it when it is of another format, and ValueError that names it when
+    a field is absent, unknown or of another type.
     """
     values = dict(read_json(path))
     found = values.pop("format", 1)
     if found != version:
-        raise ValueError(
+        raise FormatError(
             f"{path} has format {found!r:.20}, this cxr reads format {version}: another version "
             f"of cxr wrote it; make it anew with: {remedy}"
         )
@@ -42,6 +42,10 @@ def read_record(path: Path, kind: type[Kind], version: int, remedy: str) -> Kind
         raise ValueError(
             f"{path}: {error}; it is damaged, or another version of cxr wrote it"
         ) from error
+
+
+class FormatError(ValueError):
+    """A file is of another format than this version of cxr reads."""
 
 
 class RecordError(ValueError):
@@ -54,7 +58,7 @@ def parse_record(kind: type[Kind], values: Any, where: str = "") -> Kind:
     if not isinstance(values, Mapping):
         raise RecordError(f"{where or 'it'} is {values!r:.60}, expected names and values")
     hints = get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind) if field.init]  # type: ignore[arg-type]
+    names = [field.name for field in dataclasses.fields(kind) if field.init]  # type: ignore[arg-type]  # a dataclass
     for name in names:
         if name not in values:
             raise RecordError(f"{prefix}{name} is missing")
@@ -75,7 +79,7 @@ def parse(kind: Any, value: Any, where: str) -> Any:
     if origin in (Union, types.UnionType):
         return _parse_union(arguments, value, where)
     if dataclasses.is_dataclass(kind):
-        return parse_record(kind, value, where)  # type: ignore[arg-type]
+        return parse_record(kind, value, where)  # type: ignore[arg-type]  # no instance
     if origin in (list, Sequence):
         return [parse(arguments[0], item, f"{where}[{i}]") for i, item in _items(value, where)]
     if origin is tuple:

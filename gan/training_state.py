@@ -1,0 +1,174 @@
+"""What a training changes as it goes; all of it is in a checkpoint, for a run that is resumed.
+
+The learning rate is constant and falls linearly to 0 at the end (the schedule of Hu et al. 2024,
+arXiv:2404.06395, section 4).
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from gan.config import GanConfig
+from gan.networks import Generator
+from gan.presets import build_discriminator, build_generator
+from gan.sample import to_float
+from runtime.device import Compute
+from runtime.randomness import key
+
+NOT_COOLING = -1
+
+
+def build_networks(
+    config: GanConfig, classes: int, images: Tensor, labels: Tensor
+) -> tuple[nn.Module, nn.Module]:
+    """Build generator and discriminator on the CPU, with the weights that the seed gives.
+
+    Args:
+        config: The configuration.
+        classes: How many there are.
+        images: The training images, (N, 1, S, S) uint8, whose principal components the generator
+            of small-data starts as.
+        labels: (N,).
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key(config.seed, "networks"))
+        generator = build_generator(config, classes)
+        discriminator = build_discriminator(config, classes)
+    if isinstance(generator, Generator):
+        generator.fit_pca(to_float(images), labels)
+    return generator, discriminator
+
+
+@dataclass
+class TrainingState:
+    """Networks, optimizers and how far they have come.
+
+    Attributes:
+        generator, discriminator: On the device, every parameter with a gradient.
+        average: The generator that samples are drawn from: an average over the steps, or
+            `generator` itself.
+        generator_optimizer, discriminator_optimizer: Adam.
+        totals: Sums since the last log line: discriminator loss, generator loss, logit gap, (3,).
+        step: Steps done.
+        seconds_before: Training time of the sessions before this one.
+        cooling_from: The step at which the learning rate began to fall, or NOT_COOLING.
+        end: The step at which it is 0, and training ends.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    average: nn.Module
+    generator_optimizer: Adam
+    discriminator_optimizer: Adam
+    totals: Tensor
+    step: int
+    seconds_before: float
+    cooling_from: int
+    end: int
+
+    @classmethod
+    def initial(
+        cls,
+        config: GanConfig,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        device: torch.device,
+    ) -> TrainingState:
+        """Take fresh networks to the device, before their first step."""
+        generator = generator.to(device).to(memory_format=torch.channels_last)
+        discriminator = discriminator.to(device).to(memory_format=torch.channels_last)
+        average = copy.deepcopy(generator).requires_grad_(False) if config.ema_decay else generator
+        for parameter in [*generator.parameters(), *discriminator.parameters()]:
+            parameter.grad = torch.zeros_like(parameter)
+        return cls(
+            generator=generator,
+            discriminator=discriminator,
+            average=average,
+            generator_optimizer=_adam(config, generator, device),
+            discriminator_optimizer=_adam(config, discriminator, device),
+            totals=torch.zeros(3, device=device),
+            step=0,
+            seconds_before=0.0,
+            cooling_from=NOT_COOLING,
+            end=config.steps,
+        )
+
+    @property
+    def parts(self) -> Mapping[str, nn.Module | Adam]:
+        """Everything that has a state_dict, by its name in a checkpoint."""
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "average": self.average,
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+
+    @property
+    def is_cooling(self) -> bool:
+        """Whether the learning rate is falling."""
+        return self.cooling_from != NOT_COOLING
+
+    def set_learning_rate(self, highest: float) -> None:
+        """Set both optimizers' rate for the next step: `highest`, or below it while cooling."""
+        if self.is_cooling:
+            for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+                optimizer.param_groups[0]["lr"] = (
+                    highest * (self.end - self.step) / max(self.end - self.cooling_from, 1)
+                )
+
+    @torch.no_grad()  # or each step would hang on the one before, in memory, to the end
+    def update_average(self, decay: float) -> None:
+        """Move the average towards the generator, faster in the first steps."""
+        decay = min(decay, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(
+            list(self.average.parameters()), list(self.generator.parameters()), 1 - decay
+        )
+
+
+def _adam(config: GanConfig, network: nn.Module, device: torch.device) -> Adam:
+    return Adam(
+        network.parameters(),
+        lr=config.learning_rate,
+        betas=(config.beta1, config.beta2),
+        fused=device.type != "mps",
+    )
+
+
+class Clock:
+    """The training time of a run, over all its sessions, and the limit on it."""
+
+    def __init__(self, seconds_before: float, limit: float, compute: Compute) -> None:
+        """Start it. seconds_before: of earlier sessions. limit: in seconds, perhaps infinite."""
+        self._seconds_before, self._limit, self._compute = seconds_before, limit, compute
+        self._started = time.monotonic()
+
+    def seconds(self) -> float:
+        """Return the training time so far."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    def is_past(self, share: float) -> bool:
+        """Say whether this share of the limit is over, alike in all processes."""
+        if self._limit == float("inf"):
+            return False
+        return self._compute.agree(self.seconds() >= share * self._limit)
+
+
+def cooldown_end(config: GanConfig, state: TrainingState, clock: Clock) -> int | None:
+    """Return the step to end at if the learning rate begins to fall now; None if it does not.
+
+    It falls over the last share `cooldown` of the steps, or of the time where that is short.
+    """
+    if not config.cooldown or state.is_cooling:
+        return None
+    steady_share = 1 - config.cooldown
+    if clock.is_past(steady_share):
+        return min(config.steps, max(state.step + 1, round(state.step / steady_share)))
+    return config.steps if state.step >= round(config.steps * steady_share) else None
