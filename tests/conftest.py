@@ -21,10 +21,15 @@ from filelock import FileLock
 from pipelines.cli import main
 from tests.support.chromium import Chromium
 from tests.support.command_server import ROOT, CommandServer, open_command_server
+from tests.support.command_steps import (
+    STUDY_COMMANDS,
+    TINY_CLASSIFIER,
+    TINY_GAN,
+    CommandStep,
+    run_steps,
+)
 from tests.support.torchrun_pair import TorchrunPair
 
-TINY_GAN = ["--image-size", "32", "--width", "4", "--batch-size", "8", "--sample-every", "4"]
-TINY_CLASSIFIER = ["--steps", "6", "--batch-size", "8", "--evaluate-every", "3"]
 EXPENSIVE_FIXTURES = ("torchrun_pair", "command_server", "chromium")  # seconds to start
 
 
@@ -158,6 +163,24 @@ def command_server() -> Iterator[CommandServer]:
     """Starts commands in processes of their own, at little cost, on disks of any size."""
     with open_command_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def study_steps(
+    command_server: CommandServer, phantom_study: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, CommandStep]:
+    """Commands of a study, each with the study before it and after it. Not to be changed."""
+    names = (
+        "data import",
+        "gan-train",
+        "synthesize",
+        "classify-train",
+        "score",
+        "compare",
+        "reader-study",
+    )
+    commands = {name: STUDY_COMMANDS[name] for name in names}
+    return run_steps(command_server, phantom_study, tmp_path_factory.mktemp("steps"), commands)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -185,6 +186,14 @@ def continuation(study: Path, arguments: Sequence[str]) -> Sequence[str] | None:
     if runs and arguments[0] in RESUMABLE_COMMANDS:
         return [arguments[0], "--resume"]
     return arguments
+
+
+def wait_for_file(path: Path, timeout: float = 60.0) -> None:
+    """Wait until a command at work has written a file."""
+    deadline = time.monotonic() + timeout
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} was not written within {timeout:.0f} s"
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -1,0 +1,64 @@
+"""`cxr synthesize`: what its images say, that they depend on seed and number alone, snapshots."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.datasets import ImageFolder
+
+from tests.conftest import cxr, ok
+
+
+def test_synthetic_images_load_as_a_folder_per_label(study: Path) -> None:
+    loaded = ImageFolder(str(study / "runs" / "0002-synthesize" / "images"))
+    assert loaded.classes == ["covid", "normal"]
+    assert Counter(loaded.targets) == {0: 12, 1: 12}
+
+
+def test_a_synthetic_image_says_so_in_its_name_and_in_its_file(study: Path) -> None:
+    paths = list((study / "runs" / "0002-synthesize" / "images").rglob("*.*"))
+    assert len(paths) == 24
+    for path in paths:
+        assert path.name.startswith("synthetic-")
+        with Image.open(path) as image:
+            assert (image.mode, image.size) == ("L", (32, 32))
+            assert "synthetic" in image.text["Comment"]
+            assert "0001-gan-train" in image.text["Source"]
+
+
+def test_a_synthetic_image_says_so_in_its_row(study: Path) -> None:
+    with open(study / "runs" / "0002-synthesize" / "manifest.csv", newline="") as file:
+        assert {row["synthetic"] for row in csv.DictReader(file)} == {"yes"}
+
+
+def test_sample_i_is_the_same_whatever_n(study: Path) -> None:
+    ok(cxr("synthesize", "--n", 60, folder=study))
+    few, many = (
+        study / "runs" / name / "images" for name in ("0002-synthesize", "0004-synthesize")
+    )
+    for path in few.rglob("*.png"):
+        same = many / path.relative_to(few)
+        assert np.array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(same)))
+
+
+def test_images_of_one_label_can_be_asked_for(study: Path) -> None:
+    ok(cxr("synthesize", "--n", 7, "--label", "normal", folder=study))
+    images = (study / "runs" / "0004-synthesize" / "images").rglob("*.png")
+    assert [path.parent.name for path in images] == ["normal"] * 7
+
+
+@pytest.mark.parametrize(("snapshot", "step"), [("4", 4), ("last", 8)])
+def test_a_snapshot_can_be_chosen(study: Path, snapshot: str, step: int) -> None:
+    output = ok(cxr("synthesize", "--n", 2, "--snapshot", snapshot, folder=study))
+    assert f"at step {step};" in output
+
+
+def test_a_snapshot_that_is_not_there_is_refused_with_those_that_are(study: Path) -> None:
+    refused = cxr("synthesize", "--n", 2, "--snapshot", "7", folder=study)
+    assert refused.exit_code == 2
+    assert "best, last, 4, 8" in refused.output
