@@ -1,4 +1,7 @@
-"""Two commands in one study at once: neither takes the other's number, nor spoils what it does, and a killed one keeps nobody out."""
+"""Two commands in one study at once do not get in each other's way.
+
+Neither takes the other's number, nor spoils what it does, and a killed one keeps nobody out.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import csv
 import os
 import shutil
 import signal
-import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,81 +18,108 @@ import pytest
 from pipelines.study.workspace import Workspace
 from runtime import lock
 from runtime.lock import held
-from runtime.run import list_runs
+from runtime.run import Run, list_runs
 from tests.conftest import TINY_CLASSIFIER, TINY_GAN, cxr, ok
-from tests.support.command_server import CommandServer
+from tests.support.command_server import CommandServer, wait_for_file
 from tests.support.study_files import file_contents
 
+SYNTHESES = [("synthesize", "--n", 30, "--seed", 1), ("synthesize", "--n", 40, "--seed", 2)]
+GAN_RUN = Path("runs", "0001-gan-train")
 
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert path.exists()
+
+@dataclass(frozen=True)
+class ConcurrentRuns:
+    """A study, and the runs that three commands started at once have made in it."""
+
+    study: Path
+    runs: list[Run]
+
+
+@pytest.fixture(scope="module")
+def concurrent(
+    command_server: CommandServer, tiny_study: Path, tmp_path_factory: pytest.TempPathFactory
+) -> ConcurrentRuns:
+    """Two synthetic sets and a classifier, made at once in a copy of the tiny study."""
+    study = Path(shutil.copytree(tiny_study, tmp_path_factory.mktemp("concurrent") / "study"))
+    commands = [*SYNTHESES, ("classify-train", *TINY_CLASSIFIER)]
+    for process in [command_server.start(*command, folder=study) for command in commands]:
+        result = command_server.wait(process)
+        assert result.returncode == 0, result.stderr
+    return ConcurrentRuns(study, list_runs(study / "runs")[3:])
+
+
+def test_commands_started_at_once_get_numbers_of_their_own(concurrent: ConcurrentRuns) -> None:
+    assert [int(run.name[:4]) for run in concurrent.runs] == [4, 5, 6]
+
+
+def test_commands_started_at_once_all_finish(concurrent: ConcurrentRuns) -> None:
+    assert all(run.finished for run in concurrent.runs)
+    commands = sorted(run.command for run in concurrent.runs)
+    assert commands == ["classify-train", "synthesize", "synthesize"]
 
 
 def test_commands_started_at_once_do_what_they_do_one_after_the_other(
-    command_server: CommandServer, study: Path, tmp_path: Path
+    concurrent: ConcurrentRuns, study: Path
 ) -> None:
-    commands = [
-        ("synthesize", "--n", 30, "--seed", 1),
-        ("synthesize", "--n", 40, "--seed", 2),
-        ("classify-train", *TINY_CLASSIFIER),
-    ]
-    processes = [command_server.start(*command, folder=study) for command in commands]
-    for process in processes:
-        ended = command_server.wait(process)
-        assert ended.returncode == 0, ended.stderr
-    made = list_runs(study / "runs")[3:]
-    assert [int(run.name[:4]) for run in made] == [4, 5, 6]
-    assert all(run.finished for run in made)
-    assert sorted(run.command for run in made) == ["classify-train", "synthesize", "synthesize"]
-    alone = Path(
-        shutil.copytree(
-            study, tmp_path / "alone", ignore=shutil.ignore_patterns("0004-*", "0005-*", "0006-*")
-        )
-    )
-    for command in commands[:2]:
-        ok(cxr(*command, folder=alone))
-    by_size = {run.config["n"]: run for run in made if run.command == "synthesize"}
-    for run in list_runs(alone / "runs")[3:]:
+    for command in SYNTHESES:
+        ok(cxr(*command, folder=study))
+    by_size = {run.config["n"]: run for run in concurrent.runs if run.command == "synthesize"}
+    for run in list_runs(study / "runs")[3:]:
         assert file_contents(run.folder) == file_contents(by_size[run.config["n"]].folder)
 
 
-def test_a_run_at_work_is_left_alone_and_a_killed_one_is_not(
-    command_server: CommandServer,
-    phantom_study: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have commands of this process wait for a lock for half a second only."""
     monkeypatch.setattr(lock, "LOCK_TIMEOUT", 0.5)
+
+
+@pytest.fixture
+def training(
+    command_server: CommandServer, phantom_study: Path, tmp_path: Path, impatient: None
+) -> Iterator[Path]:
+    """A study with a training at work in it, which is killed when the test has ended."""
     study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
-    run = study / "runs" / "0001-gan-train"
     process = command_server.start("gan-train", "--steps", 100_000, *TINY_GAN, folder=study)
     try:
-        wait_for(run / "samples" / "step-000004.png")
-        refused = cxr("gan-train", "--resume", folder=study)
-        assert refused.exit_code == 2
-        assert (
-            f"another process is at work in {run}; wait until it has ended, or stop it"
-            in refused.output
-        )
-        reached = [
-            event["step"] for event in list_runs(study / "runs")[0].journal() if "step" in event
-        ]
-        assert sorted(reached) == reached, "one process writes the journal"
+        wait_for_file(study / GAN_RUN / "samples" / "step-000004.png")
+        yield study
     finally:
         os.kill(process, signal.SIGKILL)
-        ended = command_server.wait(process)
-    assert ended.killed, f"it was at work until then: {ended}"
+        result = command_server.wait(process)
+    assert result.killed, f"it was at work until then: {result}"
+
+
+def test_a_run_at_work_is_not_resumed(training: Path) -> None:
+    refused = cxr("gan-train", "--resume", folder=training)
+    assert refused.exit_code == 2
+    assert (
+        f"another process is at work in {training / GAN_RUN}; wait until it has ended, or stop it"
+        in refused.output
+    )
+    steps = [event["step"] for event in Run(training / GAN_RUN).journal() if "step" in event]
+    assert sorted(steps) == steps, "one process writes the journal"
+
+
+def test_a_killed_run_keeps_nobody_out(
+    command_server: CommandServer, phantom_study: Path, tmp_path: Path, impatient: None
+) -> None:
+    study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
+    process = command_server.start("gan-train", "--steps", 100_000, *TINY_GAN, folder=study)
+    wait_for_file(study / GAN_RUN / "samples" / "step-000004.png")
+    os.kill(process, signal.SIGKILL)
+    assert command_server.wait(process).killed
     refused = cxr("gan-train", "--resume", "--steps", 4, folder=study)
-    assert "--steps 100000 → 4" in refused.output, "nobody is at work now"
-    at_4 = file_contents(run)["samples/step-000004.png"]
-    with held(run):
-        again = cxr("gan-train", "--resume", "--steps", 100_004, folder=study)
-        assert again.exit_code == 2
-        assert "another process is at work" in again.output
-    assert file_contents(run)["samples/step-000004.png"] == at_4
+    assert "--steps 100000 → 4" in refused.output, "what it says is not about another process"
+
+
+def test_a_run_at_work_is_left_alone(study: Path, impatient: None) -> None:
+    before = file_contents(study / GAN_RUN)
+    with held(study / GAN_RUN):
+        refused = cxr("gan-train", "--resume", "1", "--steps", 12, folder=study)
+    assert refused.exit_code == 2
+    assert "another process is at work" in refused.output
+    assert file_contents(study / GAN_RUN) == before
 
 
 def test_a_command_sees_one_study_whatever_is_imported_meanwhile(
@@ -105,16 +136,20 @@ def test_a_command_sees_one_study_whatever_is_imported_meanwhile(
 
 def test_two_imports_at_once_lose_nothing(command_server: CommandServer, tmp_path: Path) -> None:
     study = tmp_path / "study"
-    processes = [
-        command_server.start("data", "phantom", "--n", 20, "--seed", seed, folder=study)
-        for seed in (11, 12)
+    results = [
+        command_server.wait(process)
+        for process in [
+            command_server.start("data", "phantom", "--n", 20, "--seed", seed, folder=study)
+            for seed in (11, 12)
+        ]
     ]
-    outcomes = [command_server.wait(process) for process in processes]
-    for ended in outcomes:
-        assert ended.returncode == 0 or "another process is at work in" in ended.error_line
-    whole = sum(ended.returncode == 0 for ended in outcomes)
-    assert whole >= 1
+    for result in results:
+        if result.returncode:
+            assert "another process is at work in" in result.error_line
+    num_imported = sum(result.returncode == 0 for result in results)
+    assert num_imported >= 1
     with open(study / "data" / "manifest.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 20 * whole == len(list((study / "data" / "images").rglob("*.png")))
-    assert len(Workspace(study).imports()) == whole
+    assert len(rows) == 20 * num_imported
+    assert len(list((study / "data" / "images").rglob("*.png"))) == 20 * num_imported
+    assert len(Workspace(study).imports()) == num_imported

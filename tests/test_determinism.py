@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from tests.conftest import ROOT, TINY_CLASSIFIER, TINY_GAN, cxr, ok
 from tests.support.command_server import CommandServer
-from tests.support.study_files import study_differences
+from tests.support.study_files import file_contents, study_differences
 
 COMMANDS = (
     ("data", "check"),
@@ -27,51 +28,59 @@ COMMANDS = (
 )
 
 
-def test_every_command_gives_the_same_files_again(
+def test_every_command_gives_the_same_files_again_and_none_says_where_it_was_made(
     command_server: CommandServer, phantom_study: Path, tmp_path: Path
 ) -> None:
-    here, there = (
-        Path(shutil.copytree(phantom_study, tmp_path / name)) for name in ("here", "there")
+    here, elsewhere = (
+        Path(shutil.copytree(phantom_study, tmp_path / name)) for name in ("here", "elsewhere")
     )
     for command in COMMANDS:
-        np.random.seed(len(command))  # what a command draws has names, and no history
+        np.random.seed(len(command))  # a command's draws have names, and no history
         torch.manual_seed(len(command))
         ok(cxr(*command, folder=here))
-        ended = command_server.run(*command, folder=there)
-        assert ended.returncode == 0, ended.stderr
-        assert not study_differences(here, there), command
-    for path in here.rglob("*"):
-        assert path.is_dir() or not any(
-            str(place).encode() in path.read_bytes() for place in (ROOT, tmp_path)
-        ), f"{path} says where it was made"
+        result = command_server.run(*command, folder=elsewhere)
+        assert result.returncode == 0, result.stderr
+        assert not study_differences(here, elsewhere), command
+    for name, content in file_contents(here).items():
+        assert str(ROOT).encode() not in content, name
+        assert str(tmp_path).encode() not in content, name
 
 
-def test_an_import_gives_the_same_but_for_the_numbers_of_patients(
-    command_server: CommandServer, tmp_path: Path
-) -> None:
-    """Which are keyed by a secret of each study, so that nobody can look them up."""
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty pictures of noise in folders of two labels."""
+    folder = tmp_path_factory.mktemp("films")
     rng = np.random.default_rng(0)
     for number in range(30):
-        path = tmp_path / "films" / ("covid", "normal")[number % 2] / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = folder / ("covid", "normal")[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (64, 64), np.uint8)).save(path)
-    ok(cxr("data", "import", tmp_path / "films", folder=tmp_path / "here"))
-    assert (
-        command_server.run(
-            "data", "import", str(tmp_path / "films"), folder=tmp_path / "there"
-        ).returncode
-        == 0
+    return folder
+
+
+def manifest_rows(study: Path) -> list[dict[str, str]]:
+    with open(study / "data" / "manifest.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_two_imports_differ_in_the_numbers_of_patients_alone(
+    command_server: CommandServer, films: Path, tmp_path: Path
+) -> None:
+    """They are keyed by a secret of each study, so that nobody can look them up."""
+    ok(cxr("data", "import", films, folder=tmp_path / "here"))
+    result = command_server.run("data", "import", films, folder=tmp_path / "elsewhere")
+    assert result.returncode == 0
+    rows, other_rows = (manifest_rows(tmp_path / name) for name in ("here", "elsewhere"))
+    patients, other_patients = (
+        {row.pop("patient") for row in table} for table in (rows, other_rows)
     )
-    rows = []
-    for study in ("here", "there"):
-        with open(tmp_path / study / "data" / "manifest.csv", newline="", encoding="utf-8") as file:
-            rows.append(list(csv.DictReader(file)))
-    assert {row["patient"] for row in rows[0]}.isdisjoint(row["patient"] for row in rows[1])
-    assert [
-        {name: value for name, value in row.items() if name != "patient"} for row in rows[0]
-    ] == [{name: value for name, value in row.items() if name != "patient"} for row in rows[1]]
-    shutil.copy(tmp_path / "here" / "data" / "patients.key", tmp_path / "key")
+    assert patients.isdisjoint(other_patients)
+    assert rows == other_rows
+
+
+def test_with_the_same_key_two_imports_are_the_same(films: Path, tmp_path: Path) -> None:
+    ok(cxr("data", "import", films, folder=tmp_path / "here"))
     (tmp_path / "again" / "data").mkdir(parents=True)
-    shutil.copy(tmp_path / "key", tmp_path / "again" / "data" / "patients.key")
-    ok(cxr("data", "import", tmp_path / "films", folder=tmp_path / "again"))
+    shutil.copy(tmp_path / "here/data/patients.key", tmp_path / "again/data/patients.key")
+    ok(cxr("data", "import", films, folder=tmp_path / "again"))
     assert not study_differences(tmp_path / "again", tmp_path / "here")
