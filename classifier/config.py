@@ -1,41 +1,49 @@
-"""The options of classifier training. Free of heavy imports, so that the command line can list them at once."""
+"""The options of classifier training.
+
+Free of heavy imports, so that a command line can list them at once.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+from runtime.options import OptionError
+
 ARCHITECTURES = ("cnn", "vgg16", "resnet18", "resnet50", "svm")
-FEATURES = ("pixels", "vgg16", "resnet18", "resnet50")
-BALANCES = ("none", "weights", "sampling")
-STAGES = 5  # of an ImageNet network that can be unfrozen
+SVM_FEATURES = ("pixels", "vgg16", "resnet18", "resnet50")
+CLASS_BALANCES = ("none", "weights", "sampling")
+TRUNK_STAGES = 5  # of an ImageNet network that can be unfrozen
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig:
     """What determines a trained classifier, next to its images and pretrained weights.
 
-    The budget is in optimizer steps and so is the interval between looks at the validation images:
-    both stay the same when synthetic images make the training set, and with it the epoch, longer.
+    The budget is in optimizer steps and so is the interval between evaluations: both stay the same
+    when synthetic images make the training set, and with it the epoch, longer.
     """
 
     arch: str = field(
         default="cnn",
         metadata={
-            "help": "cnn (from scratch); vgg16, resnet18 or resnet50 (ImageNet's, under a new head); svm (PCA and a Gaussian kernel).",
+            "help": "cnn (from scratch); vgg16, resnet18 or resnet50 (ImageNet's, under a new "
+            "head); svm (PCA and a Gaussian kernel).",
             "choices": ARCHITECTURES,
         },
     )
     unfreeze: int = field(
         default=0,
         metadata={
-            "help": "How many of the last stages of an ImageNet network are trained too, of 5, at a tenth of the learning rate."
+            "help": "How many of the last stages of an ImageNet network are trained too, of 5, at "
+            "a tenth of the learning rate."
         },
     )
     features: str = field(
         default="pixels",
         metadata={
             "help": "What the svm is given: pixels, or the features of an ImageNet network.",
-            "choices": FEATURES,
+            "choices": SVM_FEATURES,
         },
     )
     steps: int = field(
@@ -53,14 +61,16 @@ class ClassifierConfig:
     balance: str = field(
         default="none",
         metadata={
-            "help": "Of unequal classes: none, weights (in the loss) or sampling (classes drawn alike).",
-            "choices": BALANCES,
+            "help": "Of unequal classes: none, weights (in the loss) or sampling (classes drawn "
+            "alike).",
+            "choices": CLASS_BALANCES,
         },
     )
     augment: bool = field(
         default=False,
         metadata={
-            "help": "Classical augmentation: rotation, scale, shift, brightness, contrast, blur, sharpening, noise."
+            "help": "Classical augmentation: rotation, scale, shift, brightness, contrast, blur, "
+            "sharpening, noise."
         },
     )
     flip: bool = field(
@@ -70,7 +80,8 @@ class ClassifierConfig:
     patience: int = field(
         default=0,
         metadata={
-            "help": "Stop after so many looks at the validation images without a lower loss; 0: never."
+            "help": "Stop after so many looks at the validation images without a lower loss; "
+            "0: never."
         },
     )
     evaluate_every: int = field(
@@ -87,41 +98,61 @@ class ClassifierConfig:
         return None if self.arch == "cnn" else self.arch
 
     def __post_init__(self) -> None:
+        self._check_choices()
+        self._check_numbers()
+        self._check_combinations()
+
+    def _check_choices(self) -> None:
         for name, choices in (
             ("arch", ARCHITECTURES),
-            ("features", FEATURES),
-            ("balance", BALANCES),
+            ("features", SVM_FEATURES),
+            ("balance", CLASS_BALANCES),
         ):
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"--{name} {getattr(self, name)}: expected one of {', '.join(choices)}"
-                )
+            value = getattr(self, name)
+            if value not in choices:
+                raise OptionError(name, value, f"expected one of {', '.join(choices)}")
+
+    def _check_numbers(self) -> None:
         for name in ("steps", "batch_size", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"--{name.replace('_', '-')} {getattr(self, name)}: expected a whole number of at least 1"
-                )
-        if not 0 < self.learning_rate < float("inf"):
-            raise ValueError(f"--learning-rate {self.learning_rate}: expected a positive number")
-        if not 0 <= self.weight_decay < float("inf"):
-            raise ValueError(f"--weight-decay {self.weight_decay}: expected a number of 0 or more")
+            value = getattr(self, name)
+            if value < 1:
+                raise OptionError(name, value, "expected a whole number of at least 1")
+        if not 0 < self.learning_rate < math.inf:
+            raise OptionError("learning_rate", self.learning_rate, "expected a positive number")
+        if not 0 <= self.weight_decay < math.inf:
+            raise OptionError("weight_decay", self.weight_decay, "expected a number of 0 or more")
         if not 0 <= self.label_smoothing < 1:
-            raise ValueError(
-                f"--label-smoothing {self.label_smoothing}: expected a number from 0 up to, not including, 1"
+            raise OptionError(
+                "label_smoothing",
+                self.label_smoothing,
+                "expected a number from 0 up to, not including, 1",
             )
         if self.patience < 0:
-            raise ValueError(f"--patience {self.patience}: expected 0 or more")
-        if not 0 <= self.unfreeze <= STAGES or (self.unfreeze and self.arch in ("cnn", "svm")):
-            raise ValueError(
-                f"--unfreeze {self.unfreeze}: expected 0 to {STAGES} stages of vgg16, resnet18 or resnet50; cnn and svm have none"
+            raise OptionError("patience", self.patience, "expected 0 or more")
+
+    def _check_combinations(self) -> None:
+        has_stages = self.arch not in ("cnn", "svm")
+        if not 0 <= self.unfreeze <= (TRUNK_STAGES if has_stages else 0):
+            raise OptionError(
+                "unfreeze",
+                self.unfreeze,
+                f"expected 0 to {TRUNK_STAGES} stages of vgg16, resnet18 or resnet50; cnn and svm "
+                "have none",
             )
         if self.features != "pixels" and self.arch != "svm":
-            raise ValueError(
-                f"--features {self.features}: only --arch svm is given features; {self.arch} makes its own"
+            raise OptionError(
+                "features",
+                self.features,
+                f"only `arch` svm is given features; {self.arch} makes its own",
             )
         if self.flip and not self.augment:
-            raise ValueError("--flip yes: mirrors are part of the augmentation; add --augment yes")
+            raise OptionError(
+                "flip", "yes", "mirrors are part of the augmentation; add `augment` yes"
+            )
         if self.arch == "svm" and (self.augment or self.balance == "sampling"):
-            raise ValueError(
-                "--arch svm: is fitted once to the images as they are; leave out --augment and --balance sampling"
+            raise OptionError(
+                "arch",
+                "svm",
+                "is fitted once to the images as they are; leave out `augment` and `balance` "
+                "sampling",
             )

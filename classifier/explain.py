@@ -1,7 +1,8 @@
 """Where a classifier looked: Grad-CAM (Selvaraju et al. 2017, eq. 1 and 2).
 
-The channels of the last map before pooling, weighted by the mean gradient of a class's logit by them, summed, and what speaks for the class kept.
-A map says where, not why; and a network that needs no lungs will show it only sometimes: `cxr audit` is the test of that.
+The channels of the last map before pooling are weighted by the mean gradient of a class's logit by
+them and summed, and what speaks for the class is kept. A map says where, not why; and a network
+that needs no lungs will show it only sometimes: `cxr audit` is the test of that.
 """
 
 from __future__ import annotations
@@ -14,36 +15,44 @@ from classifier.networks import Network
 
 
 def grad_cam(network: Network, images: Tensor, classes: Tensor) -> Tensor:
-    """Maps float (B, S, S) in 0..1, each with its own largest value at 1 unless nothing speaks for the class.
+    """Return maps float (B, S, S) in 0..1, each with its own largest value at 1.
 
-    images: uint8 (B, 1, S, S) and classes (B,), the index to explain of each, on the network's device.
-    Raises ValueError on a network without convolutions.
+    A map is 0 throughout where nothing speaks for the class. images: uint8 (B, 1, S, S), and
+    classes (B,), the index to explain of each, on the network's device. Raises ValueError on a
+    network without convolutions.
     """
-    maps: list[Tensor] = []
+    network.eval()
+    feature_maps, logits = _forward_with_maps(network, images.float().requires_grad_())
+    if not feature_maps:
+        raise ValueError(
+            "this classifier has no convolutions to look into; explain a cnn, vgg16, resnet18 or "
+            "resnet50"
+        )
+    last = feature_maps[-1]  # (B, C, H, W)
+    (gradient,) = torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), last)
+    weighted = (gradient.mean(dim=(2, 3), keepdim=True) * last).sum(dim=1, keepdim=True).relu()
+    enlarged = interpolate(
+        weighted.detach().float(), images.shape[2:], mode="bilinear", align_corners=False
+    ).squeeze(1)
+    return enlarged / enlarged.amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
+
+
+def _forward_with_maps(network: Network, images: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Return the feature maps after every ReLU, first to last, and the logits (B, K)."""
+    feature_maps: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.dim() == 4:
-            maps.append(output)
+            feature_maps.append(output)
 
-    network.eval()
     hooks = [
         module.register_forward_hook(keep)
         for module in network.modules()
         if isinstance(module, nn.ReLU)
     ]
     try:
-        logits = network(images.float().requires_grad_())  # (B, K)
+        logits = network(images)
     finally:
         for hook in hooks:
             hook.remove()
-    if not maps:
-        raise ValueError(
-            "this classifier has no convolutions to look into; explain a cnn, vgg16, resnet18 or resnet50"
-        )
-    last = maps[-1]  # (B, C, H, W)
-    (gradient,) = torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), last)
-    weighted = (gradient.mean(dim=(2, 3), keepdim=True) * last).sum(dim=1, keepdim=True).relu()
-    raised = interpolate(
-        weighted.detach().float(), images.shape[2:], mode="bilinear", align_corners=False
-    ).squeeze(1)
-    return raised / raised.amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
+    return feature_maps, logits

@@ -1,11 +1,14 @@
-"""What networks make of images: batch by batch, and for fixed networks only once for all epochs, seeds, arms and scores.
+"""What networks make of images, batch by batch.
 
-A kept feature belongs to the bytes of an image and to the weights of a network, and is found again by the hashes of both; so none can be stale.
+For fixed networks it is computed only once for all epochs, seeds, arms and scores. A kept feature
+belongs to the bytes of an image and to the weights of a network, and is looked up by the hashes of
+both; so none can be stale.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -18,12 +21,12 @@ from runtime.files import atomic
 from runtime.lock import held
 from runtime.progress import progress
 
-BATCH = 64
-WRITTEN = 4096  # values per image; a feature of more, such as a map, is kept in memory only
+FEATURE_BATCH = 64  # images
+MAX_STORED_VALUES = 4096  # per image; a larger feature, such as a map, is kept in memory only
 
 
 @torch.no_grad()
-def apply(
+def apply_in_batches(
     module: nn.Module,
     images: Tensor,
     compute: Compute,
@@ -31,33 +34,35 @@ def apply(
     *,
     fill: bool = False,
 ) -> Tensor:
-    """module(images), batch by batch on the device, as float32 on the CPU. images (N, …), result (N, …).
+    """Compute module(images) on the device, as float32 on the CPU.
 
-    Of several processes each takes every so-many-th batch, and all get the whole result, as one process would have it.
-    what: the name on a progress bar; without it there is none. fill: compute the last batch at full size too, since rounding may depend
-    on it: then an image gives the same bits whatever it is beside.
+    images (N, …), result (N, …). Of several processes each takes every so-many-th batch, and all
+    get the whole result, as one process would have it.
+
+    what: the name on a progress bar; without it there is none. fill: compute the last batch at full
+    size too, since rounding may depend on it: then an image gives the same bits in any company.
     """
     module.eval()
-    mine = {}
-    with progress(
-        len(images), what or "", "image", shown=what is not None and compute.is_main_process
-    ) as bar:
-        for number, batch in enumerate(images.split(BATCH)):
+    is_shown = what is not None and compute.is_main_process
+    computed: dict[int, Tensor] = {}
+    with progress(len(images), what or "", "image", shown=is_shown) as bar:
+        for number, batch in enumerate(images.split(FEATURE_BATCH)):
             if number % compute.world_size == compute.rank:
-                whole = (
-                    torch.cat([batch, batch[:1].expand(BATCH - len(batch), *batch.shape[1:])])
-                    if fill
-                    else batch
-                )
+                inputs = _fill_batch(batch) if fill else batch
                 with compute.autocast():
-                    mine[number] = module(whole.to(compute.device))[: len(batch)].float().cpu()
+                    outputs = module(inputs.to(compute.device))[: len(batch)]
+                    computed[number] = outputs.float().cpu()
             bar.update(len(batch))
-    results = {number: result for part in compute.gather(mine) for number, result in part.items()}
+    gathered = compute.gather(computed)
+    results = {number: result for part in gathered for number, result in part.items()}
     return torch.cat([results[number] for number in sorted(results)])
 
 
 class FeatureStore:
-    """Features by network and image, in memory and, where there is a folder, on disk: a file NETWORK-PART.npz per set of new images."""
+    """Features by network and image, in memory and, where there is a folder, on disk.
+
+    On disk they are in a file NETWORK-PART.npz for each set of new images.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
@@ -66,35 +71,30 @@ class FeatureStore:
     def features(
         self, network: nn.Module, images: Tensor, compute: Compute, what: str | None = None
     ) -> Tensor:
-        """network(images) as float32 (N, …) on the CPU, of uint8 images (N, C, S, S); only those never seen before are computed.
+        """Return network(images) as float32 (N, …) on the CPU, of uint8 images (N, C, S, S).
 
-        network: on the device. what: the name on a progress bar, shown when anything has to be computed. Of several processes
-        the leading one keeps the store. Raises ValueError when a file of the store is damaged.
+        Only images never seen before are computed. network: on the device. what: the name on a
+        progress bar, shown when anything has to be computed. Of several processes the main one
+        keeps the store. Raises ValueError when a file of the store is damaged.
         """
         name = network_hash(network, compute)
         if name not in self._known:
             self._known[name] = self._read(name) if compute.is_main_process else {}
         known = self._known[name]
-        keys = [
-            hashlib.sha256(repr(tuple(image.shape)).encode() + image.numpy().tobytes()).digest()
-            for image in images
-        ]
-        new = compute.agree(
-            list({key: index for index, key in enumerate(keys) if key not in known}.values())
-        )
+        keys = [_image_hash(image) for image in images]
+        first_places = {key: index for index, key in enumerate(keys) if key not in known}
+        new = compute.agree(list(first_places.values()))
         if new:
-            computed = apply(network, images[new], compute, what, fill=True).numpy()
+            computed = apply_in_batches(network, images[new], compute, what, fill=True).numpy()
             if compute.is_main_process:
-                known.update((keys[index], row) for index, row in zip(new, computed))
-                self._write(name, [keys[index] for index in new], computed)
-        return torch.from_numpy(
-            compute.agree(
-                np.stack([known[key] for key in keys]) if compute.is_main_process else np.empty(0)
-            )
-        )
+                new_keys = [keys[index] for index in new]
+                known.update(zip(new_keys, computed, strict=True))
+                self._write(name, new_keys, computed)
+        stacked = np.stack([known[key] for key in keys]) if compute.is_main_process else np.empty(0)
+        return torch.from_numpy(compute.agree(stacked))
 
     def _read(self, name: str) -> dict[bytes, np.ndarray]:
-        known = {}
+        known: dict[bytes, np.ndarray] = {}
         for path in sorted(self.folder.glob(f"{name}-*.npz")) if self.folder else []:
             try:
                 with np.load(path, allow_pickle=False) as part:
@@ -110,8 +110,8 @@ class FeatureStore:
                 ) from error
         return known
 
-    def _write(self, name: str, keys: list[bytes], features: np.ndarray) -> None:
-        if self.folder and features[0].size <= WRITTEN:
+    def _write(self, name: str, keys: Sequence[bytes], features: np.ndarray) -> None:
+        if self.folder and features[0].size <= MAX_STORED_VALUES:
             self.folder.mkdir(parents=True, exist_ok=True)
             part = hashlib.sha256(b"".join(keys)).hexdigest()[:16]
             with held(self.folder, wait=True), atomic(self.folder / f"{name}-{part}.npz") as file:
@@ -123,7 +123,10 @@ class FeatureStore:
 
 
 def network_hash(network: nn.Module, compute: Compute) -> str:
-    """16 hexadecimal digits of a network's form, weights and buffers, and of the device and precision that it runs in."""
+    """Return 16 hexadecimal digits of a network's form, weights and buffers.
+
+    They are of the device and precision that it runs in, too.
+    """
     digest = hashlib.sha256(f"{network} {compute.device.type} {compute.precision}".encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
@@ -131,3 +134,13 @@ def network_hash(network: nn.Module, compute: Compute) -> str:
             tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
         )
     return digest.hexdigest()[:16]
+
+
+def _image_hash(image: Tensor) -> bytes:
+    return hashlib.sha256(repr(tuple(image.shape)).encode() + image.numpy().tobytes()).digest()
+
+
+def _fill_batch(batch: Tensor) -> Tensor:
+    """Repeat the first image until the batch has its full size."""
+    missing = FEATURE_BATCH - len(batch)
+    return torch.cat([batch, batch[:1].expand(missing, *batch.shape[1:])])

@@ -1,4 +1,4 @@
-"""What a step of training learns from: a network, and the images as its trained part takes them."""
+"""What a step of training learns from: a network, and images as its trained part takes them."""
 
 from __future__ import annotations
 
@@ -6,141 +6,157 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from classifier.augment import augment
 from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
-from classifier.networks import Network, ScaledPixels, Unfrozen, build
+from classifier.networks import Network, Unfrozen, build
+from classifier.pretrained import Trunk
 from runtime.device import Compute
+from runtime.options import OptionError
 from runtime.randomness import batch_indices, key, torch_generator
 
 PRETRAINED_FACTOR = 0.1  # of the learning rate, for stages that were trained on ImageNet
-KEPT_BYTES = 2 * 1024**3  # of features that are held for all epochs
+MAX_FEATURE_BYTES = 2 * 1024**3  # of features that are held for all epochs
 
 
 @dataclass(frozen=True)
-class Task:
-    """A fresh network with its training images, or what its fixed trunk makes of them where that never changes."""
+class TrainingTask:
+    """A fresh network with its training images, or their features where those never change.
+
+    Attributes:
+        inputs: Images uint8 (N, 1, S, S), or what the fixed trunk makes of them (N, …).
+        labels: Their label indices (N,).
+        has_features: Whether the inputs are features.
+        class_counts: Images of each class, at least 1.
+    """
 
     config: ClassifierConfig
     compute: Compute
     network: Network
-    inputs: Tensor  # images uint8 (N, 1, S, S), or features (N, …)
-    labels: Tensor  # (N,)
-    featured: bool  # whether inputs are features
-    counts: Tensor  # images of each class, at least 1
+    inputs: Tensor
+    labels: Tensor
+    has_features: bool
+    class_counts: Tensor
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """AdamW over the head; each group's `factor` is its share of the learning rate."""
-        head, config = self.network.head, self.config
-        pretrained = [
-            parameter
-            for part in head.modules()
-            if isinstance(part, Unfrozen)
-            for parameter in part.parameters()
-        ]
+        """Make an AdamW over the head; each group's `factor` is its share of the learning rate."""
+        head = self.network.head
+        stages = [module for module in head.modules() if isinstance(module, Unfrozen)]
+        pretrained = [parameter for stage in stages for parameter in stage.parameters()]
+        pretrained_ids = {id(parameter) for parameter in pretrained}
         fresh = [
-            parameter
-            for parameter in head.parameters()
-            if all(parameter is not other for other in pretrained)
+            parameter for parameter in head.parameters() if id(parameter) not in pretrained_ids
         ]
-        groups = [{"params": fresh, "factor": 1.0}] + (
-            [{"params": pretrained, "factor": PRETRAINED_FACTOR}] if pretrained else []
-        )
+        groups = [{"params": fresh, "factor": 1.0}]
+        if pretrained:
+            groups.append({"params": pretrained, "factor": PRETRAINED_FACTOR})
         return torch.optim.AdamW(
             groups,
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
             fused=self.compute.device.type != "mps",
         )
 
     def loss(self, step: int) -> tuple[Tensor, Tensor]:
-        """Loss and share of right answers on this process's part of a step's batch; a function of (seed, step, rank) and the weights."""
-        config, compute, device = self.config, self.compute, self.compute.device
-        share = config.batch_size // compute.world_size
-        chosen = self._drawn(step)[compute.rank * share : (compute.rank + 1) * share].to(device)
+        """Return loss and accuracy on this process's part of a step's batch.
+
+        It is a function of (seed, step, rank) and the weights.
+        """
+        config, rank, device = self.config, self.compute.rank, self.compute.device
+        per_rank = config.batch_size // self.compute.world_size
+        local_batch = slice(rank * per_rank, (rank + 1) * per_rank)
+        chosen = self._draw_batch(step)[local_batch].to(device)
         x = self.inputs[chosen]
         if config.augment:
-            x = augment(
-                x,
-                torch_generator(config.seed, "augment", step, compute.rank, device=device),
-                flip=config.flip,
-            )
+            generator = torch_generator(config.seed, "augment", step, rank, device=device)
+            x = augment(x, generator, flip=config.flip)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(key(config.seed, "step", compute.rank, step))  # dropout
-            with compute.autocast():
-                if not self.featured:
-                    with torch.no_grad():
-                        x = self.network.trunk(x)
-                logits = self.network.head(x)
-        weights = (
-            len(self.labels) / (len(self.counts) * self.counts)
-            if config.balance == "weights"
-            else None
-        )
+            torch.manual_seed(key(config.seed, "step", rank, step))  # dropout
+            logits = self._forward(x)
+        labels = self.labels[chosen]
         loss = cross_entropy(
             logits.float(),
-            self.labels[chosen],
-            weight=weights,
+            labels,
+            weight=self._class_weights(),
             label_smoothing=config.label_smoothing,
         )
-        return loss, (logits.argmax(1) == self.labels[chosen]).float().mean()
+        return loss, (logits.argmax(1) == labels).float().mean()
 
-    def _drawn(self, step: int) -> Tensor:
-        """The images of a step: the next of an endless shuffled pass, or of a class drawn first, each class as likely."""
-        if self.config.balance != "sampling":
-            return batch_indices(len(self.labels), self.config.batch_size, step, self.config.seed)
-        chances = 1 / self.counts[self.labels].cpu().double()
-        return torch.multinomial(
-            chances,
-            self.config.batch_size,
-            replacement=True,
-            generator=torch_generator(self.config.seed, "balanced", step),
-        )
+    def _forward(self, x: Tensor) -> Tensor:
+        """Return the logits (B, classes) of images, or of features where the task has them."""
+        with self.compute.autocast():
+            if not self.has_features:
+                with torch.no_grad():
+                    x = self.network.trunk(x)
+            return self.network.head(x)
+
+    def _class_weights(self) -> Tensor | None:
+        """Return the weight of each class in the loss; None where all weigh alike."""
+        if self.config.balance != "weights":
+            return None
+        return len(self.labels) / (len(self.class_counts) * self.class_counts)
+
+    def _draw_batch(self, step: int) -> Tensor:
+        """Draw the images of a step: the next of an endless shuffled pass over all of them.
+
+        Balanced by sampling, a class is drawn first, each as likely.
+        """
+        config = self.config
+        if config.balance != "sampling":
+            return batch_indices(len(self.labels), config.batch_size, step, config.seed)
+        chances = 1 / self.class_counts[self.labels].cpu().double()
+        generator = torch_generator(config.seed, "balanced", step)
+        return torch.multinomial(chances, config.batch_size, replacement=True, generator=generator)
 
 
-def prepare(
+def prepare_task(
     config: ClassifierConfig,
     images: Tensor,
     labels: Tensor,
     compute: Compute,
     classes: Sequence[str],
-    trunk: nn.Module | None,
+    trunk: Trunk | None,
     store: FeatureStore,
-) -> Task:
-    """A task on images uint8 (N, 1, S, S) and labels (N,), with the same fresh weights in every process.
+) -> TrainingTask:
+    """Make a task on images uint8 (N, 1, S, S) and labels (N,).
 
-    Raises ValueError when the batch cannot be shared by the processes.
+    It has the same fresh weights in every process. Raises OptionError when the batch cannot be
+    shared by the processes.
     """
     if config.batch_size % compute.world_size:
-        raise ValueError(
-            f"--batch-size {config.batch_size} over {compute.world_size} processes: expected a multiple of {compute.world_size}"
+        raise OptionError(
+            "batch_size",
+            f"{config.batch_size} over {compute.world_size} processes",
+            f"expected a multiple of {compute.world_size}",
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(config.seed, "network"))
-        network = build(config.arch, len(classes), trunk, config.unfreeze).to(
-            compute.device, memory_format=torch.channels_last
-        )
-    featured = not config.augment and _worth_keeping(network.trunk, images)
-    inputs = store.features(network.trunk, images, compute, "features") if featured else images
+        network = build(config.arch, len(classes), trunk, config.unfreeze)
+    network = network.to(compute.device).to(memory_format=torch.channels_last)
+    has_features = not config.augment and _is_worth_keeping(network, images)
+    inputs = store.features(network.trunk, images, compute, "features") if has_features else images
     inputs, labels = inputs.to(compute.device), labels.to(compute.device)
-    return Task(
-        config,
-        compute,
-        network,
-        inputs,
-        labels,
-        featured,
-        torch.bincount(labels, minlength=len(classes)).clamp(min=1),
+    return TrainingTask(
+        config=config,
+        compute=compute,
+        network=network,
+        inputs=inputs,
+        labels=labels,
+        has_features=has_features,
+        class_counts=torch.bincount(labels, minlength=len(classes)).clamp(min=1),
     )
 
 
-def _worth_keeping(trunk: nn.Module, images: Tensor) -> bool:
-    """Whether a trunk's output is computed once for all epochs: not where it is a mere scaling, nor where it fills the memory."""
-    if isinstance(trunk, ScaledPixels):
+def _is_worth_keeping(network: Network, images: Tensor) -> bool:
+    """Say whether a trunk's output is computed once for all epochs.
+
+    It is not where the trunk is a mere scaling, nor where its output would fill the memory.
+    """
+    if not network.has_fixed_features:
         return False
     with torch.no_grad():
-        one = trunk(images[:1].to(next(trunk.buffers()).device))
-    return 4 * one.numel() * len(images) <= KEPT_BYTES
+        feature = network.trunk(images[:1].to(next(network.trunk.buffers()).device))
+    return 4 * feature.numel() * len(images) <= MAX_FEATURE_BYTES

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from classifier.augment import augment
 from classifier.config import ClassifierConfig
@@ -21,15 +20,18 @@ from classifier.features import FeatureStore
 from classifier.learning_rate import find_learning_rate
 from classifier.metrics import Metrics, best_threshold, evaluate
 from classifier.predict import TrainedClassifier, predict
-from classifier.pretrained import load_trunk, weights_hash
-from classifier.train import train
+from classifier.pretrained import Trunk, load_trunk
+from classifier.train import TrainingData, train
+from classifier.weights import weights_hash
 from pipelines.figures.evaluation_figures import (
-    learning_rates,
-    measures,
-    reliability,
-    roc_and_precision_recall,
+    draw_confusion_matrix,
+    draw_learning_rates,
+    draw_measures,
+    draw_reliability,
+    draw_roc_and_precision_recall,
 )
-from pipelines.figures.style import confusion_matrix, image_sheet, training_curves
+from pipelines.figures.image_sheet import draw_image_sheet
+from pipelines.figures.training_figures import draw_training_curves
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.study.labels import (
     check_every_class,
@@ -159,7 +161,7 @@ def preview_augmentation(
             augmented = augment(reals, random, flip=config.flip).round().to(torch.uint8)
             groups.append((title, augmented.squeeze(1).numpy()))
     path = workspace.root / "classifier-augmentation.png"
-    image_sheet(groups, path)
+    draw_image_sheet(groups, path)
     return path
 
 
@@ -184,7 +186,7 @@ def suggest_learning_rate(
         store=FeatureStore(workspace.features),
     )
     path = workspace.root / "learning-rate.png"
-    learning_rates(test, path)
+    draw_learning_rates(test, path)
     return test.suggested, path
 
 
@@ -195,7 +197,7 @@ class TrainingSetup:
     compute: Compute
     classes: Sequence[str]
     positive: str  # the class whose sensitivity is reported
-    trunk: nn.Module | None = None  # with pretrained weights
+    trunk: Trunk | None = None  # with pretrained weights
     store: FeatureStore | None = None  # of the features of a frozen trunk
 
     def __post_init__(self) -> None:
@@ -228,13 +230,14 @@ def train_and_test(
     the validation images.
     """
     started = time.monotonic()
+    data = TrainingData(
+        splits["train"].to_dataset(), splits["validation"].to_dataset(), setup.classes
+    )
     trained = train(
         config,
-        splits["train"].to_dataset(),
-        splits["validation"].to_dataset(),
+        data,
         run,
         setup.compute,
-        classes=setup.classes,
         trunk=setup.trunk,
         start=start,
         store=setup.store,
@@ -307,7 +310,7 @@ def write_predictions(
     write_text(path, format_table(columns, rows))
 
 
-def pretrained_trunk(config: ClassifierConfig, weights: Path | None) -> nn.Module | None:
+def pretrained_trunk(config: ClassifierConfig, weights: Path | None) -> Trunk | None:
     """Load the pretrained trunk that a configuration wants; None where it wants none.
 
     Raises OptionError when weights are given to a network that takes none.
@@ -373,23 +376,23 @@ def _draw(
 ) -> None:
     """Draw the pictures of a trained classifier."""
     if config.arch != "svm":
-        training_curves(run.journal(), run.folder / "training_curves.png")
+        draw_training_curves(run.journal(), run.folder / "training_curves.png")
     for name, answers in tested.items():
         metrics = answers.metrics
         title = "Test split" if name == "test" else "External set"
         suffix = "" if name == "test" else "_external"
-        confusion_matrix(
+        draw_confusion_matrix(
             metrics.confusion,
             classes,
             run.folder / f"confusion_matrix{suffix}.png",
             f"{title}, {metrics.n} images of {metrics.patients} patients",
         )
-        measures(metrics, run.folder / f"measures{suffix}.png", title)
-        roc_and_precision_recall(
+        draw_measures(metrics, run.folder / f"measures{suffix}.png", title)
+        draw_roc_and_precision_recall(
             splits[name].labels,
             answers.probabilities,
             classes,
             metrics,
             run.folder / f"roc_pr{suffix}.png",
         )
-        reliability(metrics, run.folder / f"reliability{suffix}.png")
+        draw_reliability(metrics, run.folder / f"reliability{suffix}.png")

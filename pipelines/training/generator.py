@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from gan.augment import DRAWS, augment
+from gan.batches import TrainingData
 from gan.config import GanConfig
 from gan.presets import parameter_counts
 from gan.sample import to_float, to_uint8
@@ -22,7 +23,8 @@ from pipelines.figures.gan_progress import (
     draw_progress_strip,
     write_progress_animation,
 )
-from pipelines.figures.style import gan_curves, image_sheet
+from pipelines.figures.image_sheet import draw_image_sheet
+from pipelines.figures.training_figures import draw_gan_curves
 from pipelines.study.image_cache import load_images
 from pipelines.study.manifest import Row, fingerprint
 from pipelines.study.runs import RunRequest, prepare_run
@@ -76,7 +78,7 @@ class GanPlan:
 
 def plan_training(workspace: Workspace, options: dict[str, Any]) -> GanPlan:
     """Resolve the options of a training, and count the parameters of its networks."""
-    config = GanConfig.of(**options)
+    config = GanConfig.from_options(**options)
     classes = None
     if workspace.manifest_path.exists():
         classes = len({row.label for row in workspace.rows()})
@@ -120,14 +122,11 @@ def train_generator(
     try:
         result = train(
             config,
-            training.dataset,
+            TrainingData(training.dataset, classes, training.hashes, validation.dataset),
             run,
             compute,
             max_minutes=start.settings.max_minutes,
             keep_going=keep_going,
-            classes=classes,
-            trained_on=training.hashes,
-            validation=validation.dataset,
         )
     except (Interrupted, ValueError, FloatingPointError):
         # The pictures show how far it came; where the disk is full there is nothing to draw on.
@@ -137,7 +136,8 @@ def train_generator(
     if compute.is_main_process:
         _draw(run, classes)
         best = best_snapshot(run)
-        result |= {"best_step": best["step"], "data": fingerprint(training.hashes)}
+        assert best is not None  # training ends with a snapshot
+        result |= {"best_step": best.step, "data": fingerprint(training.hashes)}
         write_generator_card(run, workspace, rows, training_rows, result, best)
         run.finish(result)
     compute.agree(None)
@@ -149,7 +149,7 @@ def preview_augmentation(workspace: Workspace, options: dict[str, Any]) -> Path:
 
     Returns its path.
     """
-    config = GanConfig.of(**options)
+    config = GanConfig.from_options(**options)
     rows = workspace.rows()
     training_rows = select_training_rows(rows, 1.0)
     classes = list(_count_images(training_rows, {row.label for row in rows}))
@@ -167,7 +167,7 @@ def preview_augmentation(workspace: Workspace, options: dict[str, Any]) -> Path:
             images = to_uint8(augment(to_float(reals), draws)) if augmented else reals
             groups.append((title, images.squeeze(1).numpy()))
     path = workspace.root / "augmentation.png"
-    image_sheet(groups, path)
+    draw_image_sheet(groups, path)
     return path
 
 
@@ -197,7 +197,7 @@ def _load(workspace: Workspace, rows: Sequence[Row], size: int, classes: Sequenc
 def _draw(run: Run, classes: Sequence[str]) -> None:
     """Draw the pictures of a run, as far as it came."""
     best = best_snapshot(run)
-    gan_curves(run.journal(), classes, best and best["step"], run.folder / "curves.png")
+    draw_gan_curves(run.journal(), classes, best and best.step, run.folder / "curves.png")
     draw_progress_strip(run)
     write_progress_animation(run)
     draw_interpolations(run)

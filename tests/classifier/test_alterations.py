@@ -7,51 +7,82 @@ import pytest
 import torch
 from numpy.random import default_rng
 from scipy.ndimage import gaussian_filter
+from torch import Tensor
 
-from classifier.alterations import ALTERATIONS, GRAY, WHOLE, blurred, lung_template
+from classifier.alterations import ALTERATIONS, FILL_GRAY, WHOLE, Alteration, blur, lung_template
 from pipelines.data import thorax
 
 BY_NAME = {alteration.name: alteration for alteration in ALTERATIONS}
+each_alteration = pytest.mark.parametrize("alteration", ALTERATIONS, ids=list(BY_NAME))
 
 
-def random_images(n: int, size: int, seed: int) -> torch.Tensor:
-    return torch.randint(
-        0, 256, (n, 1, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
-    )
+def random_images(n: int, size: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, 1, size, size), dtype=torch.uint8, generator=generator)
+
+
+def border_mask(size: int, width: int) -> Tensor:
+    """True at the outermost `width` pixels."""
+    mask = torch.ones(size, size, dtype=torch.bool)
+    mask[width:-width, width:-width] = False
+    return mask
 
 
 @pytest.mark.parametrize("size", [32, 64, 112, 100])
-def test_every_alteration_gives_images_of_the_same_kind_and_leaves_the_originals(size: int) -> None:
+@each_alteration
+def test_an_altered_image_is_of_the_same_kind(alteration: Alteration, size: int) -> None:
     images = random_images(3, size, 0)
+    altered = alteration(images)
+    assert (altered.shape, altered.dtype) == (images.shape, torch.uint8)
+
+
+@each_alteration
+def test_the_originals_are_left_alone(alteration: Alteration) -> None:
+    images = random_images(3, 64, 0)
     before = images.clone()
-    for alteration in ALTERATIONS:
-        changed = alteration(images)
-        assert (changed.shape, changed.dtype) == (images.shape, torch.uint8)
-        assert torch.equal(images, before)
-        assert torch.equal(changed, images) == (alteration is WHOLE)
+    alteration(images)
+    assert torch.equal(images, before)
+
+
+@each_alteration
+def test_every_alteration_but_the_first_changes_something(alteration: Alteration) -> None:
+    images = random_images(3, 64, 0)
+    assert torch.equal(alteration(images), images) == (alteration is WHOLE)
 
 
 def test_the_template_covers_the_lungs_of_phantoms() -> None:
     """Whose lungs are known."""
-    inside, shares = lung_template(128).numpy(), []
+    template, covered = lung_template(128).numpy(), []
     for seed in range(40):
         rng, film_rng = default_rng(seed), default_rng(seed + 1000)
         body = thorax.draw_anatomy(rng, film_rng)
         air = thorax.lung_air(thorax.place(body, rng, film_rng, 128), body, rng)
-        shares.append(air[inside].sum() / air.sum())
-    assert np.mean(shares) > 0.98
-    assert min(shares) > 0.93
+        covered.append(air[template].sum() / air.sum())
+    assert np.mean(covered) > 0.98
+    assert min(covered) > 0.93
 
 
-def test_nothing_covered_comes_through() -> None:
-    one, other = random_images(2, 64, 1), random_images(2, 64, 2)
-    ring = torch.ones(64, 64, dtype=torch.bool)
-    ring[3:-3, 3:-3] = False
-    for name, left, fill in (("lungs-covered", ~lung_template(64), 0), ("border-only", ring, GRAY)):
-        assert torch.equal(BY_NAME[name](torch.where(left, one, other)), BY_NAME[name](one)), name
-        changed = BY_NAME[name](one)
-        assert torch.equal(changed[..., left], one[..., left])
-        assert (changed[..., ~left] == fill).all()
+@pytest.mark.parametrize(
+    ("name", "kept", "fill"),
+    [
+        pytest.param("lungs-covered", ~lung_template(64), 0, id="lungs-covered"),
+        pytest.param("border-only", border_mask(64, 3), FILL_GRAY, id="border-only"),
+    ],
+)
+class TestCovering:
+    """Of alterations that cover a part of the image."""
+
+    def test_nothing_covered_comes_through(self, name: str, kept: Tensor, fill: int) -> None:
+        images, others = random_images(2, 64, 1), random_images(2, 64, 2)
+        mixed = torch.where(kept, images, others)
+        assert torch.equal(BY_NAME[name](mixed), BY_NAME[name](images))
+
+    def test_the_rest_is_as_it_was(self, name: str, kept: Tensor, fill: int) -> None:
+        images = random_images(2, 64, 1)
+        assert torch.equal(BY_NAME[name](images)[..., kept], images[..., kept])
+
+    def test_what_is_covered_has_one_gray(self, name: str, kept: Tensor, fill: int) -> None:
+        assert (BY_NAME[name](random_images(2, 64, 1))[..., ~kept] == fill).all()
 
 
 def test_of_an_image_in_few_pixels_only_the_means_of_fields_are_left() -> None:
@@ -70,4 +101,4 @@ def test_blur_is_scipy_s(sigma: float) -> None:
         mode="nearest",
         radius=(0, 0, *2 * (int(np.ceil(4 * 48 * sigma)),)),
     )
-    np.testing.assert_allclose(blurred(images, sigma).numpy(), expected, atol=1e-3)
+    np.testing.assert_allclose(blur(images, sigma).numpy(), expected, atol=1e-3)

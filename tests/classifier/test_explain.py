@@ -1,4 +1,4 @@
-"""Grad-CAM points at what decides, and the range test finds rates that train."""
+"""Grad-CAM points at what decides."""
 
 from __future__ import annotations
 
@@ -11,50 +11,55 @@ from torch.utils.data import TensorDataset
 
 from classifier.config import ClassifierConfig
 from classifier.explain import grad_cam
-from classifier.learning_rate import HIGHEST, LOWEST, find_learning_rate
-from classifier.networks import build
+from classifier.networks import Network, build
 from classifier.pretrained import load_trunk
-from classifier.train import train
+from classifier.svm import Pixels
+from classifier.train import TrainingData, train
 from runtime.run import create_run
-from tests.classifier.test_classifier import CPU, stripes
+from tests.classifier.stripes import CPU, stripes
+
+DISC_RADIUS = 7
 
 
-def test_the_map_lies_on_what_makes_the_class(tmp_path: Path) -> None:
-    """Class 1 has a bright disc somewhere on noise; the map's peak has to lie on it."""
+@pytest.fixture(scope="module")
+def discs() -> tuple[TensorDataset, np.ndarray]:
+    """Noise, in every other image with a bright disc (class 1), and the places of the discs."""
     rng = np.random.default_rng(0)
-    images, labels, places = (
-        rng.normal(100, 25, (240, 64, 64)),
-        np.arange(240) % 2,
-        rng.integers(12, 52, (240, 2)),
-    )
+    images, labels = rng.normal(100, 25, (240, 64, 64)), np.arange(240) % 2
+    places = rng.integers(12, 52, (240, 2))
     y, x = np.mgrid[:64, :64]
-    for image, label, (row, column) in zip(images, labels, places):
-        image += 110 * label * ((y - row) ** 2 + (x - column) ** 2 < 49)
-    dataset = TensorDataset(
-        torch.from_numpy(images.clip(0, 255).astype(np.uint8)).unsqueeze(1),
-        torch.from_numpy(labels),
-    )
-    trained = train(
-        ClassifierConfig(steps=60, batch_size=16),
-        dataset,
-        dataset,
-        create_run(tmp_path, "classify-train", {}),
-        CPU,
-        classes=["none", "disc"],
-    )
-    with_disc = np.flatnonzero(labels)[:40]
-    maps = grad_cam(
-        trained.network, dataset.tensors[0][with_disc], torch.ones(40, dtype=torch.long)
-    ).numpy()
-    assert maps.shape == (40, 64, 64)
-    assert maps.min() >= 0
-    assert maps.max() <= 1
-    peaks = [np.unravel_index(one.argmax(), one.shape) for one in maps]
-    near = [
-        np.hypot(peak[0] - place[0], peak[1] - place[1]) < 14
-        for peak, place in zip(peaks, places[with_disc])
-    ]
-    assert np.mean(near) > 0.8
+    for image, label, (row, column) in zip(images, labels, places, strict=True):
+        image += 110 * label * ((y - row) ** 2 + (x - column) ** 2 < DISC_RADIUS**2)
+    tensors = images.clip(0, 255).astype(np.uint8)
+    return TensorDataset(torch.from_numpy(tensors).unsqueeze(1), torch.from_numpy(labels)), places
+
+
+@pytest.fixture(scope="module")
+def disc_maps(discs, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """Maps of the disc's class, of the first 40 images with a disc."""
+    dataset, _ = discs
+    run = create_run(tmp_path_factory.mktemp("discs"), "classify-train", {})
+    data = TrainingData(dataset, dataset, ["none", "disc"])
+    trained = train(ClassifierConfig(steps=60, batch_size=16), data, run, CPU)
+    images, labels = dataset.tensors
+    with_disc = images[labels == 1][:40]
+    return grad_cam(trained.network, with_disc, torch.ones(40, dtype=torch.long)).numpy()
+
+
+def test_a_map_is_as_large_as_its_image(disc_maps: np.ndarray) -> None:
+    assert disc_maps.shape == (40, 64, 64)
+
+
+def test_a_map_lies_between_0_and_1(disc_maps: np.ndarray) -> None:
+    assert disc_maps.min() >= 0
+    assert disc_maps.max() <= 1
+
+
+def test_the_map_s_peak_lies_on_what_makes_the_class(discs, disc_maps: np.ndarray) -> None:
+    dataset, places = discs
+    places = places[dataset.tensors[1].numpy() == 1][:40]
+    peaks = [np.unravel_index(peak, (64, 64)) for peak in disc_maps.reshape(40, -1).argmax(axis=1)]
+    assert np.mean(np.hypot(*(np.array(peaks) - places).T) < 2 * DISC_RADIUS) > 0.8
 
 
 @pytest.mark.parametrize(
@@ -68,13 +73,7 @@ def test_every_network_has_a_map(arch: str, unfreeze: int) -> None:
     assert maps.max() <= 1
 
 
-def test_the_range_test_suggests_a_rate_that_trains_better_than_its_ends() -> None:
-    dataset, config = stripes(120, 0), ClassifierConfig(batch_size=16)
-    found = find_learning_rate(config, dataset, CPU, classes=["upright", "level", "none"])
-    assert LOWEST < found.suggested < HIGHEST / 10
-    assert list(found.rates) == sorted(found.rates)
-    assert found.losses[found.rates.index(found.suggested)] < found.losses[0]
-    with pytest.raises(ValueError, match="svm"):
-        find_learning_rate(
-            ClassifierConfig(arch="svm"), dataset, CPU, classes=["upright", "level", "none"]
-        )
+def test_a_network_without_convolutions_is_refused() -> None:
+    network = Network(Pixels(), torch.nn.Linear(56 * 56, 3))
+    with pytest.raises(ValueError, match="no convolutions to look into"):
+        grad_cam(network, stripes(2, 0).tensors[0], torch.tensor([0, 2]))

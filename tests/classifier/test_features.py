@@ -1,4 +1,4 @@
-"""Features that are computed once, whatever asks for them."""
+"""Features are computed once, whatever asks for them."""
 
 from __future__ import annotations
 
@@ -6,69 +6,113 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from classifier import features
-from classifier.features import BATCH, FeatureStore
-from tests.classifier.test_classifier import CPU, stripes
+from classifier.features import FEATURE_BATCH, FeatureStore
+from tests.classifier.stripes import CPU, stripes
 
 
-class Counted(nn.Module):
+class CountingNetwork(nn.Module):
     """A small fixed network that counts the images it is given."""
 
     def __init__(self, width: int = 4) -> None:
         super().__init__()
         self.layer = nn.Conv2d(1, width, 3)
-        self.seen = 0
+        self.images_seen = 0
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        self.seen += len(images)
+    def forward(self, images: Tensor) -> Tensor:
+        self.images_seen += len(images)
         return self.layer(images.float()).mean(dim=(2, 3))
 
 
-def test_an_image_is_computed_once_in_one_process_and_from_disk_in_the_next(tmp_path: Path) -> None:
-    network, images = Counted(), stripes(10, 0).tensors[0]
-    store = FeatureStore(tmp_path)
-    first = store.features(network, images[:6], CPU)
-    assert network.seen == BATCH, "the last batch is filled up"
+@pytest.fixture
+def network() -> CountingNetwork:
+    return CountingNetwork()
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return stripes(10, 0).tensors[0]
+
+
+def test_features_are_the_network_s(network: CountingNetwork, images: Tensor) -> None:
+    computed = FeatureStore().features(network, images, CPU)
     with torch.no_grad():
-        torch.testing.assert_close(first, network(images[:6]))
-    network.seen = 0
-    both = store.features(network, images[[7, 2, 2, 0]], CPU)
-    assert network.seen == BATCH
-    assert torch.equal(both[1:], first[[2, 2, 0]])
-    again = FeatureStore(tmp_path)
-    assert torch.equal(again.features(network, images[[0, 7]], CPU), both[[3, 0]])
-    assert network.seen == BATCH
+        torch.testing.assert_close(computed, network(images))
 
 
-def test_the_company_of_an_image_changes_no_bit_of_its_features() -> None:
-    network, images = Counted(), stripes(BATCH + 9, 0).tensors[0]
+def test_the_last_batch_is_filled_up(network: CountingNetwork, images: Tensor) -> None:
+    FeatureStore().features(network, images, CPU)
+    assert network.images_seen == FEATURE_BATCH
+
+
+def test_an_image_is_computed_once_in_one_process(network: CountingNetwork, images: Tensor) -> None:
+    store = FeatureStore()
+    first = store.features(network, images[:6], CPU)
+    network.images_seen = 0
+    again = store.features(network, images[[2, 2, 0]], CPU)
+    assert network.images_seen == 0
+    assert torch.equal(again, first[[2, 2, 0]])
+
+
+def test_an_image_is_read_from_disk_in_the_next_process(
+    network: CountingNetwork, images: Tensor, tmp_path: Path
+) -> None:
+    first = FeatureStore(tmp_path).features(network, images, CPU)
+    network.images_seen = 0
+    again = FeatureStore(tmp_path).features(network, images[[0, 7]], CPU)
+    assert network.images_seen == 0
+    assert torch.equal(again, first[[0, 7]])
+
+
+def test_only_new_images_are_computed(network: CountingNetwork, images: Tensor) -> None:
+    store = FeatureStore()
+    first = store.features(network, images[:6], CPU)
+    network.images_seen = 0
+    mixed = store.features(network, images[[7, 2]], CPU)
+    assert network.images_seen == FEATURE_BATCH
+    assert torch.equal(mixed[1], first[2])
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        pytest.param(0, 1, id="alone"),
+        pytest.param(3, 40, id="in-part-of-a-batch"),
+        pytest.param(FEATURE_BATCH - 2, FEATURE_BATCH + 9, id="across-batches"),
+    ],
+)
+def test_the_company_of_an_image_changes_no_bit_of_its_features(start: int, end: int) -> None:
+    network, images = CountingNetwork(), stripes(FEATURE_BATCH + 9, 0).tensors[0]
     whole = FeatureStore().features(network, images, CPU)
-    for start, end in ((0, 1), (3, 40), (BATCH - 2, BATCH + 9)):
-        assert torch.equal(
-            FeatureStore().features(network, images[start:end], CPU), whole[start:end]
-        )
+    part = FeatureStore().features(network, images[start:end], CPU)
+    assert torch.equal(part, whole[start:end])
 
 
-def test_other_weights_are_another_network(tmp_path: Path) -> None:
-    network, images = Counted(), stripes(4, 0).tensors[0]
+@pytest.mark.parametrize(
+    "is_new_process", [pytest.param(False, id="in-memory"), pytest.param(True, id="on-disk")]
+)
+def test_other_weights_are_another_network(
+    network: CountingNetwork, images: Tensor, tmp_path: Path, is_new_process: bool
+) -> None:
     store = FeatureStore(tmp_path)
     before = store.features(network, images, CPU)
     with torch.no_grad():
         network.layer.weight += 1
-    assert not torch.allclose(store.features(network, images, CPU), before)
-    assert not torch.allclose(FeatureStore(tmp_path).features(network, images, CPU), before)
+    later = FeatureStore(tmp_path) if is_new_process else store
+    assert not torch.allclose(later.features(network, images, CPU), before)
 
 
-def test_large_features_stay_in_memory_and_a_damaged_file_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_large_features_stay_in_memory(
+    images: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features, "WRITTEN", 40)
-    images = stripes(3, 0).tensors[0]
-    FeatureStore(tmp_path).features(Counted(41), images, CPU)
+    monkeypatch.setattr(features, "MAX_STORED_VALUES", 40)
+    FeatureStore(tmp_path).features(CountingNetwork(41), images, CPU)
     assert not list(tmp_path.iterdir())
-    network = Counted()
+
+
+def test_a_damaged_file_is_named(network: CountingNetwork, images: Tensor, tmp_path: Path) -> None:
     FeatureStore(tmp_path).features(network, images, CPU)
     (file,) = tmp_path.glob("*.npz")
     file.write_bytes(file.read_bytes()[:50])

@@ -1,0 +1,65 @@
+"""Options that cannot be are refused by the name of their field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from classifier.config import ClassifierConfig
+from runtime.options import OptionError
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "problem"),
+    [
+        pytest.param({"arch": "alexnet"}, "arch", "expected one of cnn", id="unknown-arch"),
+        pytest.param({"balance": "luck"}, "balance", "expected one of none", id="unknown-balance"),
+        pytest.param({"steps": 0}, "steps", "at least 1", id="no-steps"),
+        pytest.param({"learning_rate": 0.0}, "learning_rate", "a positive number", id="zero-rate"),
+        pytest.param(
+            {"learning_rate": float("nan")}, "learning_rate", "a positive number", id="nan-rate"
+        ),
+        pytest.param({"weight_decay": -1.0}, "weight_decay", "0 or more", id="negative-decay"),
+        pytest.param(
+            {"label_smoothing": 1.0}, "label_smoothing", "up to, not including, 1", id="smoothing-1"
+        ),
+        pytest.param({"patience": -1}, "patience", "0 or more", id="negative-patience"),
+        pytest.param({"unfreeze": 2}, "unfreeze", "cnn and svm have none", id="unfrozen-cnn"),
+        pytest.param(
+            {"arch": "vgg16", "unfreeze": 6}, "unfreeze", "0 to 5 stages", id="too-many-stages"
+        ),
+        pytest.param(
+            {"features": "vgg16"}, "features", "only `arch` svm is given", id="features-of-a-cnn"
+        ),
+        pytest.param({"flip": True}, "flip", "add `augment` yes", id="flip-alone"),
+        pytest.param(
+            {"arch": "svm", "augment": True}, "arch", "leave out `augment`", id="augmented-svm"
+        ),
+        pytest.param(
+            {"arch": "svm", "balance": "sampling"}, "arch", "`balance` sampling", id="sampled-svm"
+        ),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(
+    options: dict[str, Any], field: str, problem: str
+) -> None:
+    with pytest.raises(OptionError) as refused:
+        ClassifierConfig(**options)
+    assert refused.value.field == field
+    assert problem in refused.value.problem
+
+
+@pytest.mark.parametrize(
+    ("options", "trunk"),
+    [
+        pytest.param({}, None, id="cnn"),
+        pytest.param({"arch": "resnet18"}, "resnet18", id="resnet18"),
+        pytest.param({"arch": "svm"}, None, id="svm-on-pixels"),
+        pytest.param({"arch": "svm", "features": "vgg16"}, "vgg16", id="svm-on-vgg16"),
+    ],
+)
+def test_the_trunk_is_the_network_whose_weights_are_needed(
+    options: dict[str, Any], trunk: str | None
+) -> None:
+    assert ClassifierConfig(**options).trunk == trunk
