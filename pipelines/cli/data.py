@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.cli.data_tables import check_table, counts_table
 from pipelines.cli.options import Commands, done, workspace_option
-from pipelines.cli.tables import check_table, counts_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.study.import_log import ImportSource, ImportSummary
     from pipelines.study.workspace import Workspace
 
-KIND_NAMES = (
+KIND_NAMES = (  # of data/sources.py, which imports too much for help
     "figure1",
     "actualmed",
     "covid-chestxray-dataset",
@@ -21,7 +24,7 @@ KIND_NAMES = (
     "nih",
     "csv",
     "folders",
-)  # of data/published.py, which imports too much for help
+)
 
 
 @click.group(cls=Commands)
@@ -42,7 +45,8 @@ def data() -> None:
     "labels",
     multiple=True,
     metavar="FINDING=LABEL",
-    help="The label of a finding, folder or class of the sources; an empty one leaves it out. May be given several times.",
+    help="The label of a finding, folder or class of the sources; an empty one leaves it out. "
+    "May be given several times.",
 )
 @click.option(
     "--external",
@@ -93,54 +97,65 @@ def import_(
       a CSV with file_name,label[,patient,view,split], or a folder with one
       a published collection as it comes: cxr data sources lists them
 
-    A patient is told by the source's table, by DICOM, by an NIH file name (00001280_004.png), or else every file is a patient of its own.
-    Importing more later never moves an image from one split to another. What is left out stands in data/import.json with the reason,
-    and data/originals.csv links images back to files and patients: keep it to yourself, or delete it, nothing needs it.
+    A patient is told by the source's table, by DICOM, by an NIH file name (00001280_004.png), or
+    else every file is a patient of its own. Importing more later never moves an image from one
+    split to another. What is left out stands in data/import.json with the reason, and
+    data/originals.csv links images back to files and patients: keep it to yourself, or delete it,
+    nothing needs it.
     """
     from pipelines.data.importing import import_listings
-    from pipelines.data.published import read_sources
-    from pipelines.data.sources import parse_labels
+    from pipelines.data.listing import parse_labels
+    from pipelines.data.sources import read_sources
     from pipelines.study.splitting import parse_ratios
 
     shares, wanted = parse_ratios(ratios), parse_labels(labels)
     listings = read_sources((*sources, *external), kind=kind, labels=wanted)
     own, others = listings[: len(sources)], listings[len(sources) :]
     summary = import_listings(workspace, own, external=others, ratios=shares, **choices)
-    for source in summary["sources"]:
-        besides = [f"{count} {reason}" for reason, count in source["passed_over"].items() if count]
-        apart = ", external test set" if source.get("external") else ""
-        click.echo(
-            f"{source['source']} ({source['kind']}{apart}): {source['images']} images"
-            + (f"; passed over: {', '.join(besides)}" if besides else "")
-        )
-    for reason, count in summary["left_out_counts"].items():
-        click.echo(f"left out: {count} {reason}")
-    if summary["left_out"]:
-        click.echo(
-            f"which, and why: {workspace.data / 'import.json'}; the files behind its numbers: {workspace.data / 'originals.csv'}"
-        )
-    if summary["near_duplicates"]:
-        click.echo(
-            f"{len(summary['near_duplicates'])} pairs look like one film; each pair is in one split"
-        )
-    if summary["may_show_text"]:
-        click.echo(
-            f"{summary['may_show_text']} DICOM images may show names or dates in their pixels, which no import can take away: look at them with cxr data show"
-        )
+    _echo_summary(summary, workspace.data)
     click.echo(counts_table(workspace.rows()))
     done(
-        f"{summary['kept']} images imported",
+        f"{summary.kept} images imported",
         workspace.manifest_path,
         "cxr data check, then cxr gan-train",
     )
 
 
+def _echo_summary(summary: ImportSummary, folder: Path) -> None:
+    """Say what each source held, and what was left out."""
+    for source in summary.sources:
+        click.echo(_source_line(source))
+    for reason, count in summary.left_out_counts.items():
+        click.echo(f"left out: {count} {reason}")
+    if summary.left_out:
+        click.echo(
+            f"which, and why: {folder / 'import.json'}; "
+            f"the files behind its numbers: {folder / 'originals.csv'}"
+        )
+    if summary.near_duplicates:
+        click.echo(
+            f"{len(summary.near_duplicates)} pairs look like one film; each pair is in one split"
+        )
+    if summary.may_show_text:
+        click.echo(
+            f"{summary.may_show_text} DICOM images may show names or dates in their pixels, "
+            "which no import can take away: look at them with cxr data show"
+        )
+
+
+def _source_line(source: ImportSource) -> str:
+    external = ", external test set" if source.external else ""
+    reasons = [f"{count} {reason}" for reason, count in source.passed_over.items() if count]
+    passed_over = f"; passed over: {', '.join(reasons)}" if reasons else ""
+    return f"{source.source} ({source.kind}{external}): {source.images} images{passed_over}"
+
+
 @data.command()
 def sources() -> None:
     """List the kinds of sources that import knows, where to get them, and their licences."""
-    from pipelines.data.published import KINDS
+    from pipelines.data.sources import SOURCE_KINDS
 
-    for kind in KINDS:
+    for kind in SOURCE_KINDS:
         click.echo(f"{kind.name}\n    {kind.about}")
         if kind.url:
             click.echo(f"    {kind.url}\n    licence: {kind.licence}")
@@ -149,15 +164,17 @@ def sources() -> None:
 @data.command()
 @workspace_option()
 def check(workspace: Workspace) -> None:
-    """Print what the study's images are, and what a reviewer would object to. Nothing is changed."""
+    """Print what the study's images are, and what a reviewer would object to. Nothing is
+    changed.
+    """
     from pipelines.data.checking import check_study
 
     report = check_study(workspace)
     click.echo(check_table(report))
-    for number, warning in enumerate(report["warnings"], start=1):
+    for number, warning in enumerate(report.warnings, start=1):
         click.echo(f"warning {number}: {warning}")
     done(
-        f"{len(report['warnings'])} warnings" if report["warnings"] else "no warning",
+        f"{len(report.warnings)} warnings" if report.warnings else "no warning",
         workspace.data / "check.json",
         "cxr data show",
     )
@@ -180,14 +197,15 @@ def show(workspace: Workspace) -> None:
 def phantom(workspace: Workspace, n: int, seed: int) -> None:
     """Draw phantom chest X-rays, labelled covid and normal, as this study's data.
 
-    For trying the tool without any data; the same seed gives the same bytes. No patient was ever X-rayed for them.
+    For trying the tool without any data; the same seed gives the same bytes. No patient was ever
+    X-rayed for them.
     """
     from pipelines.data.importing import import_listings
-    from pipelines.data.sources import phantom_listing
+    from pipelines.data.phantom_source import list_phantoms
     from pipelines.study.splitting import parse_ratios
 
     summary = import_listings(
-        workspace, [phantom_listing(n, seed)], ratios=parse_ratios("70/10/20"), seed=seed
+        workspace, [list_phantoms(n, seed)], ratios=parse_ratios("70/10/20"), seed=seed
     )
     click.echo(counts_table(workspace.rows()))
-    done(f"{summary['kept']} phantom images drawn", workspace.manifest_path, "cxr gan-train")
+    done(f"{summary.kept} phantom images drawn", workspace.manifest_path, "cxr gan-train")

@@ -1,10 +1,12 @@
-"""What does not belong into a study: pictures that are none, and pictures that are there already.
+"""What does not belong into a study: pictures that are none, and pictures that it has already.
 
-Perceptual hash: the signs of the lowest 16×16 cosine coefficients of a 32×32 thumbnail against their median (Zauner 2010, "Implementation and
-Benchmarking of Perceptual Image Hash Functions", DCT hash, with 256 bits in place of 64, since chest X-rays are alike).
-On 1427 public chest X-rays, re-encoding, halving, and changes of gamma and contrast move at most 24 bits in 95 of 100 cases; the
-nearest of a million pairs of different films differ in 56, and every pair of 50 or fewer was one film, but for one
-(42 bits, two films of one patient); seven of them stand under two patient numbers, besides an exact duplicate.
+Perceptual hash: the signs of the lowest 16×16 cosine coefficients of a 32×32 thumbnail against
+their median (Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", DCT
+hash, with 256 bits in place of 64, since chest X-rays are alike). On 1427 public chest X-rays,
+re-encoding, halving, and changes of gamma and contrast move at most 24 bits in 95 of 100 cases; the
+nearest of a million pairs of different films differ in 56, and every pair of 50 or fewer was one
+film, but for one (42 bits, two films of one patient); seven of them stand under two patient
+numbers, besides an exact duplicate.
 """
 
 from __future__ import annotations
@@ -17,46 +19,57 @@ from scipy.fft import dctn
 
 from pipelines.study.image_io import Picture
 
-NEAR = 50  # bits of 256 that may differ between two versions of one film
-SAME = (
-    24  # bits within which two pictures are one beyond doubt, so that they cannot bear two labels
-)
-COLOUR = 10.0  # gray levels, see reading.colourfulness
-BLANK = 4.0  # standard deviation in gray levels; the flattest public X-ray at hand has 22
+NEAR_BITS = 50  # of 256 that may differ between two versions of one film
+# Within so many bits two pictures are one beyond doubt, so that they cannot bear two labels.
+SAME_BITS = 24
+MAX_COLOUR = 10.0  # gray levels, see image_io.colourfulness
+# Standard deviation in gray levels; the flattest public X-ray at hand has 22.
+MIN_CONTRAST = 4.0
 _BLOCK = 2048  # hashes compared at once: 2048 × 2048 × 32 bytes
 
 
-def fault(picture: Picture, min_side: int) -> str | None:
-    """Why a decoded picture is not a chest radiograph to train on, as "kind: details", or None."""
+def find_fault(picture: Picture, min_side: int) -> str | None:
+    """Return why a decoded picture is no chest radiograph to train on, or None.
+
+    It is written as "kind: details".
+    """
     if "synthetic" in picture.comment:
         return f"not real: {picture.comment}"
     if min(picture.height, picture.width) < min_side:
-        return f"too small: {picture.width}×{picture.height} px, expected at least {min_side} on each side"
-    if picture.gray.std() < BLANK:
+        return (
+            f"too small: {picture.width}×{picture.height} px, "
+            f"expected at least {min_side} on each side"
+        )
+    if picture.gray.std() < MIN_CONTRAST:
         return f"blank: gray levels vary by {picture.gray.std():.1f}"
-    if picture.colour > COLOUR:
-        return f"not a radiograph by its colours: they vary by {picture.colour:.0f} levels at equal brightness"
+    if picture.colour > MAX_COLOUR:
+        return (
+            "not a radiograph by its colours: "
+            f"they vary by {picture.colour:.0f} levels at equal brightness"
+        )
     return None
 
 
 def perceptual_hash(gray: np.ndarray) -> str:
-    """256 bits of a uint8 image (H, W), as 64 hexadecimal digits."""
+    """Return 256 bits of a uint8 image (H, W), as 64 hexadecimal digits."""
     thumbnail = np.asarray(Image.fromarray(gray).resize((32, 32), Image.Resampling.BOX), np.float32)
-    low = dctn(thumbnail, norm="ortho")[:16, :16].ravel()
+    low = dctn(thumbnail, norm="ortho")[:16, :16].ravel()  # (256,)
     return np.packbits(low > np.median(low[1:])).tobytes().hex()
 
 
-def near_pairs(hashes: Sequence[str], fresh: int) -> Iterator[tuple[int, int, int]]:
-    """All (i, j, bits that differ), i < j, no more than NEAR apart, where j is among the last `fresh` hashes."""
+def find_near_pairs(hashes: Sequence[str], fresh: int) -> Iterator[tuple[int, int, int]]:
+    """Yield all (i, j, bits that differ), i < j, that are no more than NEAR_BITS apart.
+
+    j is among the last `fresh` hashes.
+    """
     words = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint64).reshape(-1, 4)
     for start in range(len(words) - fresh, len(words), _BLOCK):
-        mine = words[start : start + _BLOCK]
-        for other in range(0, start + len(mine), _BLOCK):
-            theirs = words[other : other + _BLOCK]
-            distance = sum(
-                np.bitwise_count(mine[:, None, k] ^ theirs[None, :, k]).astype(np.uint16)
-                for k in range(4)
-            )
-            for j, i in np.argwhere(distance <= NEAR).tolist():
-                if other + i < start + j:
-                    yield other + i, start + j, int(distance[j, i])
+        block = words[start : start + _BLOCK]
+        for other_start in range(0, start + len(block), _BLOCK):
+            other = words[other_start : other_start + _BLOCK]
+            distance = np.zeros((len(block), len(other)), np.uint16)
+            for word in range(4):
+                distance += np.bitwise_count(block[:, None, word] ^ other[None, :, word])
+            for j, i in np.argwhere(distance <= NEAR_BITS).tolist():
+                if other_start + i < start + j:
+                    yield other_start + i, start + j, int(distance[j, i])

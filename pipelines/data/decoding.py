@@ -1,4 +1,8 @@
-"""Files to 8-bit gray PNGs in a staging folder, in parallel, with memory for a few at a time, and a journal to go on from."""
+"""Files to 8-bit gray PNGs in a staging folder.
+
+They are decoded in parallel, with memory for a few at a time, and with a journal from which an
+interrupted import goes on.
+"""
 
 from __future__ import annotations
 
@@ -16,64 +20,92 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
-from pipelines.data.cleaning import fault, perceptual_hash
-from pipelines.data.sources import Record
+from pipelines.data.cleaning import find_fault, perceptual_hash
+from pipelines.data.listing import SourceImage
 from pipelines.study.dicom import LATERAL
 from pipelines.study.image_io import MAX_BYTES, pixel_hash, write_gray
-from runtime.files import check_file, named
+from runtime.files import check_file, name_in_errors
 from runtime.progress import progress
 from runtime.run import Interrupted, stop_on_signal
+
+MAX_PROCESSES = 16
+FLUSH_EVERY = 64  # images, of the journal
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What became of one record: the file written for it, or why there is none."""
+    """What became of one image: the file written for it, or why there is none.
 
-    file: str = ""  # in the staging folder
+    Attributes:
+        file: In the staging folder.
+        sha256: Of its pixels.
+        near_hash: See cleaning.perceptual_hash; empty for a phantom.
+        height, width: Of the file written.
+        patient, view, may_show_text: As DICOM has it.
+        problem: Why there is no file, as "kind: details".
+    """
+
+    file: str = ""
     sha256: str = ""
     near_hash: str = ""
     height: int = 0
     width: int = 0
-    patient: str = ""  # as DICOM has it
+    patient: str = ""
     view: str = ""
     may_show_text: bool = False
-    problem: str = ""  # "kind: details"
+    problem: str = ""
 
 
-def decode_all(records: Sequence[Record], staging: Path, min_side: int) -> list[Decoded]:
-    """Decode and write every record in parallel; results in the order of the records. What the journal has is not done again."""
+@dataclass(frozen=True)
+class _Task:
+    """One image to decode, and the file to write."""
+
+    image: SourceImage
+    target: Path
+    min_side: int
+
+
+def decode_all(images: Sequence[SourceImage], staging: Path, min_side: int) -> list[Decoded]:
+    """Decode and write every image in parallel; results in the order of the images.
+
+    What the journal has is not done again. Raises Interrupted after a signal.
+    """
     journal = staging / "journal.jsonl"
-    done = _read_journal(journal, staging)
-    keys = [_stamp(record, min_side) for record in records]
-    todo = [index for index, key in enumerate(keys) if key not in done]
-    tasks = [(records[index], staging / _staged(keys[index]), min_side) for index in todo]
-    results = {index: done[key] for index, key in enumerate(keys) if key in done}
-    workers = min(os.cpu_count() or 1, 16)
+    keys = [_journal_key(image, min_side) for image in images]
+    known = _read_journal(journal, staging)
+    results = {index: known[key] for index, key in enumerate(keys) if key in known}
+    todo = [index for index in range(len(images)) if index not in results]
+    tasks = [_Task(images[index], staging / _staged_name(keys[index]), min_side) for index in todo]
+    processes = min(os.cpu_count() or 1, MAX_PROCESSES)
     with (
         stop_on_signal() as stop,
-        named(journal),
+        name_in_errors(journal),
         open(journal, "a", encoding="utf-8", errors="surrogateescape") as log,
-        ProcessPoolExecutor(workers, initializer=_begin_worker) as pool,
-        progress(len(records), "import", "image", done=len(results)) as bar,
+        ProcessPoolExecutor(processes, initializer=_begin_worker) as pool,
+        progress(len(images), "import", "image", done=len(results)) as bar,
     ):
-        for index, result in zip(todo, _in_order(pool, tasks, 8 * workers)):
+        for index, result in zip(todo, _decode_in_order(pool, tasks, 8 * processes), strict=True):
             results[index] = result
             log.write(json.dumps({"key": keys[index], **asdict(result)}) + "\n")
-            if len(results) % 64 == 0:
+            if len(results) % FLUSH_EVERY == 0:
                 log.flush()
             bar.update()
             if stop.requested:
                 pool.shutdown(cancel_futures=True)
                 raise Interrupted(
-                    f"stopped after {len(results)} of {len(records)} images; the same command goes on from there"
+                    f"stopped after {len(results)} of {len(images)} images; "
+                    "the same command goes on from there"
                 )
-    return [results[index] for index in range(len(records))]
+    return [results[index] for index in range(len(images))]
 
 
-def _in_order(
-    pool: ProcessPoolExecutor, tasks: Sequence[tuple[Record, Path, int]], ahead: int
+def _decode_in_order(
+    pool: ProcessPoolExecutor, tasks: Sequence[_Task], ahead: int
 ) -> Iterator[Decoded]:
-    """Results in the order of the tasks, with only so many tasks handed out ahead, so that memory does not grow with their number."""
+    """Yield results in the order of the tasks, with only so many tasks handed out ahead.
+
+    So memory does not grow with their number.
+    """
     waiting = iter(tasks)
     pending = deque(pool.submit(_decode, task) for task in islice(waiting, ahead))
     while pending:
@@ -83,80 +115,91 @@ def _in_order(
 
 
 def _begin_worker() -> None:
-    """Leave Ctrl-C, which reaches every process of a terminal, to the first process; and do not outlive it when it is killed."""
+    """Leave Ctrl-C, which reaches every process of a terminal, to the first process.
+
+    And do not outlive it when it is killed.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    first = multiprocessing.parent_process().sentinel
-    threading.Thread(
-        target=lambda: (multiprocessing.connection.wait([first]), os._exit(1)), daemon=True
-    ).start()
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has a parent"
+    threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
 
 
-def _decode(task: tuple[Record, Path, int]) -> Decoded:
-    record, target, min_side = task
+def _exit_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
+
+
+def _decode(task: _Task) -> Decoded:
+    """Decode, check and write one image, in a worker."""
+    image = task.image
     try:
-        picture = record.load()
+        picture = image.load()
     except (ValueError, FileNotFoundError) as error:
-        return Decoded(problem=_anonymous(str(error), record.origin))
+        return Decoded(problem=_describe_problem(str(error), image.origin))
     header = picture.header
     if header and header.view in LATERAL:
         return Decoded(problem=f"not a frontal X-ray: view {header.view}")
-    problem = fault(picture, min_side)
-    if problem:
+    if problem := find_fault(picture, task.min_side):
         return Decoded(problem=problem)
-    write_gray(target, picture.gray, **({"Comment": record.note} if record.note else {}))
-    facts = (
-        {"patient": header.patient, "view": header.view, "may_show_text": header.may_show_text}
-        if header
-        else {}
+    notes = {"Comment": image.note} if image.note else {}
+    write_gray(task.target, picture.gray, **notes)
+    height, width = picture.gray.shape
+    return Decoded(
+        file=task.target.name,
+        sha256=pixel_hash(picture.gray),
+        # Phantoms are alike by their making, and nobody re-encodes them.
+        near_hash="" if image.note else perceptual_hash(picture.gray),
+        height=height,
+        width=width,
+        patient=header.patient if header else "",
+        view=header.view if header else "",
+        may_show_text=header.may_show_text if header else False,
     )
-    near_hash = (
-        "" if record.note else perceptual_hash(picture.gray)
-    )  # phantoms are alike by their making, and nobody re-encodes them
-    return Decoded(target.name, pixel_hash(picture.gray), near_hash, *picture.gray.shape, **facts)
 
 
-def _anonymous(message: str, origin: str) -> str:
-    """The reason in a message about a file, without the file's name: "unreadable: …" or what it has too much of."""
+def _describe_problem(message: str, origin: str) -> str:
+    """Write a message about a file as "kind: details", without the file's name."""
     reason = (
         " ".join(message.replace(origin, "").split())
         .removeprefix("is ")
         .removeprefix("has ")
         .removeprefix("holds ")
     )
-    for kind in ("more pixels than", "more than one picture", "not a radiograph", "compressed"):
+    if reason.startswith("more pixels than"):
+        return f"too many pixels: {reason}"
+    for kind in ("more than one picture", "not a radiograph", "compressed"):
         if reason.startswith(kind):
-            return f"{'too many pixels' if kind == 'more pixels than' else kind}: {reason}"
+            return f"{kind}: {reason}"
     return f"unreadable: {reason}"
 
 
-def _stamp(record: Record, min_side: int) -> str:
-    """What a decoded record is known by when an import goes on: its file as it was, and how it was checked."""
+def _journal_key(image: SourceImage, min_side: int) -> str:
+    """Return what a decoded image is known by: its file as it was, and how it was checked."""
     try:
-        status = os.stat(record.origin)
+        status = os.stat(image.origin)
         when = f"{status.st_size} {status.st_mtime_ns}"
     except OSError:
         when = ""
-    return f"{record.origin} {when} {min_side}"
+    return f"{image.origin} {when} {min_side}"
 
 
-def _staged(key: str) -> str:
-    """The name of a decoded record's file in the staging folder."""
+def _staged_name(key: str) -> str:
+    """Return the name of a decoded image's file in the staging folder."""
     return f"{hashlib.sha256(key.encode(errors='surrogateescape')).hexdigest()[:24]}.png"
 
 
 def _read_journal(journal: Path, staging: Path) -> dict[str, Decoded]:
-    """What an interrupted import has decoded; a line that was cut short is not there."""
-    done = {}
+    """Read what an interrupted import has decoded; a line that was cut short does not count."""
+    decoded = {}
     if journal.exists():
         check_file(journal, MAX_BYTES)
+        damage = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
         for line in journal.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-            with contextlib.suppress(
-                ValueError, TypeError, LookupError, AttributeError, RecursionError
-            ):  # whatever else stands there
+            with contextlib.suppress(*damage):
                 values = json.loads(line)
                 key, result = values.pop("key"), Decoded(**values)
-                if not result.file or (
-                    result.file == _staged(key) and (staging / result.file).exists()
-                ):
-                    done[key] = result
-    return done
+                is_whole = result.file == _staged_name(key) and (staging / result.file).exists()
+                if is_whole or not result.file:
+                    decoded[key] = result
+    return decoded

@@ -18,9 +18,10 @@ from numpy.random import Generator, SeedSequence, default_rng
 from scipy import ndimage
 
 from pipelines.data import thorax
+from runtime.options import OptionError
 
 LABELS = ("covid", "normal")
-MOST = 1_000_000  # films
+MAX_FILMS = 1_000_000
 
 _MULTI_IMAGE_SHARE = 0.25  # share of patients with more than one film
 _AIR_CONTRAST = 0.62  # attenuation that a full depth of lung takes away
@@ -39,17 +40,18 @@ class PhantomCase:
     image: int
 
 
-def cases(n: int, seed: int) -> list[PhantomCase]:
+def list_cases(n: int, seed: int) -> list[PhantomCase]:
     """Name n films, labels in turn; about a quarter of the patients have 2 to 4 films.
 
-    A shorter list is the beginning of a longer one.  Raises ValueError for n < 2 or above MOST, and for a seed below 0.
+    A shorter list is the beginning of a longer one.  Raises OptionError for n < 2 or above
+    MAX_FILMS, and for a seed below 0.
     """
-    if not 2 <= n <= MOST:
-        raise ValueError(
-            f"n is {n}; expected at least 2, one film of each label, and at most {MOST:,}"
+    if not 2 <= n <= MAX_FILMS:
+        raise OptionError(
+            "n", n, f"expected at least 2, one film of each label, and at most {MAX_FILMS:,}"
         )
     if seed < 0:
-        raise ValueError(f"--seed {seed}: expected 0 or more")
+        raise OptionError("seed", seed, "expected 0 or more")
     rng = default_rng(SeedSequence((seed, len(LABELS))))
     waiting: dict[str, list[PhantomCase]] = {label: [] for label in LABELS}
     films, patients = [], 0

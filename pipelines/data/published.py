@@ -1,428 +1,264 @@
-"""Published collections in the layouts that they come in, recognised from what is in the folder."""
+"""Readers of published collections, in the layouts that they come in."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from pipelines.data.sources import (
-    LABEL,
-    SUFFIXES,
-    Labels,
-    Listing,
-    allowed,
-    csv_table,
-    file_record,
-    folder_per_label,
-    header_of,
-    image_files,
-    one_label,
-    read_rows,
-    readable,
-)
+from pipelines.data.csv_source import read_header, read_rows
+from pipelines.data.folders import list_folder_per_label, offer_file, walk_images
+from pipelines.data.listing import FindingLabels, Listing, splits_allowed
 
-FRONTAL = ("PA", "AP", "AP SUPINE", "AP ERECT", "AP SEMI ERECT")
-COVID = {"covid-19": "covid"}
-RADIOGRAPHY_CLASSES = {
+FRONTAL_VIEWS = ("PA", "AP", "AP SUPINE", "AP ERECT", "AP SEMI ERECT")
+COVID_LABELS = {"covid-19": "covid"}
+RADIOGRAPHY_LABELS = {
     "COVID": "covid",
     "Normal": "normal",
     "Lung_Opacity": "lung-opacity",
     "Viral Pneumonia": "viral-pneumonia",
 }
+METADATA_COLUMNS = ("patientid", "finding", "view", "modality")
+_COVIDX_LIST = re.compile(r"(train|test|val)")
 
-
-@dataclass(frozen=True)
-class Kind:
-    """A layout that can be imported: how it is known, read, and got."""
-
-    name: str
-    about: str
-    recognises: Callable[[Path], bool]
-    read: Callable[[Path, str, dict[str, str]], Listing]
-    url: str = ""
-    licence: str = ""
-
-
-def read_sources(
-    arguments: tuple[str, ...], *, kind: str | None = None, labels: dict[str, str] | None = None
-) -> list[Listing]:
-    """List the images of command-line arguments, each PATH or PATH=LABEL.
-
-    kind: the name of one of KINDS, where it should not be recognised. labels: a source's findings, in lower case, to labels.
-    Raises FileNotFoundError when a path is absent; ValueError when it is of no known kind, holds no image, names a file outside itself,
-    or when a finding of `labels` is nowhere.
-    """
-    listings, named = [], labels or {}
-    folders: dict[str, Path] = {}
-    for argument in arguments:
-        path, label = Path(argument), None
-        if "=" in argument and not path.exists():
-            text, _, label = argument.rpartition("=")
-            path = Path(text)
-            if path.is_file():
-                raise ValueError(
-                    f"{argument}: a label is given to a folder of images, and {path} is a file; name the file alone"
-                )
-            if not LABEL.fullmatch(label):
-                raise ValueError(
-                    f"{argument}: label {label!r}, expected lower-case letters, digits, - and _, as in {text}=normal"
-                )
-        if not path.exists():
-            raise FileNotFoundError(
-                f"{path} does not exist; expected a folder of images, or a CSV that lists some"
-            )
-        place = path.resolve() if path.is_dir() else path.resolve().parent
-        source = readable(place.name) or "images"
-        if folders.setdefault(source, place) != place:
-            source = f"{readable(place.parent.name)}-{source}"
-        listing = (
-            one_label(path, source, label)
-            if label is not None
-            else _kind_of(path, kind).read(path, source, named)
-        )
-        if not listing.records:
-            besides = "".join(
-                f"; passed over: {count} {reason}" for reason, count in listing.passed_over.items()
-            )
-            absent = (
-                f"; {len(listing.absent)} named in its table are absent, first {listing.absent[0]}"
-                if listing.absent
-                else ""
-            )
-            raise ValueError(
-                f"{path} ({listing.kind}) holds no usable image{besides}{absent}; expected files such as {', '.join(sorted(SUFFIXES))}"
-            )
-        listings.append(listing)
-    found = {
-        finding.lower(): count
-        for listing in listings
-        for finding, count in listing.findings.items()
-    }
-    unknown = [finding for finding in named if finding not in found]
-    if unknown:
-        most = ", ".join(sorted(found, key=found.get, reverse=True)[:12]) or "none"
-        raise ValueError(
-            f'--label "{unknown[0]}=…": no image has this finding; the findings here are: {most}'
-        )
-    return listings
-
-
-def _kind_of(path: Path, name: str | None) -> Kind:
-    if name is not None:
-        (kind,) = (kind for kind in KINDS if kind.name == name)
-        if (
-            not kind.recognises(path) and kind.name != "csv"
-        ):  # which says itself what its table lacks
-            raise ValueError(f"{path} is not laid out as {name}; expected {kind.about}")
-        return kind
-    for kind in KINDS:
-        if kind.recognises(path):
-            return kind
-    raise ValueError(
-        f"{path} is of no kind that is known; expected a folder of images, or a CSV with the columns file_name and label (cxr data sources lists the kinds)"
-    )
+TableRow = Mapping[str, str]
 
 
 # --- covid-chestxray-dataset and its two sisters: one metadata.csv, findings in a column ---
 
 
-def _has_metadata(path: Path, *columns: str) -> bool:
-    return (
-        path.is_dir()
-        and (path / "metadata.csv").is_file()
-        and set(columns) <= header_of(path / "metadata.csv")
+def has_metadata(path: Path, *columns: str) -> bool:
+    """Return whether a folder has a metadata.csv with the sisters' columns and these."""
+    table = path / "metadata.csv"
+    if not path.is_dir() or not table.is_file():
+        return False
+    return {*METADATA_COLUMNS, *columns} <= read_header(table)
+
+
+def list_covid_chestxray(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
+    """List the covid-chestxray-dataset, whose files are named by the column filename."""
+    return _list_metadata(
+        folder,
+        Listing(source, "covid-chestxray-dataset"),
+        chosen,
+        file_of=lambda row: _file_inside(folder, row.get("filename", "")),
+        needs_view=True,
     )
 
 
-def _metadata(
+def list_figure1(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
+    """List the Figure 1 collection, whose files are named by patientid.
+
+    COVID-00003a and COVID-00003b are two of one patient.
+    """
+    images = folder / "images"
+    present = {path.stem: path for path in images.iterdir()} if images.is_dir() else {}
+    return _list_metadata(
+        folder,
+        Listing(source, "Figure1-COVID-chestxray-dataset"),
+        chosen,
+        file_of=lambda row: present.get(row["patientid"], _file_inside(folder, row["patientid"])),
+        patient_of=lambda row: re.sub(r"(?<=\d)[a-z]$", "", row["patientid"]),
+    )
+
+
+def list_actualmed(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
+    """List the Actualmed collection, whose files are named by the column imagename."""
+    return _list_metadata(
+        folder,
+        Listing(source, "Actualmed-COVID-chestxray-dataset"),
+        chosen,
+        file_of=lambda row: _file_inside(folder, row.get("imagename", "")),
+    )
+
+
+def _list_metadata(
     folder: Path,
-    source: str,
+    listing: Listing,
     chosen: dict[str, str],
-    kind: str,
-    file_of: Callable[[dict[str, str]], Path],
-    patient_of=lambda row: row["patientid"],
-    view_needed=False,
+    *,
+    file_of: Callable[[TableRow], Path],
+    patient_of: Callable[[TableRow], str] = lambda row: row["patientid"],
+    needs_view: bool = False,
 ) -> Listing:
-    """Frontal X-rays of the findings that are wanted, in the order of the table."""
-    listing, labels = Listing(source, kind, []), Labels(COVID | chosen)
-    for row in read_rows(folder / "metadata.csv", ("patientid", "finding", "view", "modality")):
+    """Add the frontal X-rays of the findings that are wanted, in the order of the table."""
+    labels = FindingLabels(COVID_LABELS | chosen)
+    for row in read_rows(folder / "metadata.csv", METADATA_COLUMNS):
         file = file_of(row)
         findings = [part.strip() for part in re.split(r"[,|]", row["finding"]) if part.strip()]
-        for level in {level.strip() for finding in findings for level in finding.split("/")}:
-            listing.findings[level] += 1
-        found, view = labels.of(findings), row["view"].upper()
+        listing.findings.update(_levels_of(findings))
         if not os.path.isfile(file):
             listing.absent.append(str(file))
-        elif row["modality"].lower() not in ("x-ray", "") or not (
-            view in FRONTAL or (not view and not view_needed)
-        ):
+        elif not _is_frontal_radiograph(row, needs_view):
             listing.passed_over["not a frontal X-ray"] += 1
-        elif not found:
-            listing.passed_over["another finding"] += 1
-        elif len(found) > 1:
-            listing.passed_over[f"several labels: {', '.join(sorted(found))}"] += 1
-        else:
-            listing.records.append(
-                file_record(file, found.pop(), source, patient=patient_of(row), view=row["view"])
+        elif label := _only_label(listing, labels.labels_of(findings)):
+            listing.images.append(
+                offer_file(file, label, listing.source, patient=patient_of(row), view=row["view"])
             )
     return listing
 
 
-def _inside(folder: Path, name: str) -> Path:
-    """A file of a collection's own folder, whatever path its table gives; an empty name is no file."""
+def _levels_of(findings: Iterable[str]) -> list[str]:
+    """Return every level of findings such as "Pneumonia/Viral/COVID-19", each once."""
+    levels = (level.strip() for finding in findings for level in finding.split("/"))
+    return list(dict.fromkeys(levels))
+
+
+def _is_frontal_radiograph(row: TableRow, needs_view: bool) -> bool:
+    if row["modality"].lower() not in ("x-ray", ""):
+        return False
+    view = row["view"].upper()
+    return view in FRONTAL_VIEWS or (not view and not needs_view)
+
+
+def _only_label(listing: Listing, labels: set[str]) -> str | None:
+    """Return the label of an image that has one; else count why it is passed over."""
+    if len(labels) == 1:
+        return next(iter(labels))
+    reason = f"several labels: {', '.join(sorted(labels))}" if labels else "another finding"
+    listing.passed_over[reason] += 1
+    return None
+
+
+def _file_inside(folder: Path, name: str) -> Path:
+    """Return a file of a collection's own folder, whatever path its table gives.
+
+    An empty name is no file.
+    """
     return folder / "images" / (Path(name).name or ".absent")
-
-
-def _covid_chestxray(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
-    return _metadata(
-        folder,
-        source,
-        chosen,
-        "covid-chestxray-dataset",
-        lambda row: _inside(folder, row.get("filename", "")),
-        view_needed=True,
-    )
-
-
-def _figure1(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
-    """Images are named by patientid; COVID-00003a and COVID-00003b are two of one patient."""
-    present = (
-        {path.stem: path for path in (folder / "images").iterdir()}
-        if (folder / "images").is_dir()
-        else {}
-    )
-    kind = "Figure1-COVID-chestxray-dataset"
-    return _metadata(
-        folder,
-        source,
-        chosen,
-        kind,
-        lambda row: present.get(row["patientid"], _inside(folder, row["patientid"])),
-        lambda row: re.sub(r"(?<=\d)[a-z]$", "", row["patientid"]),
-    )
-
-
-def _actualmed(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
-    return _metadata(
-        folder,
-        source,
-        chosen,
-        "Actualmed-COVID-chestxray-dataset",
-        lambda row: _inside(folder, row.get("imagename", "")),
-    )
 
 
 # --- collections that put the label into folders, lists or a table of their own ---
 
 
-def _radiography(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
-    """COVID/images, Normal/images and so on; the lung masks beside them are not X-rays."""
-    defaults = {name.lower(): label for name, label in RADIOGRAPHY_CLASSES.items()}
-    listing = folder_per_label(folder, source, defaults | chosen)
+def has_radiography_folders(path: Path) -> bool:
+    """Return whether a folder is laid out as the COVID-19 Radiography Database."""
+    return (
+        path.is_dir() and sum((path / name / "images").is_dir() for name in RADIOGRAPHY_LABELS) >= 2
+    )
+
+
+def list_radiography(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
+    """List COVID/images, Normal/images and so on; the lung masks next to them are no X-rays."""
+    defaults = {name.lower(): label for name, label in RADIOGRAPHY_LABELS.items()}
+    listing = list_folder_per_label(folder, source, defaults | chosen)
     return Listing(
         source,
         "COVID-19 Radiography Database",
-        listing.records,
+        listing.images,
         passed_over=listing.passed_over,
         findings=listing.findings,
     )
 
 
-def _covidx_lists(folder: Path) -> list[Path]:
-    return (
-        sorted(
-            path
-            for path in folder.glob("*.txt")
-            if re.match(r"(train|test|val)", path.name.lower())
-        )
-        if folder.is_dir()
-        else []
-    )
+def has_covidx_lists(path: Path) -> bool:
+    """Return whether a folder has lists of patient, file, class and origin."""
+    lists = _covidx_lists(path)
+    if not lists:
+        return False
+    lines = lists[0].read_text(errors="replace").splitlines()[:5]
+    return bool(lines) and all(len(line.split()) >= 4 for line in lines)
 
 
-def _covidx(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
-    """Lists of patient, file, class and origin; the split is that of the list."""
-    listing, labels = (
-        Listing(source, "COVIDx lists", []),
-        Labels(COVID | {"covid": "covid"} | chosen, all_of_it=True),
-    )
-    found_lists = _covidx_lists(folder)
-    lists = {re.match(r"(train|test|val)", path.name.lower()).group(): path for path in found_lists}
-    if len(lists) < len(found_lists):
+def list_covidx(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
+    """List what train*.txt, test*.txt and val*.txt name; the split is that of the list."""
+    listing = Listing(source, "COVIDx lists")
+    labels = FindingLabels(COVID_LABELS | {"covid": "covid"} | chosen, keep_others=True)
+    all_lists = _covidx_lists(folder)
+    list_of_split = {_covidx_split(path): path for path in all_lists}
+    if len(list_of_split) < len(all_lists):
         raise ValueError(
-            f"{folder} holds several lists of one split: {', '.join(path.name for path in found_lists)}; keep one train and one test list there"
+            f"{folder} holds several lists of one split: "
+            f"{', '.join(path.name for path in all_lists)}; keep one train and one test list there"
         )
-    for split, path in lists.items():
-        for number, line in enumerate(
-            path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1
-        ):
-            if not line.strip():
-                continue
-            parts = line.split()
-            if len(parts) < 4:
-                raise ValueError(
-                    f"{path}, line {number}: {line!r}, expected patient, file, class and source, separated by spaces"
-                )
-            patient, name, finding, origin = parts[0], " ".join(parts[1:-2]), parts[-2], parts[-1]
-            places = [
-                folder / split / Path(name).name,
-                folder / "images" / Path(name).name,
-                folder / Path(name).name,
-            ]
-            file = next((place for place in places if os.path.isfile(place)), None)
+    for split, path in list_of_split.items():
+        target = "validation" if split == "val" else split
+        splits = splits_allowed(target, has_validation="val" in list_of_split)
+        for patient, name, finding, origin in _read_covidx_list(path):
+            file, first_place = _find_covidx_file(folder, split, name)
             listing.findings[finding] += 1
-            found = labels.of([finding])
+            label = labels.labels_of([finding])
             if file is None:
-                listing.absent.append(str(places[0]))
-            elif not found:
+                listing.absent.append(str(first_place))
+            elif not label:
                 listing.passed_over[f"{finding}: not wanted"] += 1
             else:
-                target = "validation" if split == "val" else split
-                listing.records.append(
-                    file_record(
-                        file,
-                        found.pop(),
-                        f"{source}-{origin}",
-                        patient=patient,
-                        splits=allowed(target, "val" in lists),
+                listing.images.append(
+                    offer_file(
+                        file, label.pop(), f"{source}-{origin}", patient=patient, splits=splits
                     )
                 )
     return listing
 
 
-def _nih_table(folder: Path) -> Path | None:
-    return (
-        next(iter(sorted(folder.glob("Data_Entry_2017*.csv"))), None) if folder.is_dir() else None
-    )
+def _covidx_lists(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.glob("*.txt") if _COVIDX_LIST.match(path.name.lower()))
 
 
-def _nih(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
-    listing, labels = (
-        Listing(source, "NIH ChestX-ray14", []),
-        Labels({"no finding": "normal"} | chosen),
-    )
-    present = {path.name: path for path in image_files(folder, listing.passed_over)}
+def _covidx_split(path: Path) -> str:
+    return next(name for name in ("train", "test", "val") if path.name.lower().startswith(name))
+
+
+def _read_covidx_list(path: Path) -> list[tuple[str, str, str, str]]:
+    """Read (patient, file name, class, origin) of each line; a file name may have spaces."""
+    entries = []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        parts = line.split()
+        if len(parts) < 4:
+            raise ValueError(
+                f"{path}, line {number}: {line!r}, expected patient, file, class and source, "
+                "separated by spaces"
+            )
+        entries.append((parts[0], " ".join(parts[1:-2]), parts[-2], parts[-1]))
+    return entries
+
+
+def _find_covidx_file(folder: Path, split: str, name: str) -> tuple[Path | None, Path]:
+    """Return where an image is, if it is there, and where it is first looked for."""
+    places = [parent / Path(name).name for parent in (folder / split, folder / "images", folder)]
+    return next((place for place in places if os.path.isfile(place)), None), places[0]
+
+
+def find_nih_table(folder: Path) -> Path | None:
+    """Return the Data_Entry_2017*.csv of a folder, if it has one."""
+    if not folder.is_dir():
+        return None
+    return next(iter(sorted(folder.glob("Data_Entry_2017*.csv"))), None)
+
+
+def list_nih(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
+    """List NIH ChestX-ray14 by its table; No Finding is normal, others where they are chosen."""
+    table = find_nih_table(folder)
+    if table is None:
+        raise ValueError(f"{folder} holds no Data_Entry_2017*.csv")
+    listing = Listing(source, "NIH ChestX-ray14")
+    labels = FindingLabels({"no finding": "normal"} | chosen)
+    present = {path.name: path for path in walk_images(folder, listing.passed_over)}
     listing.passed_over.clear()
-    for row in read_rows(
-        _nih_table(folder), ("Image Index", "Finding Labels", "Patient ID", "View Position")
-    ):
+    columns = ("Image Index", "Finding Labels", "Patient ID", "View Position")
+    for row in read_rows(table, columns):
         findings = [finding.strip() for finding in row["Finding Labels"].split("|")]
         listing.findings.update(findings)
-        found = labels.of(findings)
-        if not found:
-            listing.passed_over["another finding"] += 1
-        elif len(found) > 1:
-            listing.passed_over[f"several labels: {', '.join(sorted(found))}"] += 1
-        elif row["Image Index"] not in present:
+        label = _only_label(listing, labels.labels_of(findings))
+        if label is None:
+            continue
+        file = present.get(row["Image Index"])
+        if file is None:
             listing.absent.append(str(folder / row["Image Index"]))
-        else:
-            listing.records.append(
-                file_record(
-                    present[row["Image Index"]],
-                    found.pop(),
-                    source,
-                    patient=row["Patient ID"].zfill(8),
-                    view=row["View Position"],
-                )
+            continue
+        listing.images.append(
+            offer_file(
+                file,
+                label,
+                source,
+                patient=row["Patient ID"].zfill(8),
+                view=row["View Position"],
             )
-    return listing
-
-
-def _table_in(path: Path) -> Path | None:
-    """The CSV with file_name and label that `path` is or holds."""
-    if path.is_file():
-        return path if path.suffix.lower() == ".csv" else None
-    tables = [
-        table
-        for table in sorted(path.glob("*.csv"))
-        if table.is_file() and {"file_name", "label"} <= header_of(table)
-    ]
-    if len(tables) > 1:
-        raise ValueError(
-            f"{path} holds several tables of images: {', '.join(table.name for table in tables)}; name one of them in place of the folder"
         )
-    return tables[0] if tables else None
-
-
-def _table(path: Path, source: str, chosen: dict[str, str]) -> Listing:
-    table = _table_in(path)
-    if table is None:
-        raise ValueError(f"{path} holds no CSV with the columns file_name and label")
-    return csv_table(table, source, chosen)
-
-
-KINDS = (
-    Kind(
-        "actualmed",
-        "Actualmed COVID-19 chest X-rays: metadata.csv, images named by its column imagename; frontal COVID-19 X-rays, other findings by --label",
-        lambda path: _has_metadata(path, "patientid", "finding", "view", "modality", "imagename"),
-        _actualmed,
-        "https://github.com/agchung/Actualmed-COVID-chestxray-dataset",
-        "research use; see the repository",
-    ),
-    Kind(
-        "covid-chestxray-dataset",
-        "Cohen et al. 2020 (arXiv 2006.11988): metadata.csv, images/; frontal COVID-19 X-rays, other findings by --label",
-        lambda path: _has_metadata(path, "patientid", "finding", "view", "modality", "filename"),
-        _covid_chestxray,
-        "https://github.com/ieee8023/covid-chestxray-dataset",
-        "per image, in metadata.csv (CC BY-NC-SA and others)",
-    ),
-    Kind(
-        "figure1",
-        "Figure 1 COVID-19 chest X-rays: metadata.csv, images named by patientid; frontal COVID-19 X-rays, other findings by --label",
-        lambda path: _has_metadata(path, "patientid", "finding", "view", "modality"),
-        _figure1,
-        "https://github.com/agchung/Figure1-COVID-chestxray-dataset",
-        "research use; see the repository",
-    ),
-    Kind(
-        "radiography",
-        "COVID-19 Radiography Database: COVID/images, Normal/images, Lung_Opacity/images, Viral Pneumonia/images",
-        lambda path: (
-            path.is_dir()
-            and sum((path / name / "images").is_dir() for name in RADIOGRAPHY_CLASSES) >= 2
-        ),
-        _radiography,
-        "https://www.kaggle.com/datasets/tawsifurrahman/covid19-radiography-database",
-        "see the page; its sources' licences apply",
-    ),
-    Kind(
-        "covidx",
-        "COVIDx: train*.txt and test*.txt with patient, file, class, source, images in train/ and test/; the lists' split is kept",
-        lambda path: (
-            bool(_covidx_lists(path))
-            and all(
-                len(line.split()) >= 4
-                for line in _covidx_lists(path)[0].read_text(errors="replace").splitlines()[:5]
-                or [""]
-            )
-        ),
-        _covidx,
-        "https://www.kaggle.com/datasets/andyczhao/covidx-cxr2",
-        "its sources' licences apply",
-    ),
-    Kind(
-        "nih",
-        "NIH ChestX-ray14: Data_Entry_2017*.csv, images in images*/; No Finding becomes normal, other findings by --label",
-        lambda path: _nih_table(path) is not None,
-        _nih,
-        "https://nihcc.app.box.com/v/ChestXray-NIHCC",
-        "free use with attribution to the NIH Clinical Center",
-    ),
-    Kind(
-        "csv",
-        "a CSV, or a folder with one, with file_name,label[,patient,view,split]",
-        lambda path: _table_in(path) is not None,
-        _table,
-    ),
-    Kind(
-        "folders",
-        "a folder per label; DICOM files too, their patients told by PatientID",
-        lambda path: path.is_dir(),
-        folder_per_label,
-    ),
-)
+    return listing

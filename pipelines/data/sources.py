@@ -1,305 +1,225 @@
-"""What people have, as records of one kind: plain folders, tables and drawn phantoms. Published collections stand in `published`.
-
-A record is one image that a source offers. Whether it is any good is found out when it is decoded.
-"""
+"""The kinds of sources that can be imported, recognised from what is in a folder."""
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from pipelines.data.phantom import cases, draw
-from pipelines.study import dicom
-from pipelines.study.image_io import SUFFIXES, Picture, read_picture
-from pipelines.study.manifest import LABEL, MAX_TABLE, SPLITS, check_inside, rows_of
-from runtime.files import check_file
-
-NIH_NAME = re.compile(r"(\d{8})_\d{3}")  # patient number, follow-up number
-MASKS = ("masks", "mask", "segmentations", "lung masks")
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-    "testing": "test",
-}
+from pipelines.data.csv_source import find_table, list_csv
+from pipelines.data.folders import list_folder_per_label, list_labelled_folder
+from pipelines.data.listing import Listing
+from pipelines.data.published import (
+    find_nih_table,
+    has_covidx_lists,
+    has_metadata,
+    has_radiography_folders,
+    list_actualmed,
+    list_covid_chestxray,
+    list_covidx,
+    list_figure1,
+    list_nih,
+    list_radiography,
+)
+from pipelines.study.image_io import SUFFIXES
+from pipelines.study.manifest import LABEL
+from pipelines.study.text import decode_file_name
+from runtime.options import OptionError
 
 
 @dataclass(frozen=True)
-class Record:
-    """One image that a source offers."""
+class SourceKind:
+    """A layout that can be imported.
 
-    origin: str  # the file, or what was drawn
-    load: Callable[[], Picture]
-    label: str
-    source: str
-    patient: str | None = (
-        None  # as the source numbers its patients; None: as DICOM says, else every file its own
-    )
-    view: str = ""
-    splits: tuple[str, ...] = SPLITS  # that it may go to
-    name: str | None = None  # of a phantom: file name to keep, without suffix
-    note: str | None = None  # of a phantom: text to store in the image file
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A source as found."""
-
-    source: str
-    kind: str
-    records: list[Record]
-    absent: list[str] = field(
-        default_factory=list
-    )  # files that its table names and that are not there
-    passed_over: Counter[str] = field(default_factory=Counter)  # what it has besides, by reason
-    findings: Counter[str] = field(default_factory=Counter)  # its own names of labels
-
-
-@dataclass(frozen=True)
-class Labels:
-    """From a source's names of findings to labels of the study.
-
-    chosen: name, in lower case, to label. Of a source whose `all_of_it` is wanted, other names become labels themselves.
+    Attributes:
+        name: As `--as` takes it.
+        about: What it is and how it is laid out.
+        recognises: Whether a path is laid out so.
+        list_images: Lists a path, under a source's name and with labels by findings.
+        url, licence: Where to get it, and under which licence.
     """
 
-    chosen: dict[str, str]
-    all_of_it: bool = False
-
-    def of(self, findings: list[str]) -> set[str]:
-        """The labels of an image with these findings: none where it is not wanted, several where it cannot be told."""
-        labels = set()
-        for finding in findings:
-            levels = [
-                level.strip() for level in finding.split("/")
-            ]  # "Pneumonia/Viral/COVID-19": the last that is known counts
-            known = [self.chosen[level.lower()] for level in levels if level.lower() in self.chosen]
-            if known:
-                labels.add(known[-1])
-            elif self.all_of_it:
-                labels.add(slug(finding))
-        return labels - {""}
+    name: str
+    about: str
+    recognises: Callable[[Path], bool]
+    list_images: Callable[[Path, str, dict[str, str]], Listing]
+    url: str = ""
+    licence: str = ""
 
 
-def parse_labels(texts: tuple[str, ...]) -> dict[str, str]:
-    """ "Viral Pneumonia=pneumonia" to {"viral pneumonia": "pneumonia"}; an empty label leaves the finding out. Raises ValueError."""
-    chosen = {}
-    for text in texts:
-        finding, equals, label = text.rpartition("=")
-        if not equals or not finding.strip() or (label and not LABEL.fullmatch(label)):
-            raise ValueError(
-                f'--label {text}: expected FINDING=LABEL, the label in lower-case letters, digits, - and _, as in --label "Viral Pneumonia=pneumonia"'
-            )
-        chosen[finding.strip().lower()] = label
-    return chosen
+SOURCE_KINDS = (
+    SourceKind(
+        "actualmed",
+        "Actualmed COVID-19 chest X-rays: metadata.csv, images named by its column imagename; "
+        "frontal COVID-19 X-rays, other findings by --label",
+        lambda path: has_metadata(path, "imagename"),
+        list_actualmed,
+        "https://github.com/agchung/Actualmed-COVID-chestxray-dataset",
+        "research use; see the repository",
+    ),
+    SourceKind(
+        "covid-chestxray-dataset",
+        "Cohen et al. 2020 (arXiv 2006.11988): metadata.csv, images/; frontal COVID-19 X-rays, "
+        "other findings by --label",
+        lambda path: has_metadata(path, "filename"),
+        list_covid_chestxray,
+        "https://github.com/ieee8023/covid-chestxray-dataset",
+        "per image, in metadata.csv (CC BY-NC-SA and others)",
+    ),
+    SourceKind(
+        "figure1",
+        "Figure 1 COVID-19 chest X-rays: metadata.csv, images named by patientid; "
+        "frontal COVID-19 X-rays, other findings by --label",
+        has_metadata,
+        list_figure1,
+        "https://github.com/agchung/Figure1-COVID-chestxray-dataset",
+        "research use; see the repository",
+    ),
+    SourceKind(
+        "radiography",
+        "COVID-19 Radiography Database: COVID/images, Normal/images, Lung_Opacity/images, "
+        "Viral Pneumonia/images",
+        has_radiography_folders,
+        list_radiography,
+        "https://www.kaggle.com/datasets/tawsifurrahman/covid19-radiography-database",
+        "see the page; its sources' licences apply",
+    ),
+    SourceKind(
+        "covidx",
+        "COVIDx: train*.txt and test*.txt with patient, file, class, source, images in train/ and "
+        "test/; the lists' split is kept",
+        has_covidx_lists,
+        list_covidx,
+        "https://www.kaggle.com/datasets/andyczhao/covidx-cxr2",
+        "its sources' licences apply",
+    ),
+    SourceKind(
+        "nih",
+        "NIH ChestX-ray14: Data_Entry_2017*.csv, images in images*/; No Finding becomes normal, "
+        "other findings by --label",
+        lambda path: find_nih_table(path) is not None,
+        list_nih,
+        "https://nihcc.app.box.com/v/ChestXray-NIHCC",
+        "free use with attribution to the NIH Clinical Center",
+    ),
+    SourceKind(
+        "csv",
+        "a CSV, or a folder with one, with file_name,label[,patient,view,split]",
+        lambda path: find_table(path) is not None,
+        list_csv,
+    ),
+    SourceKind(
+        "folders",
+        "a folder per label; DICOM files too, their patients told by PatientID",
+        lambda path: path.is_dir(),
+        list_folder_per_label,
+    ),
+)
 
 
-def slug(text: str) -> str:
-    """A label from a folder's or a finding's name."""
-    return re.sub(r"[^a-z0-9_-]+", "-", text.lower())[:64].strip("-_")
+def read_sources(
+    arguments: Sequence[str], *, kind: str | None = None, labels: dict[str, str] | None = None
+) -> list[Listing]:
+    """List the images of command-line arguments, each PATH or PATH=LABEL.
 
+    kind: the name of one of SOURCE_KINDS, where it should not be recognised.
+    labels: a source's findings, in lower case, to labels.
 
-def readable(name: str) -> str:
-    """A file name as text, whatever bytes it is made of."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def image_files(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
-    """The image files under a folder in sorted order, links followed but never in a circle; counts what it leaves aside."""
-    seen: set[tuple[int, int]] = set()
-    for name, children, files in os.walk(folder, followlinks=True, onerror=_raise):
-        here = os.stat(name)
-        if (here.st_dev, here.st_ino) in seen:
-            children.clear()
-            continue
-        seen.add((here.st_dev, here.st_ino))
-        masks = [child for child in children if child.lower() in MASKS]
-        for child in masks:
-            passed_over["a mask"] += _files_under(Path(name, child))
-        children[:] = sorted(
-            child for child in children if child not in masks and not child.startswith(".")
-        )
-        if "manifest.csv" in files and "import.json" in files:
-            passed_over["in a workspace of cxr"] += 1
-            children.clear()
-            continue
-        for file in sorted(files):
-            path = Path(name, file)
-            if file.startswith(".") or not path.is_file():
-                continue
-            if path.suffix.lower() in SUFFIXES or (not path.suffix and _begins_as_dicom(path)):
-                yield path
-            else:
-                passed_over["not an image by its name"] += 1
-
-
-def _raise(error: OSError) -> None:
-    """A folder that cannot be read is no empty one."""
-    raise error
-
-
-def _files_under(folder: Path) -> int:
-    return sum(len(files) for _, _, files in os.walk(folder))
-
-
-def _begins_as_dicom(path: Path) -> bool:
-    return os.access(path, os.R_OK) and dicom.is_dicom(path)
-
-
-def file_record(path: Path, label: str, source: str, **about) -> Record:
-    """The record of an image file; an NIH name tells the patient."""
-    nih = NIH_NAME.fullmatch(path.stem)
-    return Record(
-        str(path),
-        partial(read_picture, path),
-        label,
-        source,
-        **({"patient": nih.group(1)} if nih else {}) | about,
-    )
-
-
-def one_label(folder: Path, source: str, label: str) -> Listing:
-    passed_over: Counter[str] = Counter()
-    records = [file_record(path, label, source) for path in image_files(folder, passed_over)]
-    return Listing(source, f"folder of one label, {label}", records, passed_over=passed_over)
-
-
-def folder_per_label(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
-    labels, records = Labels(chosen, all_of_it=True), []
-    listing = Listing(source, "folder per label", records)
-    for child in sorted(
-        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    ):
-        if child.name.lower() in MASKS:
-            listing.passed_over["a mask"] += _files_under(child)
-            continue
-        paths = list(image_files(child, listing.passed_over))
-        if not paths:
-            continue
-        listing.findings[child.name] += len(paths)
-        label = labels.of([child.name.replace("/", "-")])
-        if not label and child.name.lower() not in chosen:
-            raise ValueError(
-                f"{child}: no label can be made from this folder name; name it: {child}=LABEL"
-            )
-        if not label:
-            listing.passed_over[f"{child.name}: not wanted"] += len(paths)
-        records += [file_record(path, name, source) for path in paths for name in label]
-    if not records and not listing.passed_over.total() and any(image_files(folder, Counter())):
-        raise ValueError(f"{folder} holds images but no label; name it: {folder}=LABEL")
-    return listing
-
-
-def read_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """The rows of somebody's CSV file, in UTF-8 or else Latin-1: these columns, empty where a value is missing, and what else is not empty.
-
-    Raises ValueError when the header lacks one of these columns.
+    Raises FileNotFoundError when a path is absent; ValueError when it is of no known kind, holds no
+    image, names a file outside itself, or when a finding of `labels` is nowhere.
     """
-    check_file(path, MAX_TABLE)
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    try:
-        rows = rows_of(path, io.StringIO(text, newline=""), columns)
-        return [
-            {
-                name: (value or "").strip()
-                for name, value in row.items()
-                if name in columns or (isinstance(name, str) and value)
-            }
-            for row in rows
-        ]
-    except csv.Error as error:
-        raise ValueError(f"{path} is not a CSV file: {error}") from error
-
-
-def header_of(path: Path) -> set[str]:
-    """The column names of a CSV file, or an empty set."""
-    check_file(path, MAX_TABLE)
-    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-        try:
-            return set(next(csv.reader(file), []))
-        except csv.Error:
-            return set()
-
-
-def csv_table(path: Path, source: str, chosen: dict[str, str]) -> Listing:
-    """A CSV with file_name,label[,patient,view,split]; names are relative to its folder."""
-    listing = Listing(source, f"table {path.name}", [])
-    labels = Labels(chosen, all_of_it=True)
-    rows = read_rows(path, ("file_name", "label"))
-    named = {SPLIT_NAMES.get(row.get("split", "").lower()) for row in rows}
-    for number, row in enumerate(rows, start=2):
-        check_inside(path, number, row["file_name"])
-        file = path.parent / PurePosixPath(row["file_name"])
-        listing.findings[row["label"]] += 1
-        found = labels.of([row["label"].replace("/", "-")])
-        split = row.get("split", "").lower()
-        if split and split not in SPLIT_NAMES:
-            raise ValueError(
-                f"{path}, line {number}: split {split!r}, expected one of {', '.join(SPLITS)}, or nothing"
-            )
-        if not row["label"]:
-            raise ValueError(f"{path}, line {number}: no label; expected one for each file")
-        if not found and row["label"].lower() not in chosen:
-            raise ValueError(
-                f"{path}, line {number}: no label can be made from {row['label']!r}; rename it with --label"
-            )
-        if not found:
-            listing.passed_over[f"{row['label']}: not wanted"] += 1
-        elif not os.path.isfile(
-            file
-        ):  # which takes a name that no file can have for one that is absent
-            listing.absent.append(str(file))
+    listings = []
+    chosen = labels or {}
+    folders: dict[str, Path] = {}  # of the sources so far, by their names
+    for argument in arguments:
+        path, label = _parse_argument(argument)
+        source = _name_source(path, folders)
+        if label is None:
+            listing = _choose_kind(path, kind).list_images(path, source, chosen)
         else:
-            about = {key: row[key] for key in ("patient", "view") if row.get(key)}
-            listing.records.append(
-                file_record(
-                    file,
-                    found.pop(),
-                    source,
-                    splits=allowed(SPLIT_NAMES.get(split), "validation" in named),
-                    **about,
-                )
+            listing = list_labelled_folder(path, source, label)
+        _check_not_empty(path, listing)
+        listings.append(listing)
+    _check_findings(chosen, listings)
+    return listings
+
+
+def _parse_argument(argument: str) -> tuple[Path, str | None]:
+    """Split PATH=LABEL, where there is no file of that name, and check both."""
+    path, label = Path(argument), None
+    if "=" in argument and not path.exists():
+        text, _, label = argument.rpartition("=")
+        path = Path(text)
+        if path.is_file():
+            raise ValueError(
+                f"{argument}: a label is given to a folder of images, and {path} is a file; "
+                "name the file alone"
             )
-    return listing
-
-
-def allowed(split: str | None, validation_is_named: bool) -> tuple[str, ...]:
-    """The splits that an image may go to when its source has put it into one; a source without validation images leaves some of its training ones."""
-    if split is None:
-        return SPLITS
-    return ("train", "validation") if split == "train" and not validation_is_named else (split,)
-
-
-def phantom_listing(n: int, seed: int) -> Listing:
-    """n phantom chest X-rays as a source; every one says so in its name and in its file."""
-    records = [
-        Record(
-            origin=f"phantom {seed}-{case.label}-{case.patient}, image {case.image}",
-            load=partial(_drawn, case, seed),
-            label=case.label,
-            source="phantom",
-            patient=f"{seed}-{case.label}-{case.patient}",
-            name=f"PHANTOM-{seed}-{case.label}-{case.patient:05d}-{case.image}",
-            note="PHANTOM: drawn by cxr, not a radiograph of a patient",
+        if not LABEL.fullmatch(label):
+            raise ValueError(
+                f"{argument}: label {label!r}, expected lower-case letters, digits, - and _, "
+                f"as in {text}=normal"
+            )
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} does not exist; expected a folder of images, or a CSV that lists some"
         )
-        for case in cases(n, seed)
-    ]
-    return Listing("phantom", f"drawn, seed {seed}", records)
+    return path, label
 
 
-def _drawn(case, seed: int) -> Picture:
-    gray = draw(case, seed)
-    return Picture(gray, *gray.shape)
+def _name_source(path: Path, folders: dict[str, Path]) -> str:
+    """Name a source by its folder, and by the one above too where another has that name."""
+    folder = path.resolve() if path.is_dir() else path.resolve().parent
+    source = decode_file_name(folder.name) or "images"
+    if folders.setdefault(source, folder) != folder:
+        source = f"{decode_file_name(folder.parent.name)}-{source}"
+    return source
+
+
+def _choose_kind(path: Path, name: str | None) -> SourceKind:
+    """Return the kind of this name or, without one, the first that recognises the path."""
+    if name is not None:
+        kind = next(kind for kind in SOURCE_KINDS if kind.name == name)
+        # A CSV says itself what its table lacks.
+        if not kind.recognises(path) and kind.name != "csv":
+            raise ValueError(f"{path} is not laid out as {name}; expected {kind.about}")
+        return kind
+    for kind in SOURCE_KINDS:
+        if kind.recognises(path):
+            return kind
+    raise ValueError(
+        f"{path} is of no kind that is known; expected a folder of images, or a CSV with the "
+        "columns file_name and label (cxr data sources lists the kinds)"
+    )
+
+
+def _check_not_empty(path: Path, listing: Listing) -> None:
+    if listing.images:
+        return
+    passed_over = "".join(
+        f"; passed over: {count} {reason}" for reason, count in listing.passed_over.items()
+    )
+    absent = ""
+    if listing.absent:
+        absent = f"; {len(listing.absent)} named in its table are absent, first {listing.absent[0]}"
+    raise ValueError(
+        f"{path} ({listing.kind}) holds no usable image{passed_over}{absent}; "
+        f"expected files such as {', '.join(sorted(SUFFIXES))}"
+    )
+
+
+def _check_findings(chosen: dict[str, str], listings: Sequence[Listing]) -> None:
+    """Raise OptionError when a label is given to a finding that no image has."""
+    counts = {
+        finding.lower(): count
+        for listing in listings
+        for finding, count in listing.findings.items()
+    }
+    unknown = [finding for finding in chosen if finding not in counts]
+    if unknown:
+        commonest = sorted(counts, key=counts.__getitem__, reverse=True)[:12]
+        raise OptionError(
+            "label",
+            f'"{unknown[0]}=…"',
+            f"no image has this finding; the findings here are: {', '.join(commonest) or 'none'}",
+        )

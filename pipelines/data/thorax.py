@@ -38,13 +38,14 @@ class Grid:
 
 
 def draw_anatomy(rng: Generator, film_rng: Generator) -> Anatomy:
+    """Draw a patient's measures; what differs between films comes from `film_rng`."""
     return Anatomy(
         apex=rng.normal(-0.74, 0.035),
         base=rng.normal(0.62, 0.04),
         width=rng.normal(0.72, 0.035),
         obesity=rng.beta(1.5, 4),
-        dome=rng.normal(0.42, 0.04)
-        - film_rng.gamma(1.5, 0.045),  # films are rarely at full inspiration
+        # Films are rarely at full inspiration.
+        dome=rng.normal(0.42, 0.04) - film_rng.gamma(1.5, 0.045),
         rib_spacing=rng.normal(0.145, 0.009),
     )
 
@@ -68,14 +69,13 @@ def place(body: Anatomy, rng: Generator, film_rng: Generator, size: int) -> Grid
 
 
 def _noise(grid: Grid, rng: Generator, scale: float) -> np.ndarray:
-    """Gaussian noise fixed to the patient, of about unit variance, smooth over `scale`."""
+    """Draw Gaussian noise fixed to the patient, of about unit variance, smooth over `scale`."""
     nodes = round(6 / scale)  # two nodes per `scale` over [-1.5, 1.5]: enough for shifted films
     field = 7.1 * ndimage.gaussian_filter(
         rng.standard_normal((nodes, nodes), np.float32), 2, mode="wrap"
     )
-    middle = (
-        grid.x.shape[0] // 2
-    )  # one row and column will do: the tilt is too small to matter here
+    # One row and column will do: the tilt is too small to matter here.
+    middle = grid.x.shape[0] // 2
     for axis in (grid.y[:, middle], grid.x[middle]):
         at = (axis + 1.5) * ((nodes - 1) / 3)
         low = np.clip(np.floor(at), 0, nodes - 2)
@@ -85,18 +85,19 @@ def _noise(grid: Grid, rng: Generator, scale: float) -> np.ndarray:
 
 
 def _step(value: np.ndarray, low: float, high: float) -> np.ndarray:
-    """0 up to low, 1 from high on, smooth between; falls where high < low."""
+    """Return 0 up to low, 1 from high on, smooth between; falls where high < low."""
     t = np.clip((value - low) * (1 / (high - low)), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def _bump(value: np.ndarray, centre: float, sigma: float) -> np.ndarray:
+    """Return a bell of height 1 around the centre."""
     t = (value - centre) * (1 / sigma)
     return np.exp(np.maximum(-0.5 * t * t, -20))  # subnormal numbers would be slow
 
 
 def _round_edge(depth: np.ndarray, radius: float) -> np.ndarray:
-    """Relative path of the ray through a round edge, `depth` inside the silhouette."""
+    """Return the relative path of the ray through a round edge, `depth` inside the silhouette."""
     rest = 1 - np.clip(depth * (1 / radius), 0, 1)
     return np.sqrt(1 - rest * rest)
 
@@ -104,14 +105,14 @@ def _round_edge(depth: np.ndarray, radius: float) -> np.ndarray:
 def _ellipsoid(
     grid: Grid, centre: tuple[float, float], axes: tuple[float, float], tilt: float = 0.0
 ) -> np.ndarray:
-    """Relative path of the ray through an ellipsoid."""
+    """Return the relative path of the ray through an ellipsoid."""
     dx, dy, cos, sin = grid.x - centre[0], grid.y - centre[1], math.cos(tilt), math.sin(tilt)
     along, across = (dx * cos + dy * sin) * (1 / axes[0]), (dy * cos - dx * sin) * (1 / axes[1])
     return np.sqrt(np.maximum(1 - along * along - across * across, 0))
 
 
 def _tube(distance: np.ndarray, radius: float) -> np.ndarray:
-    """Section of a bone: the cortical shell attenuates more than the marrow."""
+    """Return the section of a bone: the cortical shell attenuates more than the marrow."""
     across = distance * (1 / radius)
     across *= across
     return _step(across, 1.4, 0.6) * (0.7 + 0.3 * across)
@@ -120,14 +121,17 @@ def _tube(distance: np.ndarray, radius: float) -> np.ndarray:
 def _strokes(
     grid: Grid, x: np.ndarray, y: np.ndarray, density: np.ndarray, sigma: float
 ) -> np.ndarray:
-    """Soft lines through points (points, lines), `density` at their middle; sigma in px at size 256."""
+    """Draw soft lines through points (points, lines), `density` at their middle.
+
+    sigma: in pixels at size 256.
+    """
     size = grid.x.shape[0]
-    sigma *= size / 256
+    sigma_px = sigma * (size / 256)
     column, row = (
         ((m[0] * x + m[1] * y + m[2] + 1) * size / 2 - 0.5).clip(-1, size) for m in grid.to_film
     )
     spacing = np.hypot(np.diff(column, axis=0), np.diff(row, axis=0)).mean(axis=0)
-    mass = density * spacing * math.sqrt(2 * math.pi) * sigma
+    mass = density * spacing * math.sqrt(2 * math.pi) * sigma_px
     left, top = np.floor(column).astype(np.intp), np.floor(row).astype(np.intp)
     right, bottom = column - left, row - top
     width = size + 3  # the margin takes what lies beside the film
@@ -136,11 +140,11 @@ def _strokes(
     share = np.stack((upper * (1 - right), upper * right, lower * (1 - right), lower * right))
     canvas = np.bincount(at.ravel(), share.ravel(), width * width).reshape(width, width)
     canvas = canvas[1 : size + 1, 1 : size + 1].astype(np.float32)
-    return ndimage.gaussian_filter(canvas, sigma, truncate=3)
+    return ndimage.gaussian_filter(canvas, sigma_px, truncate=3)
 
 
 def trunk(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
-    """Soft tissue of trunk, neck and upper arms, denser below the diaphragm."""
+    """Draw the soft tissue of trunk, neck and upper arms, denser below the diaphragm."""
     side, shoulder, axilla = np.abs(grid.x), rng.normal(-0.86, 0.04), rng.normal(0, 0.1)
     wall = 0.08 + 0.16 * body.obesity + rng.uniform(0, 0.03)
     flank = body.width + wall + 0.7 * _step(grid.y, axilla + 0.12, axilla - 0.4)
@@ -150,12 +154,15 @@ def trunk(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
         grid.y - shoulder - 0.4 * slope + neck, 0.3
     )
     build = 0.93 + 0.2 * body.obesity + rng.normal(0, 0.02)
-    build = build + 0.1 * _step(grid.y, 0.3, 0.8) - 0.08 * _step(grid.y, -0.3, -0.9)
-    return outline * (build + 0.02 * _noise(grid, rng, 0.12))
+    tissue = build + 0.1 * _step(grid.y, 0.3, 0.8) - 0.08 * _step(grid.y, -0.3, -0.9)
+    return outline * (tissue + 0.02 * _noise(grid, rng, 0.12))
 
 
 def lung_air(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
-    """Depth of lung along the ray, 0 to 1: the rib cage less diaphragm, mediastinum and heart."""
+    """Return the depth of lung along the ray, 0 to 1.
+
+    It is the rib cage less diaphragm, mediastinum and heart.
+    """
     x, y, side = grid.x, grid.y, np.abs(grid.x)
     crest = rng.normal(0.38, 0.03) * body.width
     fall = np.clip((side - crest) * (1 / (body.width - crest)), 0, 1)
@@ -181,7 +188,7 @@ def lung_air(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
 
 
 def airway_and_stomach(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
-    """Attenuation that the air in trachea and stomach takes away."""
+    """Return the attenuation that the air in trachea and stomach takes away."""
     column, axis = rng.uniform(0.1, 0.2), rng.normal(-0.012, 0.008)
     trachea = column * _bump(grid.x, axis, 0.03) * _step(grid.y, -0.2, -0.35)
     gas = rng.uniform(0.1, 0.25) * (rng.random() < 0.5)
@@ -190,7 +197,7 @@ def airway_and_stomach(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
 
 
 def opacities(grid: Grid, rng: Generator, severity: float) -> np.ndarray:
-    """Share of the lung air lost to ground-glass or consolidation, 0 to 1."""
+    """Return the share of the lung air lost to ground-glass or consolidation, 0 to 1."""
     patches = _noise(grid, rng, 0.12) + 0.7 * _noise(grid, rng, 0.05)
     zone, sparing, spared = rng.normal(0.0, 0.12), rng.uniform(0, 0.6), _SIDES[int(rng.integers(2))]
     place = 1.1 * _step(grid.reach, 0.2, 0.9) + 1.8 * _step(grid.y, zone - 0.45, zone + 0.35)
@@ -203,19 +210,18 @@ def opacities(grid: Grid, rng: Generator, severity: float) -> np.ndarray:
 
 
 def vessels(grid: Grid, rng: Generator) -> np.ndarray:
-    """Hila, the branching vessels that fade to the periphery, and fine lung texture."""
+    """Draw hila, the branching vessels that fade to the periphery, and fine lung texture."""
     markings = 0.014 * _noise(grid, rng, 0.03)
     hilum = rng.uniform(0.08, 0.16)
     for side in _SIDES:
         markings += hilum * _bump(grid.x, side * 0.20, 0.05) * _bump(grid.y, _HILUM[side], 0.085)
-    angle = np.tile(np.linspace(-1.35, 1.5, 9), 2) + rng.normal(
-        0, 0.12, 18
-    )  # 0 is lateral, pi/2 down
-    side = np.repeat(_SIDES, 9)
-    x, y = side * 0.16, np.repeat(list(_HILUM.values()), 9) + 0.07 * np.sin(angle)
+    # Angle 0 is lateral, pi/2 down.
+    angle = np.tile(np.linspace(-1.35, 1.5, 9), 2) + rng.normal(0, 0.12, 18)
+    sides = np.repeat(_SIDES, 9)
+    x, y = sides * 0.16, np.repeat(list(_HILUM.values()), 9) + 0.07 * np.sin(angle)
     prominence = rng.uniform(0.07, 0.17)
     t = np.linspace(0, 1, 24)[:, None]
-    for length, density, sigma in (
+    for length, relative_density, sigma in (
         (0.16, 1.0, 1.7),
         (0.14, 0.75, 1.2),
         (0.13, 0.55, 0.9),
@@ -223,17 +229,20 @@ def vessels(grid: Grid, rng: Generator) -> np.ndarray:
     ):
         run = length * rng.uniform(0.7, 1.3, angle.size) * t
         bend = rng.normal(0, 0.25, angle.size) * t
-        xs, ys = x + side * run * np.cos(angle + bend), y + run * np.sin(angle + bend)
-        density = prominence * density * rng.uniform(0.6, 1.2, angle.size) * (1 - 0.25 * t)
-        markings += _strokes(grid, xs, ys, density, sigma)
+        xs, ys = x + sides * run * np.cos(angle + bend), y + run * np.sin(angle + bend)
+        density = prominence * relative_density * rng.uniform(0.6, 1.2, angle.size)
+        markings += _strokes(grid, xs, ys, density * (1 - 0.25 * t), sigma)
         fork = rng.uniform(0.15, 0.5, angle.size)
-        angle, side = np.concatenate((angle + fork, angle - fork)), np.tile(side, 2)
+        angle, sides = np.concatenate((angle + fork, angle - fork)), np.tile(sides, 2)
         x, y = np.tile(xs[-1], 2), np.tile(ys[-1], 2)
     return markings
 
 
 def ribs(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
-    """Ribs as tilted rings around the cage: the posterior half descends outward, the anterior inward."""
+    """Draw ribs as tilted rings around the cage.
+
+    The posterior half descends outward, the anterior inward.
+    """
     turn = np.sqrt(np.maximum(1 - np.square(grid.reach * (1 / 1.06)), 0))
     first, drop = body.apex + rng.uniform(-0.5, 0.5) * body.rib_spacing, rng.normal(0.17, 0.03)
     flank = first + drop - 6 * body.rib_spacing
@@ -245,20 +254,20 @@ def ribs(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
         each = strength[(grid.x > 0).astype(np.intp), number.astype(np.intp)]
         section = share * each * _tube(level - number - 0.5, radius)
         ribs = ribs + section * _step(grid.reach, medial_end - 0.1, medial_end + 0.2)
-    along_the_ray = 1 + 0.5 * _step(
-        grid.reach, 0.8, 1.0
-    )  # where the ring turns, the ray runs in the bone
+    # Where the ring turns, the ray runs in the bone.
+    along_the_ray = 1 + 0.5 * _step(grid.reach, 0.8, 1.0)
     ribs = ribs * along_the_ray * _step(grid.reach, 1.06, 0.98)
     return ribs * _step(grid.y, 0.95, 0.3) * _step(grid.y, body.apex - 0.08, body.apex + 0.04)
 
 
 def spine(grid: Grid, body: Anatomy) -> np.ndarray:
+    """Draw the vertebrae and, fainter, the discs between them."""
     discs = 0.5 + 0.5 * np.cos(grid.y * (2 * math.pi / (0.92 * body.rib_spacing)))
     return _round_edge(0.085 - np.abs(grid.x), 0.05) * (0.08 - 0.025 * discs * discs)
 
 
 def shoulder_girdle(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
-    """Clavicles across the apices, and the scapulae with their faint medial edges."""
+    """Draw clavicles across the apices, and the scapulae with their faint medial edges."""
     bones = np.zeros_like(grid.x)
     density = rng.uniform(0.1, 0.17)
     for sign in _SIDES:
@@ -279,13 +288,17 @@ def shoulder_girdle(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
 
 
 def breasts(grid: Grid, rng: Generator) -> np.ndarray:
-    """Breast shadows brighten the lower lungs of half the patients, much as mild haze does."""
+    """Draw breast shadows.
+
+    They brighten the lower lungs of half the patients, much as mild haze does.
+    """
     density, level = rng.uniform(0.03, 0.12) * (rng.random() < 0.5), rng.normal(0.22, 0.04)
-    return density * sum(_ellipsoid(grid, (side * 0.43, level), (0.36, 0.33)) for side in _SIDES)
+    right, left = (_ellipsoid(grid, (side * 0.43, level), (0.36, 0.33)) for side in _SIDES)
+    return density * (right + left)
 
 
 def leads(grid: Grid, rng: Generator) -> np.ndarray:
-    """On a quarter of the films one to three ECG leads: an electrode and its thin wire."""
+    """Draw one to three ECG leads on a quarter of the films: an electrode and its thin wire."""
     leads = np.zeros_like(grid.x)
     for _ in range(int(rng.integers(1, 4)) * (rng.random() < 0.25)):
         x, y = rng.uniform(-0.7, 0.7), rng.uniform(-0.5, 0.3)

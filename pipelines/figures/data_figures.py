@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from pipelines.data.checking import FACTS, facts_of
+from pipelines.data.image_facts import FACTS, measure_facts
+from pipelines.figures.image_sheet import draw_image_sheet
 from pipelines.figures.style import (
     CLASS_COLOURS,
     MUTED,
     WIDTH,
-    image_sheet,
     new_figure,
     plain_text,
     style_axes,
@@ -21,133 +25,170 @@ from pipelines.figures.style import (
     write_figure,
 )
 from pipelines.study.image_cache import load_images
-from pipelines.study.manifest import EXTERNAL, SPLITS
+from pipelines.study.manifest import EXTERNAL, SPLITS, Row
 from pipelines.study.workspace import Workspace
 from runtime.randomness import numpy_generator
 
-SHOWN = 16  # images of each label and split on the sheet
+SHEET_IMAGES = 16  # of each label and split
 SHEET_SIZE = 128  # pixels of each
-POINTS = 3000  # of the scatter
+SCATTER_POINTS = 3000
+HISTOGRAM_BINS = 30
+MAX_LEGEND_SOURCES = 8
+MAX_SOURCE_LENGTH = 30  # letters of a source's name in a legend
+MOST_PER_PATIENT = 10  # images of a patient, from which they are one bar
+DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+HISTOGRAMS = (  # fact, title, unit
+    ("brightness", "Brightness", "mean gray level"),
+    ("contrast", "Contrast", "standard deviation of gray levels"),
+    ("dark border", "Dark border", "share of the frame that is black"),
+)
+
+
+@dataclass(frozen=True)
+class ImageKind:
+    """The images of one label from one source, and how they are drawn."""
+
+    is_member: np.ndarray  # bool (N,)
+    colour: str
+    dashes: Any
 
 
 def show_study(workspace: Workspace) -> tuple[Path, Path]:
-    """Write data/contact_sheet.png and data/figures.png; returns their paths."""
+    """Write data/contact_sheet.png and data/figures.png, and return their paths."""
+    sheet, page = workspace.data / "contact_sheet.png", workspace.data / "figures.png"
+    draw_contact_sheet(workspace, sheet)
+    draw_data_figures(workspace.rows(), measure_facts(workspace, workspace.rows()), page)
+    return sheet, page
+
+
+def draw_contact_sheet(workspace: Workspace, path: Path) -> None:
+    """Draw some images of each split and label; which ones never changes."""
     rows = workspace.rows()
     labels = sorted({row.label for row in rows})
     groups = []
     for split in (*SPLITS, EXTERNAL):
         for label in labels:
-            mine = [row for row in rows if (row.split, row.label) == (split, label)]
-            if mine:
-                chosen = sorted(
-                    numpy_generator(0, "sheet", split, label).permutation(len(mine))[:SHOWN]
-                )
-                groups.append(
-                    (
-                        f"{split}: {label}, {len(chosen)} of {len(mine)}",
-                        load_images(workspace, [mine[index] for index in chosen], SHEET_SIZE),
-                    )
-                )
-    sheet, page = workspace.data / "contact_sheet.png", workspace.data / "figures.png"
-    image_sheet(groups, sheet)
+            members = [row for row in rows if (row.split, row.label) == (split, label)]
+            if not members:
+                continue
+            order = numpy_generator(0, "sheet", split, label).permutation(len(members))
+            chosen = [members[index] for index in sorted(order[:SHEET_IMAGES])]
+            heading = f"{split}: {label}, {len(chosen)} of {len(members)}"
+            groups.append((heading, load_images(workspace, chosen, SHEET_SIZE)))
+    draw_image_sheet(groups, path)
 
-    facts = facts_of(workspace, rows)
-    pairs = sorted({(row.label, row.source) for row in rows})
-    of_pair = {pair: np.array([(row.label, row.source) == pair for row in rows]) for pair in pairs}
+
+def draw_data_figures(rows: Sequence[Row], facts: np.ndarray, path: Path) -> None:
+    """Draw sizes, brightness, contrast and borders by label and source, and images per patient.
+
+    facts: FACTS of each row, float (N, 5).
+    """
+    labels = sorted({row.label for row in rows})
     colours = {
         label: CLASS_COLOURS[index % len(CLASS_COLOURS)] for index, label in enumerate(labels)
     }
-    dashes = dict(
-        zip(
-            sorted({row.source for row in rows}),
-            ["-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2))] * 8,
+    sources = sorted({row.source for row in rows})
+    dashes = {source: DASHES[index % len(DASHES)] for index, source in enumerate(sources)}
+    kinds = [
+        ImageKind(
+            np.array([(row.label, row.source) == (label, source) for row in rows]),
+            colours[label],
+            dashes[source],
         )
-    )
+        for label, source in sorted({(row.label, row.source) for row in rows})
+    ]
     figure = new_figure(WIDTH, 13.2)
     sizes, *histograms, patients = figure.subplots(5, 1, height_ratios=(3, 2.4, 2.4, 2.4, 2.4))
-    for (label, source), mine in of_pair.items():
-        some = np.flatnonzero(mine)[:: max(1, int(mine.sum() * len(pairs) / POINTS))]
-        sizes.plot(
-            [rows[index].width for index in some],
-            [rows[index].height for index in some],
+    _draw_sizes(sizes, rows, kinds, colours)
+    for axes, (fact, title, unit) in zip(histograms, HISTOGRAMS, strict=True):
+        _draw_histogram(axes, facts[:, FACTS.index(fact)], kinds)
+        style_axes(axes, title, xlabel=unit, ylabel="% of images")
+    if len(sources) > 1:
+        _add_source_legend(histograms[-1], dashes)
+    _draw_patients(patients, rows, colours)
+    write_figure(figure, path)
+
+
+def _draw_sizes(
+    axes: Axes, rows: Sequence[Row], kinds: Sequence[ImageKind], colours: Mapping[str, str]
+) -> None:
+    """Draw width against height, of so many images as can be told apart."""
+    for kind in kinds:
+        stride = max(1, int(kind.is_member.sum() * len(kinds) / SCATTER_POINTS))
+        chosen = np.flatnonzero(kind.is_member)[::stride]
+        axes.plot(
+            [rows[index].width for index in chosen],
+            [rows[index].height for index in chosen],
             ".",
-            color=colours[label],
+            color=kind.colour,
             markersize=3.5,
             alpha=0.5,
             markeredgewidth=0,
         )
-    style_axes(sizes, "Size", xlabel="width in pixels, as kept", ylabel="height")
-    title_legend(
-        sizes,
-        [
-            Line2D(
-                [],
-                [],
-                color=colours[label],
-                marker="o",
-                linestyle="",
-                markersize=5,
-                label=plain_text(label),
-            )
-            for label in labels
-        ],
+    style_axes(axes, "Size", xlabel="width in pixels, as kept", ylabel="height")
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=colour,
+            marker="o",
+            linestyle="",
+            markersize=5,
+            label=plain_text(label),
+        )
+        for label, colour in colours.items()
+    ]
+    title_legend(axes, handles)
+
+
+def _draw_histogram(axes: Axes, values: np.ndarray, kinds: Sequence[ImageKind]) -> None:
+    """Draw how one fact (N,) is distributed in each kind of images."""
+    highest = max(values.max(), values.min() + 1e-6)
+    edges = np.linspace(values.min(), highest, HISTOGRAM_BINS + 1)
+    for kind in kinds:
+        shares = np.histogram(values[kind.is_member], edges)[0] / kind.is_member.sum()
+        axes.stairs(100 * shares, edges, color=kind.colour, linewidth=1.6, linestyle=kind.dashes)
+
+
+def _add_source_legend(axes: Axes, dashes: Mapping[str, Any]) -> None:
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=MUTED,
+            linewidth=1.6,
+            linestyle=style,
+            label=plain_text(_shorten(source)),
+        )
+        for source, style in list(dashes.items())[:MAX_LEGEND_SOURCES]
+    ]
+    axes.legend(
+        handles=handles,
+        loc="upper right",
+        frameon=False,
+        fontsize=7.5,
+        title="source",
+        title_fontsize=8,
     )
-    for axes, name, title, unit in zip(
-        histograms,
-        ("brightness", "contrast", "dark border"),
-        ("Brightness", "Contrast", "Dark border"),
-        (
-            "mean gray level",
-            "standard deviation of gray levels",
-            "share of the frame that is black",
-        ),
-    ):
-        column = facts[:, FACTS.index(name)]
-        edges = np.linspace(column.min(), max(column.max(), column.min() + 1e-6), 31)
-        for (label, source), mine in of_pair.items():
-            share = np.histogram(column[mine], edges)[0] / mine.sum()
-            axes.stairs(
-                100 * share, edges, color=colours[label], linewidth=1.6, linestyle=dashes[source]
-            )
-        style_axes(axes, title, xlabel=unit, ylabel="% of images")
-    if len(dashes) > 1:
-        handles = [
-            Line2D(
-                [],
-                [],
-                color=MUTED,
-                linewidth=1.6,
-                linestyle=style,
-                label=plain_text(source if len(source) < 30 else source[:29] + "…"),
-            )
-            for source, style in dashes.items()
-        ]
-        histograms[-1].legend(
-            handles=handles[:8],
-            loc="upper right",
-            frameon=False,
-            fontsize=7.5,
-            title="source",
-            title_fontsize=8,
+
+
+def _shorten(name: str) -> str:
+    return name if len(name) < MAX_SOURCE_LENGTH else name[: MAX_SOURCE_LENGTH - 1] + "…"
+
+
+def _draw_patients(axes: Axes, rows: Sequence[Row], colours: Mapping[str, str]) -> None:
+    """Draw how many patients have how many images, by label."""
+    width = 0.8 / len(colours)
+    numbers = range(1, MOST_PER_PATIENT + 1)
+    for index, (label, colour) in enumerate(colours.items()):
+        images = Counter(row.patient for row in rows if row.label == label)
+        patients = Counter(min(count, MOST_PER_PATIENT) for count in images.values())
+        shift = (index - (len(colours) - 1) / 2) * width
+        axes.bar(
+            np.array(numbers) + shift, [patients[number] for number in numbers], width, color=colour
         )
-    width = 0.8 / len(labels)
-    for place, label in enumerate(labels):
-        counts = Counter(
-            min(count, 10)
-            for count in Counter(row.patient for row in rows if row.label == label).values()
-        )
-        patients.bar(
-            np.arange(1, 11) + (place - (len(labels) - 1) / 2) * width,
-            [counts[number] for number in range(1, 11)],
-            width,
-            color=colours[label],
-        )
-    patients.set_xticks(range(1, 11), [*map(str, range(1, 10)), "10+"])
-    patients.set_yscale("symlog", linthresh=10)
-    patients.set_yticks(
-        [0, 5, 10, 100, 1000][: 3 + int(np.log10(max(len(rows), 10)))],
-        [str(tick) for tick in [0, 5, 10, 100, 1000][: 3 + int(np.log10(max(len(rows), 10)))]],
-    )
-    style_axes(patients, "Images of a patient", xlabel="images", ylabel="patients")
-    write_figure(figure, page)
-    return sheet, page
+    axes.set_xticks(numbers, [*map(str, numbers[:-1]), f"{MOST_PER_PATIENT}+"])
+    axes.set_yscale("symlog", linthresh=10)
+    ticks = [0, 5, 10, 100, 1000][: 3 + int(np.log10(max(len(rows), 10)))]
+    axes.set_yticks(ticks, [str(tick) for tick in ticks])
+    style_axes(axes, "Images of a patient", xlabel="images", ylabel="patients")

@@ -1,6 +1,7 @@
 """Images as arrays: decoded once per size, kept beside the manifest, memory-mapped from then on.
 
-Every process that opens a study maps the same file, so the memory is shared and bounded whatever the number of images.
+Every process that opens a study maps the same file, so the memory is shared and bounded whatever
+the number of images.
 """
 
 from __future__ import annotations
@@ -21,61 +22,68 @@ from runtime.files import atomic
 from runtime.lock import held
 from runtime.progress import progress
 
+MAX_THREADS = 16
+
 
 def load_images(workspace: Workspace, rows: Sequence[Row], size: int) -> np.ndarray:
-    """uint8 (len(rows), size, size) of these rows of the study, in their order, in memory."""
-    arrays, positions = mapped_images(workspace, size)
-    return arrays[[positions[row.file_name] for row in rows]]
+    """Load uint8 (len(rows), size, size) of these rows of the study, in their order, in memory."""
+    images, positions = map_images(workspace, size)
+    return images[[positions[row.file_name] for row in rows]]
 
 
-def mapped_images(workspace: Workspace, size: int) -> tuple[np.ndarray, dict[str, int]]:
-    """All images of the study as a read-only memory map uint8 (N, size, size), and the place of each file name in it.
+def map_images(workspace: Workspace, size: int) -> tuple[np.memmap, dict[str, int]]:
+    """Map all images of the study, read-only, as uint8 (N, size, size).
 
-    They are decoded on the first call for a size and kept in data/arrays/; the file is made anew when the manifest changes.
-    Raises ValueError or FileNotFoundError that names a bad image.
+    Returns the map, and the place of each file name in it. The images are decoded on the first call
+    for a size and kept in data/arrays/; the file is made anew when the manifest changes. Raises
+    ValueError or FileNotFoundError that names a bad image.
     """
-    study = workspace.rows()
+    rows = workspace.rows()
     folder = workspace.data / "arrays"
-    path = (
-        folder / f"{size}-{fingerprint(f'{row.file_name} {row.sha256}' for row in study)[:16]}.npy"
-    )
+    contents = fingerprint(f"{row.file_name} {row.sha256}" for row in rows)
+    path = folder / f"{size}-{contents[:16]}.npy"
     if not path.exists():
         folder.mkdir(exist_ok=True)
         with held(folder, wait=True):
             if not path.exists():  # which another process may have made meanwhile
-                _decode(workspace, study, size, path)
+                _write_arrays(path, [workspace.data / row.file_name for row in rows], size)
+                _delete_others(path, f"{size}-*.npy")
     try:
-        arrays = np.load(path, mmap_mode="r")
+        images = np.load(path, mmap_mode="r")
     except (ValueError, EOFError) as error:
         raise ValueError(
             f"{path} is damaged ({error}); delete it, it is made anew from the images"
         ) from error
-    return arrays, {row.file_name: index for index, row in enumerate(study)}
+    return images, {row.file_name: index for index, row in enumerate(rows)}
 
 
-def _decode(workspace: Workspace, study: Sequence[Row], size: int, path: Path) -> None:
+def _write_arrays(path: Path, images: Sequence[Path], size: int) -> None:
+    """Decode image files one after the other into a .npy file."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(images), size, size)}
     with atomic(path) as file:
-        np.lib.format.write_array_header_1_0(
-            file, {"descr": "|u1", "fortran_order": False, "shape": (len(study), size, size)}
-        )
-        for square in squares([workspace.data / row.file_name for row in study], size, "decode"):
+        np.lib.format.write_array_header_1_0(file, header)
+        for square in read_squares(images, size, "decode"):
             file.write(square.tobytes())
-    for stale in path.parent.glob(f"{size}-*.npy"):
-        if stale != path:
-            stale.unlink()
 
 
-def squares(
+def _delete_others(path: Path, pattern: str) -> None:
+    for other in path.parent.glob(pattern):
+        if other != path:
+            other.unlink()
+
+
+def read_squares(
     paths: Sequence[Path], size: int, what: str, *, exact: bool = False
 ) -> Iterator[np.ndarray]:
-    """Read image files in parallel, by the one pixel path, to uint8 (size, size) each, in order and with few at a time in memory.
+    """Read image files by the one pixel path, as uint8 (size, size) each, in order.
 
+    They are decoded in parallel, with few at a time in memory. what: the progress bar's text.
     exact: raise ValueError when a file is not (size, size) already.
     """
-    workers = min(os.cpu_count() or 1, 16)
+    threads = min(os.cpu_count() or 1, MAX_THREADS)
     waiting = iter(paths)
-    with ThreadPoolExecutor(workers) as pool, progress(len(paths), what, "image") as bar:
-        pending = deque(pool.submit(read_gray, path) for path in islice(waiting, 8 * workers))
+    with ThreadPoolExecutor(threads) as pool, progress(len(paths), what, "image") as bar:
+        pending = deque(pool.submit(read_gray, path) for path in islice(waiting, 8 * threads))
         for path in paths:
             gray = pending.popleft().result()
             pending.extend(pool.submit(read_gray, following) for following in islice(waiting, 1))

@@ -1,8 +1,8 @@
 """The one way pixels take from a file to a network, for real and synthetic images alike.
 
-File → 8-bit gray (`read_gray`) → largest centred square → study size (`to_square`). Squares are cropped,
-not squeezed or padded: the shape of the film and the width of a border differ between hospitals, and a
-classifier would learn them.
+File → 8-bit gray (`read_gray`) → largest centred square → study size (`to_square`). Squares are
+cropped, not squeezed or padded: the shape of the film and the width of a border differ between
+hospitals, and a classifier would learn them.
 """
 
 from __future__ import annotations
@@ -16,89 +16,74 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from pipelines.study import dicom
 from runtime.files import atomic, check_file
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", *dicom.SUFFIXES}
+# What is read whatever the suffix says. Of other formats Pillow hands some to programs, EPS to
+# Ghostscript.
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 MAX_SIDE = 512  # of the images kept in a workspace: twice the largest a generator makes here
-MAX_PIXELS = 100_000_000  # a larger picture is a mistake or an attack; one of this size takes a process up to 3 GB, a DICOM file its own bytes more
+# A larger picture is a mistake or an attack. One of this size takes a process up to 3 GB, a DICOM
+# file its own bytes more.
+MAX_PIXELS = 100_000_000
 MAX_BYTES = 500_000_000  # of a file
-FORMATS = (
-    "PNG",
-    "JPEG",
-    "TIFF",
-    "BMP",
-    "WEBP",
-)  # whatever the suffix says; of the others Pillow hands some to programs, EPS to Ghostscript
 PERCENTILES = (0.5, 99.5)  # the window that brings deeper images to 8 bits
-LUMINANCE = np.array(
-    [0.299, 0.587, 0.114], np.float32
-)  # ITU-R BT.601, as Pillow weighs the colours
+# ITU-R BT.601, as Pillow weighs the colours
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
-Image.MAX_IMAGE_PIXELS = (
-    MAX_PIXELS  # Pillow refuses twice as many; what lies between is refused below
-)
-_HUSHED = threading.Lock()
+# Pillow refuses twice as many; what lies between is refused below.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+_STDERR_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A file as decoded, with what an importer wants to know of it."""
+    """A file as decoded, with what an importer wants to know of it.
 
-    gray: np.ndarray  # uint8 (H, W), at most MAX_SIDE on its longest side, aspect kept
-    height: int  # in the file
+    Attributes:
+        gray: uint8 (H, W), at most MAX_SIDE on its longest side, aspect kept.
+        height, width: In the file.
+        colour: See `colourfulness`.
+        comment: What a PNG says of itself.
+        header: Of a DICOM file.
+    """
+
+    gray: np.ndarray
+    height: int
     width: int
-    colour: float = 0.0  # see `colourfulness`
-    comment: str = ""  # what a PNG says of itself
+    colour: float = 0.0
+    comment: str = ""
     header: dicom.Header | None = None
 
 
 def read_gray(path: Path) -> np.ndarray:
-    """The gray pixels of `read_picture`."""
+    """Return the gray pixels of `read_picture`."""
     return read_picture(path).gray
 
 
 def read_picture(path: Path) -> Picture:
     """Decode an image file, whatever its suffix says.
 
-    Colour is reduced to luminance, transparency laid on black, EXIF orientation applied. What is deeper than 8 bits is windowed
-    between its 0.5th and 99.5th percentile, unless it is DICOM and states a window of its own. Raises ValueError that names the file
-    and what is wrong with it, FileNotFoundError when it is absent.
+    Colour is reduced to luminance, transparency laid on black, EXIF orientation applied. What is
+    deeper than 8 bits is windowed between its 0.5th and 99.5th percentile, unless it is DICOM and
+    states a window of its own. Raises ValueError that names the file and what is wrong with it,
+    FileNotFoundError when it is absent.
     """
     check_file(path, MAX_BYTES)
     if dicom.is_dicom(path):
         values, header = dicom.read_dicom(path, MAX_PIXELS)
         gray = values if values.dtype == np.uint8 else windowed(values, path)
-        return Picture(_reduced(Image.fromarray(gray)), *gray.shape, header=header)
+        height, width = gray.shape
+        return Picture(_shrink(Image.fromarray(gray)), height, width, header=header)
     try:
-        with Image.open(path, formats=FORMATS) as image, _libtiff_hushed(image.format):
+        with Image.open(path, formats=FORMATS) as image, _libtiff_silenced(image.format):
             width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise ValueError(
-                    f"{path} has more pixels than the {MAX_PIXELS:,} that are read: {width}×{height}"
-                )
-            if width * height == 0:
-                raise ValueError(f"{path} is damaged: it has no pixels, {width}×{height}")
-            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-                raise ValueError(f"{path} holds more than one picture: {image.n_frames}")
+            _check_picture(image, path)
             comment = str(image.info.get("Comment", "")) if image.format == "PNG" else ""
-            image = ImageOps.exif_transpose(image)
-            colour = 0.0
-            if image.mode.startswith(("I", "F")):
-                image = Image.fromarray(windowed(np.asarray(image, np.float32), path))
-            elif image.mode not in ("L", "1", "LA"):
-                if image.has_transparency_data:
-                    image = image.convert("RGBA")
-                    image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
-                image = image.convert("RGB")
-                colour = colourfulness(image)
-            elif image.mode == "LA":
-                image = Image.composite(
-                    image.getchannel("L"), Image.new("L", image.size), image.getchannel("A")
-                )
-            image = image.convert("L")
+            gray_image, colour = _to_gray(ImageOps.exif_transpose(image), path)
     except UnidentifiedImageError as error:
         raise ValueError(f"{path} is not an image that can be read") from error
     except Image.DecompressionBombError as error:
@@ -110,16 +95,50 @@ def read_picture(path: Path) -> Picture:
             str(error) if str(path) in str(error) else f"{path} is damaged or truncated ({error})"
         )
         raise ValueError(reason) from error
-    return Picture(_reduced(image), height, width, colour, comment)
+    return Picture(_shrink(gray_image), height, width, colour, comment)
+
+
+def _check_picture(image: ImageFile.ImageFile, path: Path) -> None:
+    """Raise ValueError when an opened file is too large, empty, or has several pictures."""
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ValueError(
+            f"{path} has more pixels than the {MAX_PIXELS:,} that are read: {width}×{height}"
+        )
+    if width * height == 0:
+        raise ValueError(f"{path} is damaged: it has no pixels, {width}×{height}")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        raise ValueError(f"{path} holds more than one picture: {frames}")
+
+
+def _to_gray(image: Image.Image, path: Path) -> tuple[Image.Image, float]:
+    """Return an image of any mode as 8-bit gray, and how colourful it was."""
+    colour = 0.0
+    if image.mode.startswith(("I", "F")):
+        image = Image.fromarray(windowed(np.asarray(image, np.float32), path))
+    elif image.mode == "LA":
+        black = Image.new("L", image.size)
+        image = Image.composite(image.getchannel("L"), black, image.getchannel("A"))
+    elif image.mode not in ("L", "1"):
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+        image = image.convert("RGB")
+        colour = colourfulness(image)
+    return image.convert("L"), colour
 
 
 @contextlib.contextmanager
-def _libtiff_hushed(kind: str | None) -> Iterator[None]:
-    """Keep from standard error what libtiff writes there by itself; what is wrong is raised all the same."""
-    if kind != "TIFF":
+def _libtiff_silenced(image_format: str | None) -> Iterator[None]:
+    """Keep from standard error what libtiff writes there by itself.
+
+    What is wrong is raised all the same.
+    """
+    if image_format != "TIFF":
         yield
         return
-    with _HUSHED, open(os.devnull, "wb") as nowhere:
+    with _STDERR_LOCK, open(os.devnull, "wb") as nowhere:
         kept = os.dup(2)
         os.dup2(nowhere.fileno(), 2)
         try:
@@ -129,13 +148,17 @@ def _libtiff_hushed(kind: str | None) -> Iterator[None]:
             os.close(kept)
 
 
-def _reduced(image: Image.Image) -> np.ndarray:
+def _shrink(image: Image.Image) -> np.ndarray:
+    """Return the pixels (H, W), made smaller where a side is longer than MAX_SIDE."""
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
     return np.asarray(image)
 
 
 def windowed(values: np.ndarray, path: Path) -> np.ndarray:
-    """Deep gray values (H, W) to uint8, from the 0.5th to the 99.5th percentile. Raises ValueError that names their file when some are no numbers."""
+    """Bring deep gray values (H, W) to uint8, from the 0.5th to the 99.5th percentile.
+
+    Raises ValueError that names their file when some are no numbers.
+    """
     low, high = np.percentile(values, PERCENTILES)
     if not np.isfinite(values).all():
         raise ValueError(f"{path} is damaged: some of its pixels are no numbers")
@@ -143,10 +166,12 @@ def windowed(values: np.ndarray, path: Path) -> np.ndarray:
 
 
 def colourfulness(image: Image.Image) -> float:
-    """How much the colours of an RGB image vary at equal luminance, in gray levels: the mean distance from the mean hue of that luminance.
+    """Measure how much the colours of an RGB image vary at equal luminance, in gray levels.
 
-    A film photographed through a tinted lamp has one hue for each gray and scores near 0; a photograph or a drawing does not.
-    Of the public X-rays at hand, tinted ones among them, the highest has 6.9; photographs have 13 and more.
+    It is the mean distance from the mean hue of that luminance. A film photographed through a
+    tinted lamp has one hue for each gray and scores near 0; a photograph or a drawing does not. Of
+    the public X-rays at hand, tinted ones among them, the highest has 6.9; photographs have 13 and
+    more.
     """
     image = image.copy()
     image.thumbnail((128, 128))
@@ -155,14 +180,16 @@ def colourfulness(image: Image.Image) -> float:
     chroma = pixels[:, [0, 2]] - luminance[:, None]  # (P, 2)
     level = (luminance / 16).astype(int)
     count = np.maximum(np.bincount(level, minlength=17), 1)
-    mean = np.stack(
-        [np.bincount(level, chroma[:, k], 17) / count for k in (0, 1)], axis=1
-    )  # (17, 2)
+    sums = [np.bincount(level, chroma[:, channel], 17) for channel in (0, 1)]
+    mean = np.stack([total / count for total in sums], axis=1)  # (17, 2)
     return float(np.linalg.norm(chroma - mean[level], axis=1).mean())
 
 
 def to_square(gray: np.ndarray, size: int) -> np.ndarray:
-    """The largest centred square of a uint8 image (H, W), at (size, size); untouched when it has that size already."""
+    """Return the largest centred square of a uint8 image (H, W), at (size, size).
+
+    It is untouched when it has that size already.
+    """
     height, width = gray.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -173,7 +200,10 @@ def to_square(gray: np.ndarray, size: int) -> np.ndarray:
 
 
 def pixel_hash(gray: np.ndarray) -> str:
-    """SHA-256 of an image's shape and pixels: equal for the same picture in any lossless container."""
+    """Return the SHA-256 of an image's shape and pixels.
+
+    It is equal for the same picture in any lossless container.
+    """
     return hashlib.sha256(f"{gray.shape}".encode() + gray.tobytes()).hexdigest()
 
 

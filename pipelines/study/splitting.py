@@ -6,11 +6,17 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
 from pipelines.study.manifest import Row
+from runtime.options import OptionError
 from runtime.randomness import numpy_generator
 
+Ratios = tuple[float, float, float]  # of train, validation and test, together 1
 
-def parse_ratios(text: str) -> tuple[float, float, float]:
-    """ "70/10/20" to (0.7, 0.1, 0.2). Raises ValueError unless there are three positive shares that sum to 100."""
+
+def parse_ratios(text: str) -> Ratios:
+    """Make (0.7, 0.1, 0.2) of "70/10/20".
+
+    Raises OptionError unless there are three positive shares that sum to 100.
+    """
     parts = text.split("/")
     if (
         len(parts) != 3
@@ -18,17 +24,20 @@ def parse_ratios(text: str) -> tuple[float, float, float]:
         or sum(map(int, parts)) != 100
         or "0" in parts
     ):
-        raise ValueError(
-            f"--split {text}: expected three shares of train/validation/test that sum to 100, as 70/10/20"
+        raise OptionError(
+            "split",
+            text,
+            "expected three shares of train/validation/test that sum to 100, as 70/10/20",
         )
     train, validation, test = (int(part) / 100 for part in parts)
     return train, validation, test
 
 
 class Groups:
-    """Images that must share a split, since they share a patient or a picture, directly or through others (union-find).
+    """Images that must share a split (union-find).
 
-    Every group knows the splits that all its members may go to; an image that would leave a group none cannot join.
+    They share a patient or a picture, directly or through others. Every group knows the splits that
+    all its members may go to; an image that would leave a group none cannot join.
     """
 
     def __init__(self) -> None:
@@ -37,7 +46,10 @@ class Groups:
         self._first: dict[Hashable, int] = {}
 
     def add(self, ties: Iterable[Hashable], allowed: Iterable[str]) -> int | None:
-        """The number of a new image that has these ties and may go to these splits, or None if it can go nowhere; then nothing has changed."""
+        """Add an image that has these ties and may go to these splits, and return its number.
+
+        Returns None, and changes nothing, when there is no split that it can go to.
+        """
         ties = list(ties)
         roots = {self.root(self._first[tie]) for tie in ties if tie in self._first}
         common = frozenset(allowed).intersection(*(self._allowed[root] for root in roots))
@@ -53,13 +65,14 @@ class Groups:
         return number
 
     def root(self, number: int) -> int:
-        """The group of an image, by the number of one of its members."""
+        """Return the group of an image, by the number of one of its members."""
         while self._parent[number] != number:
             self._parent[number] = self._parent[self._parent[number]]
             number = self._parent[number]
         return number
 
     def allowed(self, number: int) -> frozenset[str]:
+        """Return the splits that the group of this image may go to."""
         return self._allowed[self.root(number)]
 
 
@@ -70,11 +83,15 @@ def distribute(
     shares: Mapping[str, float],
     seed: int,
 ) -> list[str]:
-    """A part for every image, whole groups at a time: a split, or a fold.
+    """Choose a part for every image, whole groups at a time: a split, or a fold.
 
-    labels, groups: of each image. allowed: the parts that its group may go to, the same for all of a group; a group with one goes there.
-    shares: of each part that is filled; a part without a share is only for groups that may go nowhere else.
-    The other groups, in seeded order and label by label, go where that label is furthest below its share.
+    A group that may go to one part only goes there. The others, in seeded order and label by label,
+    go where that label is furthest below its share.
+
+    labels, groups: of each image.
+    allowed: the parts that its group may go to, the same for all images of a group.
+    shares: of each part that is filled; a part without a share is only for groups that may go
+        nowhere else.
     """
     members: dict[int, list[int]] = defaultdict(list)
     for image, group in enumerate(groups):
@@ -97,19 +114,22 @@ def distribute(
         for index in numpy_generator(seed, "split", label).permutation(len(free[label])):
             group = free[label][index]
             parts = [part for part in shares if part in allowed[members[group][0]]]
-            put(group, min(parts, key=lambda part: counts[label, part] / shares[part]))
+            fill = {part: counts[label, part] / shares[part] for part in parts}
+            put(group, min(parts, key=fill.__getitem__))
     return [chosen[group] for group in groups]
 
 
-def training_part(rows: Sequence[Row], fraction: float) -> list[Row]:
-    """The training rows of a share of the study's training images, whole patients at a time, in the order of `rows`.
+def select_training_rows(rows: Sequence[Row], fraction: float) -> list[Row]:
+    """Select the training rows of a share of the study's training images, in the order of `rows`.
 
-    Of each label as many patients, in one fixed random order, as it takes to have that share of its images: so a smaller fraction
-    lies within a larger one, and every command that asks for a fraction gets the same images. Raises ValueError unless 0 < fraction ≤ 1.
+    Of each label as many whole patients are taken, in one fixed random order, as it needs to have
+    that share of its images: so a smaller fraction lies within a larger one, and every command that
+    asks for a fraction gets the same images. Raises ValueError unless 0 < fraction ≤ 1.
     """
     if not 0 < fraction <= 1:
         raise ValueError(
-            f"fraction {fraction:g} of the real images: expected more than 0, and at most 1 for all of them"
+            f"fraction {fraction:g} of the real images: "
+            "expected more than 0, and at most 1 for all of them"
         )
     training = [row for row in rows if row.split == "train"]
     images: dict[str, list[Row]] = defaultdict(list)
@@ -117,11 +137,12 @@ def training_part(rows: Sequence[Row], fraction: float) -> list[Row]:
         images[row.patient].append(row)
     chosen: set[str] = set()
     for label in sorted({row.label for row in training}):
-        patients = sorted({patient for patient, mine in images.items() if mine[0].label == label})
-        wanted, found = fraction * sum(len(images[patient]) for patient in patients), 0
+        patients = sorted(patient for patient, films in images.items() if films[0].label == label)
+        wanted = fraction * sum(len(images[patient]) for patient in patients)
+        count = 0
         for index in numpy_generator(0, "fraction", label).permutation(len(patients)):
-            if found >= wanted - 1e-9:
+            if count >= wanted - 1e-9:
                 break
             chosen.add(patients[index])
-            found += len(images[patients[index]])
+            count += len(images[patients[index]])
     return [row for row in training if row.patient in chosen]

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 
 def one_line(message: object) -> str:
-    """A text without line breaks, and with what a terminal would obey written out: names of files are other people's."""
+    """Write a text on one line, with what a terminal would obey written out.
+
+    Names of files and of findings are other people's.
+    """
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
         for char in " ".join(str(message).split())
     )
+
+
+def decode_file_name(name: str) -> str:
+    """Write a file name as text that can be stored, whatever bytes it is made of."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

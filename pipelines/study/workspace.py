@@ -17,8 +17,8 @@ from typing import Any
 
 from filelock import FileLock
 
+from pipelines.study.import_log import ImportSummary, read_imports
 from pipelines.study.manifest import Row, read_manifest, write_manifest
-from runtime.files import Record, read_json
 from runtime.lock import hold
 from runtime.run import Run, create_run, list_runs
 
@@ -123,19 +123,14 @@ class Workspace:
         write_manifest(self.manifest_path, rows)
         self.seen[:] = rows
 
-    def imports(self) -> list[Record]:
+    def imports(self) -> list[ImportSummary]:
         """Return what import.json says of each import, none where it is not there.
 
         Raises ValueError when it is damaged.
         """
-        path = self.data / "import.json"
-        if not path.exists():
-            return []
-        imports = read_json(path).expect(imports=list)["imports"]
-        if not imports or not all(isinstance(entry, Record) for entry in imports):
-            raise ValueError(f"{path} does not list what was imported; it is damaged")
-        committing = (self.data / ".incoming" / "commit.json").exists()
-        if committing and imports[-1].get("images_in_study") != len(self.rows()):
+        imports = read_imports(self.data / "import.json")
+        unfinished = (self.data / ".incoming" / "commit.json").exists()
+        if unfinished and imports and imports[-1].images_in_study != len(self.rows()):
             imports.pop()  # of an import that was killed right before it replaced the manifest
         return imports
 

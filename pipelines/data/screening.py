@@ -1,0 +1,234 @@
+"""Who comes into a study and who is left out, and who must share a split with whom."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipelines.data.cleaning import SAME_BITS, find_near_pairs
+from pipelines.data.decoding import Decoded
+from pipelines.data.listing import SourceImage
+from pipelines.data.patients import Patient
+from pipelines.study.manifest import EXTERNAL, SPLITS, Row
+from pipelines.study.splitting import Groups
+
+IN_STUDY = "already in the study"
+DUPLICATE = "exact duplicate"
+TWO_LABELS = "the same picture under two labels"
+TIES_SPLITS = "ties patients of two splits together"
+UNKNOWN_LABEL = "label not in the study"
+
+Reasons = dict[int, str]  # by the number of a candidate, as "kind: details"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An image that was offered to the study, as decoded.
+
+    Attributes:
+        image: As its source offers it.
+        decoded: What became of it.
+        patient: Whom it shows.
+        external: Whether it is for the external test set.
+    """
+
+    image: SourceImage
+    decoded: Decoded
+    patient: Patient
+    external: bool
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that it may go to."""
+        return (EXTERNAL,) if self.external else self.image.splits
+
+
+@dataclass(frozen=True)
+class AlikePair:
+    """Two images that look alike: their places, the first one's being lower, and bits that differ.
+
+    Places count the study's rows first, then the candidates.
+    """
+
+    first: int
+    second: int
+    bits: int
+
+
+@dataclass(frozen=True)
+class Screening:
+    """What is to happen to the candidates.
+
+    Attributes:
+        reasons: Why candidates are left out, in their order.
+        kept: The numbers of all others.
+        groups: Who must share a split.
+        members: The number in `groups` of each place: the study's rows first, then candidates.
+        near: Pairs that look alike and are both in the study.
+    """
+
+    reasons: Reasons
+    kept: list[int]
+    groups: Groups
+    members: dict[int, int]
+    near: list[AlikePair]
+
+
+def screen(candidates: Sequence[Candidate], existing: Sequence[Row]) -> Screening:
+    """Decide which candidates come into a study that has these rows already."""
+    reasons = {
+        number: candidate.decoded.problem
+        for number, candidate in enumerate(candidates)
+        if candidate.decoded.problem
+    }
+    reasons |= _find_unknown_labels(candidates, existing, reasons)
+    comparable = [number for number in range(len(candidates)) if number not in reasons]
+    reasons |= _find_two_labels(candidates, existing, comparable)
+    pairs = list(_find_alike(candidates, existing, comparable))
+    for number, reason in _find_alike_of_two_labels(candidates, existing, pairs):
+        reasons.setdefault(number, reason)
+    groups, members = _group(candidates, existing, reasons, _by_candidate(pairs, len(existing)))
+    return Screening(
+        reasons=dict(sorted(reasons.items())),
+        kept=[number for number in range(len(candidates)) if number not in reasons],
+        groups=groups,
+        members=members,
+        near=_both_in_study(pairs, len(existing), members),
+    )
+
+
+def _find_unknown_labels(
+    candidates: Sequence[Candidate], existing: Sequence[Row], reasons: Reasons
+) -> Reasons:
+    """Leave out external images whose labels the study has not."""
+    fine = [
+        (number, candidate) for number, candidate in enumerate(candidates) if number not in reasons
+    ]
+    labels = {row.label for row in existing}
+    labels |= {candidate.image.label for _, candidate in fine if not candidate.external}
+    return {
+        number: f"{UNKNOWN_LABEL}: {candidate.image.label}"
+        for number, candidate in fine
+        if candidate.external and candidate.image.label not in labels
+    }
+
+
+def _find_two_labels(
+    candidates: Sequence[Candidate], existing: Sequence[Row], comparable: Sequence[int]
+) -> Reasons:
+    """Leave out pictures that come under two labels."""
+    labels_of: dict[str, set[str]] = defaultdict(set)
+    for row in existing:
+        labels_of[row.sha256].add(row.label)
+    for number in comparable:
+        labels_of[candidates[number].decoded.sha256].add(candidates[number].image.label)
+    reasons = {}
+    for number in comparable:
+        labels = labels_of[candidates[number].decoded.sha256]
+        if len(labels) > 1:
+            reasons[number] = f"{TWO_LABELS}: {', '.join(sorted(labels))}"
+    return reasons
+
+
+def _find_alike(
+    candidates: Sequence[Candidate], existing: Sequence[Row], comparable: Sequence[int]
+) -> Iterator[AlikePair]:
+    """Yield the pairs that look alike, one of them a candidate; phantoms have no hash for it."""
+    places = [place for place, row in enumerate(existing) if row.near_hash]
+    hashes = [existing[place].near_hash for place in places]
+    hashed = [number for number in comparable if candidates[number].decoded.near_hash]
+    places += [len(existing) + number for number in hashed]
+    hashes += [candidates[number].decoded.near_hash for number in hashed]
+    for first, second, bits in find_near_pairs(hashes, len(hashed)):
+        yield AlikePair(places[first], places[second], bits)
+
+
+def _find_alike_of_two_labels(
+    candidates: Sequence[Candidate], existing: Sequence[Row], pairs: Sequence[AlikePair]
+) -> Iterator[tuple[int, str]]:
+    """Leave out candidates that are one picture beyond doubt with one of another label."""
+    for pair in pairs:
+        numbers = [place - len(existing) for place in (pair.first, pair.second)]
+        labels = {
+            candidates[number].image.label if number >= 0 else existing[place].label
+            for number, place in zip(numbers, (pair.first, pair.second), strict=True)
+        }
+        if pair.bits <= SAME_BITS and len(labels) > 1:
+            reason = f"{TWO_LABELS}: {', '.join(sorted(labels))}"
+            yield from ((number, reason) for number in numbers if number >= 0)
+
+
+def _by_candidate(pairs: Sequence[AlikePair], n_existing: int) -> dict[int, list[int]]:
+    """Return the places that look like each candidate."""
+    alike: dict[int, list[int]] = defaultdict(list)
+    for pair in pairs:
+        alike[pair.second - n_existing].append(pair.first)
+        if pair.first >= n_existing:
+            alike[pair.first - n_existing].append(pair.second)
+    return alike
+
+
+def _group(
+    candidates: Sequence[Candidate],
+    existing: Sequence[Row],
+    reasons: Reasons,
+    alike: Mapping[int, Sequence[int]],
+) -> tuple[Groups, dict[int, int]]:
+    """Tie images of one patient or picture together, and add to `reasons` who cannot come in.
+
+    The most constrained come first, a given test set before all; an external image gives way to one
+    of the study.
+    """
+    groups = Groups()
+    members: dict[int, int] = {}
+    for place, row in enumerate(existing):
+        row_ties = [("patient", row.patient), ("pixels", row.sha256), ("image", place)]
+        member = groups.add(row_ties, [row.split])
+        assert member is not None, "every row of the study has a split"
+        members[place] = member
+    known = {(row.sha256, row.patient) for row in existing}
+    seen = {row.sha256 for row in existing}
+    waiting = [number for number in range(len(candidates)) if number not in reasons]
+    for number in sorted(waiting, key=lambda number: _constraint(candidates[number])):
+        candidate, place = candidates[number], len(existing) + number
+        sha256, patient = candidate.decoded.sha256, candidate.patient.name
+        ties: list[tuple[str, str | int]] = [("patient", patient), ("pixels", sha256)]
+        if (sha256, patient) in known:
+            reasons[number] = IN_STUDY
+        elif sha256 in seen:
+            reasons[number] = f"{DUPLICATE}: of {sha256[:16]}.png"
+            # A picture of two patients makes them one.
+            groups.add(ties, (EXTERNAL,) if candidate.external else SPLITS)
+        else:
+            ties.append(("image", place))
+            ties += [("image", other) for other in alike.get(number, ()) if other in members]
+            member = groups.add(ties, candidate.splits)
+            if member is None:
+                reasons[number] = TIES_SPLITS
+            else:
+                members[place] = member
+                seen.add(sha256)
+    return groups, members
+
+
+def _constraint(candidate: Candidate) -> tuple[bool, int, bool]:
+    splits = candidate.image.splits
+    return candidate.external, len(splits), "test" not in splits
+
+
+def _both_in_study(
+    pairs: Sequence[AlikePair], n_existing: int, members: Mapping[int, int]
+) -> list[AlikePair]:
+    """Return the pairs of which both came in, by candidate as they were first compared."""
+    ordered: dict[int, list[AlikePair]] = defaultdict(list)
+    for pair in pairs:
+        ordered[pair.second].append(pair)
+        if pair.first >= n_existing:
+            ordered.setdefault(pair.first, [])
+    return [
+        pair
+        for pairs_of_one in ordered.values()
+        for pair in pairs_of_one
+        if pair.first in members and pair.second in members
+    ]

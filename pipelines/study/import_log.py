@@ -1,0 +1,123 @@
+"""What `import.json` says of each import: where images came from, and what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from runtime.files import read_json, write_json
+from runtime.records import RecordError, parse_record
+
+
+@dataclass(frozen=True)
+class ImportSource:
+    """One source of an import.
+
+    Attributes:
+        source: Its name.
+        kind: The layout that it was read as.
+        images: How many it offered.
+        passed_over: How many files it has besides, by reason.
+        absent: How many files its table names that are not there.
+        external: Whether it makes the external test set.
+    """
+
+    source: str
+    kind: str
+    images: int
+    passed_over: dict[str, int]
+    absent: int
+    external: bool = False
+
+
+@dataclass(frozen=True)
+class LeftOutImage:
+    """An image that did not come into the study; originals.csv tells which file an id is."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class NearDuplicate:
+    """Two images that look like one film, and in how many bits their hashes differ."""
+
+    images: tuple[str, str]
+    bits: int
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """One import.
+
+    Attributes:
+        sources: What it read.
+        kept: How many images came into the study.
+        left_out_counts: How many did not, by reason.
+        left_out: Each of these.
+        near_duplicates: Pairs that look like one film; both are kept, in one split.
+        may_show_text: How many DICOM images may show names or dates in their pixels.
+        images_in_study: How many it had afterwards.
+        split: The shares asked for, as 70/10/20.
+        split_seed: Seed of the split.
+        folds: Into how many folds it was dealt, if at all.
+        min_side: Images with a shorter side, in pixels, were left out.
+    """
+
+    sources: list[ImportSource]
+    kept: int
+    left_out_counts: dict[str, int]
+    left_out: list[LeftOutImage]
+    near_duplicates: list[NearDuplicate]
+    may_show_text: int
+    images_in_study: int
+    split: str
+    split_seed: int
+    folds: int | None
+    min_side: int
+
+
+def write_imports(path: Path, imports: Sequence[ImportSummary]) -> None:
+    """Write import.json, oldest import first."""
+    write_json(path, {"imports": [_to_json(summary) for summary in imports]})
+
+
+def read_imports(path: Path) -> list[ImportSummary]:
+    """Read import.json, oldest import first; nothing where there is no such file.
+
+    Raises ValueError that names the file when it is damaged.
+    """
+    if not path.exists():
+        return []
+    entries = read_json(path).expect(imports=list)["imports"]
+    if not entries or not all(isinstance(entry, Mapping) for entry in entries):
+        raise ValueError(f"{path} does not list what was imported; it is damaged")
+    try:
+        return [parse_record(ImportSummary, _from_json(entry)) for entry in entries]
+    except RecordError as error:
+        raise ValueError(
+            f"{path}: {error}; it is damaged, or another version of cxr wrote it"
+        ) from error
+
+
+def _to_json(summary: ImportSummary) -> dict[str, Any]:
+    """Name the fields of an import; `external` only of a source that is."""
+    values = asdict(summary)
+    for source in values["sources"]:
+        if not source["external"]:
+            del source["external"]
+    return values
+
+
+def _from_json(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo `_to_json`, whatever stands there."""
+    sources = entry.get("sources")
+    if not isinstance(sources, list):
+        return dict(entry)
+    complete = [
+        {"external": False, **source} if isinstance(source, Mapping) else source
+        for source in sources
+    ]
+    return {**entry, "sources": complete}
