@@ -1,0 +1,86 @@
+"""What a comparison leaves: kept whole on disk, and its results put side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.comparison.arms import ARMS as ALL_ARMS
+from pipelines.results.comparison_rows import read_rows, write_rows
+from pipelines.results.comparison_summary import (
+    ComparisonSummary,
+    Headline,
+    arm_kind,
+    compared,
+)
+from runtime.run import Run
+from tests.pipelines.report.summaries import ARMS, make_rows, make_summary
+
+SETTINGS = [(fraction, ratio) for fraction in (0.1, 0.25, 1.0) for ratio in (0.5, 2.0)]
+
+
+def test_a_summary_is_read_as_it_was_saved(tmp_path: Path) -> None:
+    summary, run = make_summary(), Run(tmp_path)
+    summary.save(run)
+    assert ComparisonSummary.load(run) == summary
+
+
+def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
+    rows, run = make_rows(make_summary()), Run(tmp_path)
+    write_rows(run, rows)
+    assert read_rows(run) == rows
+
+
+def test_a_summary_knows_its_settings() -> None:
+    assert make_summary().settings() == SETTINGS
+
+
+@pytest.mark.parametrize(("fraction", "ratio"), SETTINGS)
+def test_results_of_a_setting_begin_with_real_and_have_every_arm_once(
+    fraction: float, ratio: float
+) -> None:
+    results = make_summary().results_at(fraction, ratio)
+    assert [result.arm for result in results] == list(ARMS)
+
+
+@pytest.mark.parametrize(("fraction", "ratio"), SETTINGS)
+def test_results_of_a_setting_are_of_its_ratio_or_of_none(fraction: float, ratio: float) -> None:
+    results = make_summary().results_at(fraction, ratio)
+    assert {result.ratio for result in results} == {None, ratio}
+
+
+def test_data_efficiency_is_told_at_the_ratio_of_the_headline() -> None:
+    entries = make_summary().headline_data_efficiency()
+    assert [entry.fraction for entry in entries] == [0.1, 0.25, 1.0]
+
+
+def test_data_efficiency_is_told_at_the_first_ratio_where_the_headline_has_none() -> None:
+    summary = make_summary(headline=Headline("real+classical", 1.0, None))
+    assert summary.headline_data_efficiency() == [], "the summary has it at a ratio of 2 alone"
+
+
+def test_an_arm_of_the_whole_synthetic_set_has_no_ratio() -> None:
+    summary = make_summary(
+        ratios=(None,), fractions=(1.0,), headline=Headline("gan-only", 1.0, None)
+    )
+    assert summary.settings() == [(1.0, None)]
+    assert len(summary.headline_results()) == len(ARMS)
+
+
+def test_every_arm_but_real_is_compared() -> None:
+    results = make_summary().headline_results()
+    assert [result.arm for result, _ in compared(results)] == [arm for arm in ARMS if arm != "real"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "arms"),
+    [
+        ("synthetic", {"real+gan", "real+gan+classical", "gan-only", "gan-pretrain"}),
+        ("control", {"real+duplicates", "real+shuffled", "real+oracle"}),
+        ("classical", {"real+classical"}),
+        ("real", {"real"}),
+    ],
+)
+def test_every_arm_has_a_kind(kind: str, arms: set[str]) -> None:
+    assert {name for name in ALL_ARMS if arm_kind(name) == kind} == arms
