@@ -12,6 +12,7 @@ import click
 
 from classifier.config import ClassifierConfig
 from gan.config import GanConfig
+from pipelines.cli.classifier_tables import metrics_table, options_table
 from pipelines.cli.options import (
     WEIGHTS_HELP,
     config_options,
@@ -20,7 +21,6 @@ from pipelines.cli.options import (
     say,
     workspace_option,
 )
-from pipelines.cli.tables import metrics_table, options_table
 
 if TYPE_CHECKING:
     from pipelines.study.runs import RunRequest
@@ -285,25 +285,26 @@ def export(workspace: Workspace, run_name: str | None, format: str) -> None:
     Beside it a JSON says what goes in and what comes out. The file is written only when it gives
     the outputs of the original.
     """
+    from pipelines.study.intended_use import INTENDED_USE
     from pipelines.training.export import export
 
-    run, result = export(workspace, run_name=run_name, format=format)
-    checked = result["checked"]
+    exported = export(workspace, run_name=run_name, format=format)
     click.echo(
-        f"{result['kind']} of {result['exported_from']}: largest difference from the original's "
-        f"outputs {checked['largest_difference']:.1e}, on {checked['inputs']} inputs"
+        f"{exported.kind} of {exported.source}: largest difference from the original's "
+        f"outputs {exported.check.largest_difference:.1e}, on {exported.check.inputs} inputs"
     )
-    for way in ("inputs", "outputs"):
-        for one in result[way]:
+    for direction, tensors in (("input", exported.inputs), ("output", exported.outputs)):
+        for tensor in tensors:
+            shape = ", ".join(map(str, tensor.shape))
             click.echo(
-                f"{way[:-1]:7} {one['name']}: {one['dtype']} "
-                f"({', '.join(map(str, one['shape']))}), {one['range']}"
+                f"{direction:7} {tensor.name}: {tensor.dtype} ({shape}), {tensor.range}"
             )
-    click.echo(result["intended_use"])
+    click.echo(INTENDED_USE)
+    folder = exported.run.folder
     done(
-        f"a {result['kind']} as {result['format']}",
-        run.folder / result["file"],
-        f"read {run.folder / (result['kind'] + '.json')}",
+        f"a {exported.kind} as {exported.format}",
+        folder / exported.file,
+        f"read {folder / f'{exported.kind}.json'}",
     )
 
 

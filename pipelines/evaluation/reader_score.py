@@ -1,210 +1,146 @@
-"""What a reader made of a reader study's images, from the file of answers that its page saved."""
+"""What readers made of a reader study's images, from the files of answers that its page saved."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score
 
-from pipelines.evaluation.reader_study import COMMAND, REAL, SYNTHETIC, commitment, pixels
-from pipelines.figures.style import image_sheet
+from pipelines.evaluation.reader_answers import Reading, read_answers
+from pipelines.evaluation.reader_study import read_pixels
+from pipelines.figures.image_sheet import draw_image_sheet
+from pipelines.results.reader_results import (
+    REAL_ANSWER,
+    SYNTHETIC_ANSWER,
+    Agreement,
+    JudgedImage,
+    ReaderScore,
+)
 from pipelines.study.workspace import Workspace
-from runtime.files import Record, read_json, sha256_of, write_json
-from runtime.run import Run, list_runs
+from runtime.estimate import Estimate
+from runtime.files import read_json, sha256_of
 
-LONGEST = 24 * 60 * 60 * 1000  # ms that one image may have taken
-ONE_READER = "one reader is one reader: this says how well {} told these images apart, not how well radiologists do"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One reader's answers to all images of a study."""
-
-    file: Path
-    run: Run
-    key: Record  # what key.json says
-    reader: str
-    answers: dict[str, str]  # real or synthetic, by image id, in the order of the page
-    times: list[int]  # ms
+SHEET_COLUMNS = 6
+ONE_READER = (
+    "one reader is one reader: this says how well {} told these images apart, "
+    "not how well radiologists do"
+)
 
 
 def score_readings(
     workspace: Workspace, files: Sequence[Path]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Score files of answers: what each reader made of the images, and how far every two readers of one study agree.
+) -> tuple[list[ReaderScore], list[Agreement]]:
+    """Score each reader's answers, and how far every two readers of one study agree.
 
-    Accuracy, sensitivity (the share of synthetic images called synthetic) and specificity (of reals called real) with exact (Clopper–Pearson)
-    95 % intervals; p: two-sided exact binomial test of accuracy against guessing, 1/2. Of readers who guess, p ≤ 0.05 comes up for at most 5 % from
-    n = 50 on, however many they call real, and for up to 7 % at n = 20: exactly half being real, their answers are not quite binomial. Agreement:
-    Cohen's kappa, None where both gave one and the same answer throughout. Writes score-FILE.json and, of the images misjudged, sheet-FILE.png
-    into the study's run. Raises ValueError or FileNotFoundError for a file that is of no study here, incomplete, damaged or given twice.
+    Shares have exact (Clopper–Pearson) 95 % intervals; p is that of a two-sided exact binomial test
+    of accuracy against guessing, 1/2. Of readers who guess, p ≤ 0.05 comes up for at most 5 % from
+    n = 50 on, however many they call real, and for up to 7 % at n = 20: exactly half being real,
+    their answers are not quite binomial.
+
+    Writes score-FILE.json and, of the images misjudged, sheet-FILE.png into the study's run. Raises
+    ValueError or FileNotFoundError for a file that is of no study here, incomplete, damaged or
+    given twice.
     """
     readings = [read_answers(workspace, file) for file in files]
-    for one, other in combinations(readings, 2):
-        if sha256_of(one.file) == sha256_of(other.file):
-            raise ValueError(
-                f"{other.file} holds the very answers of {one.file}; give each reader's file once"
-            )
-        if one.run == other.run and one.file.stem == other.file.stem:
-            raise ValueError(
-                f"{other.file} has the name of another file of answers, {one.file}; rename one, their scores would have one name"
-            )
+    _check_distinct(readings)
     scores = [_score(reading) for reading in readings]
-    for reading, score in zip(readings, scores):
-        path = reading.run.folder / score["file"]
-        if path.exists() and read_json(path)["answers_sha256"] != score["answers_sha256"]:
+    for reading, score in zip(readings, scores, strict=True):
+        path = reading.run.folder / score.file
+        if path.exists() and read_json(path)["answers_sha256"] != score.answers_sha256:
             raise ValueError(
-                f"{path} is the score of other answers under the name {reading.file.name}; rename the file, nothing is overwritten"
+                f"{path} is the score of other answers under the name {reading.file.name}; rename "
+                "the file, nothing is overwritten"
             )
-        if score["sheet"]:
-            _write_sheet(workspace, reading, score)
-        write_json(path, score)
-    return scores, [
-        _agreement(one, other) for one, other in combinations(readings, 2) if one.run == other.run
-    ]
+        if score.sheet:
+            _write_sheet(workspace, reading, score, reading.run.folder / score.sheet)
+        score.save(reading.run.folder)
+    pairs = combinations(readings, 2)
+    return scores, [_agreement(first, second) for first, second in pairs if first.run == second.run]
 
 
-def read_answers(workspace: Workspace, file: Path) -> Reading:
-    """A file of answers with the study it belongs to.
-
-    Raises ValueError that says what is wrong: an unknown study, an altered key, images judged twice, not at all or not of the study,
-    answers other than real and synthetic, times that cannot be.
-    """
-    if not file.name.isprintable():
-        raise ValueError(
-            f"{file} has a name that cannot be printed; rename it, its score takes its name"
-        )
-    values = read_json(file).expect(study=str, reader=str, answers=list)
-    run, key = _study(workspace, values["study"], file)
-    if not values["reader"].isprintable() or len(values["reader"]) > 80:
-        raise ValueError(
-            f"{file}: reader is {values['reader']!r:.80}, expected a name or a code of at most 80 characters"
-        )
-    given: dict[str, Record] = {}
-    for number, one in enumerate(values["answers"], start=1):
-        if not isinstance(one, Record):
+def _check_distinct(readings: Sequence[Reading]) -> None:
+    """Raise ValueError when two files hold the same answers, or their scores would share a name."""
+    for first, second in combinations(readings, 2):
+        if sha256_of(first.file) == sha256_of(second.file):
             raise ValueError(
-                f"{file}: answer {number} is {one!r:.80}, expected image, answer and ms; the file is damaged"
+                f"{second.file} holds the very answers of {first.file}; give each reader's file "
+                "once"
             )
-        image = one.expect(image=str, answer=str, ms=int)["image"]
-        if image in given:
-            raise ValueError(f"{file}: image {image:.40} is judged twice; the file was altered")
-        if one["answer"] not in (REAL, SYNTHETIC) or not 0 <= one["ms"] <= LONGEST:
+        if first.run == second.run and first.file.stem == second.file.stem:
             raise ValueError(
-                f"{file}: image {image:.40} has answer {one['answer']!r:.40} after {one['ms']!r:.20} ms, expected {REAL} or {SYNTHETIC}, and 0 to {LONGEST} ms"
+                f"{second.file} has the name of another file of answers, {first.file}; rename one, "
+                "their scores would have one name"
             )
-        given[image] = one
-    expected = [one["image"] for one in key["images"]]
-    foreign = sorted(set(given) - set(expected))
-    if foreign:
-        raise ValueError(
-            f"{file}: image {foreign[0]:.40} is not one of {run.name}; the file was altered"
-        )
-    if len(given) < len(expected):
-        raise ValueError(
-            f"{file} is incomplete: {len(given)} of {len(expected)} images judged; open the page again where it was read, it goes on where it was left"
-        )
-    return Reading(
-        file,
-        run,
-        key,
-        values["reader"],
-        {image: given[image]["answer"] for image in expected},
-        [given[image]["ms"] for image in expected],
-    )
 
 
-def _study(workspace: Workspace, study: str, file: Path) -> tuple[Run, Record]:
-    """The newest run that made a study, with its key."""
-    runs = [
-        run
-        for run in list_runs(workspace.runs)
-        if run.command == COMMAND and (run.folder / "key.json").exists()
-    ]
-    for run in reversed(runs):
-        key = read_json(run.folder / "key.json").expect(study=str, images=list)
-        if key["study"] == study:
-            if commitment(key) != study:
-                raise ValueError(
-                    f"{run.folder / 'key.json'} is not the key that {run.name} was made with; it was altered, and scores nothing"
-                )
-            return run, key
-    where = f"none of the {len(runs)} reader studies in {workspace.root.resolve()} is that"
-    raise ValueError(
-        f"{file} is of study {study[:8]!r}, and {where}; give the folder it was made in with -C DIR"
-    )
-
-
-def _score(reading: Reading) -> dict[str, Any]:
-    """What score-FILE.json holds."""
-    kinds = {REAL: [], SYNTHETIC: []}
-    for one in reading.key["images"]:
-        kinds[one["answer"]].append(
-            (one["file_name"], reading.answers[one["image"]] == one["answer"])
-        )
-    right = {kind: sum(correct for _, correct in judged) for kind, judged in kinds.items()}
-    n = len(reading.answers)
+def _score(reading: Reading) -> ReaderScore:
+    key, n = reading.key, len(reading.answers)
+    wrong = [image for image in key.images if reading.answers[image.image] != image.answer]
     fooled_by, called_synthetic = (
-        [name for name, correct in kinds[kind] if not correct] for kind in (SYNTHETIC, REAL)
+        _file_names(wrong, answer) for answer in (SYNTHETIC_ANSWER, REAL_ANSWER)
     )
-    return {
-        "study": reading.key["study"],
-        "run": reading.run.name,
-        "synthetic": reading.key["synthetic"],
-        "reader": reading.reader,
-        "answers": reading.file.name,
-        "answers_sha256": sha256_of(reading.file),
-        "n": n,
-        "accuracy": _share(sum(right.values()), n),
-        "p": float(binomtest(sum(right.values()), n).pvalue),
-        "sensitivity": _share(right[SYNTHETIC], len(kinds[SYNTHETIC])),
-        "specificity": _share(right[REAL], len(kinds[REAL])),
-        "median_seconds": median(reading.times) / 1000,
-        "fooled_by": fooled_by,
-        "called_synthetic": called_synthetic,
-        "file": f"score-{reading.file.stem}.json",
-        "sheet": f"sheet-{reading.file.stem}.png" if fooled_by or called_synthetic else None,
-        "limit": ONE_READER.format(reading.reader or "this reader"),
-    }
+    synthetic, real = (len(key.file_names(answer)) for answer in (SYNTHETIC_ANSWER, REAL_ANSWER))
+    right = n - len(wrong)
+    stem = reading.file.stem
+    return ReaderScore(
+        study=key.study,
+        run=reading.run.name,
+        synthetic=key.synthetic,
+        reader=reading.reader,
+        answers=reading.file.name,
+        answers_sha256=sha256_of(reading.file),
+        n=n,
+        accuracy=_exact_share(right, n),
+        p=float(binomtest(right, n).pvalue),
+        sensitivity=_exact_share(synthetic - len(fooled_by), synthetic),
+        specificity=_exact_share(real - len(called_synthetic), real),
+        median_seconds=median(reading.times) / 1000,
+        fooled_by=fooled_by,
+        called_synthetic=called_synthetic,
+        file=f"score-{stem}.json",
+        sheet=f"sheet-{stem}.png" if wrong else None,
+        limit=ONE_READER.format(reading.reader or "this reader"),
+    )
 
 
-def _share(count: int, n: int) -> dict[str, Any]:
+def _file_names(images: Sequence[JudgedImage], answer: str) -> tuple[str, ...]:
+    """The files of those images whose right answer this is."""
+    return tuple(image.file_name for image in images if image.answer == answer)
+
+
+def _exact_share(count: int, n: int) -> Estimate:
     interval = binomtest(count, n).proportion_ci(method="exact")
-    return {"value": count / n, "interval": [float(interval.low), float(interval.high)], "n": n}
+    return Estimate(count / n, float(interval.low), float(interval.high), n)
 
 
-def _agreement(one: Reading, other: Reading) -> dict[str, Any]:
+def _agreement(first: Reading, second: Reading) -> Agreement:
     """How far two readers of one study agree, chance apart."""
-    answers = list(one.answers.values()), list(other.answers.values())
-    kappa = (
-        float(cohen_kappa_score(*answers, labels=[REAL, SYNTHETIC]))
-        if len(set(answers[0] + answers[1])) > 1
-        else None
+    answers = list(first.answers.values()), list(second.answers.values())
+    kappa = None
+    if len(set(answers[0] + answers[1])) > 1:
+        kappa = float(cohen_kappa_score(*answers, labels=[REAL_ANSWER, SYNTHETIC_ANSWER]))
+    return Agreement(
+        readers=(first.file.name, second.file.name),
+        n=len(first.answers),
+        agreement=float(np.mean([a == b for a, b in zip(*answers, strict=True)])),
+        kappa=kappa,
     )
-    return {
-        "readers": [one.file.name, other.file.name],
-        "n": len(one.answers),
-        "agreement": float(np.mean([a == b for a, b in zip(*answers)])),
-        "kappa": kappa,
-    }
 
 
-def _write_sheet(workspace: Workspace, reading: Reading, score: dict[str, Any]) -> None:
-    """The misjudged images: synthetic ones taken for real, and reals called synthetic."""
+def _write_sheet(workspace: Workspace, reading: Reading, score: ReaderScore, path: Path) -> None:
+    """Draw the misjudged images: synthetic ones taken for real, and reals called synthetic."""
     kinds = (
-        ("synthetic, called real", score["fooled_by"]),
-        ("real, called synthetic", score["called_synthetic"]),
+        ("synthetic, called real", score.fooled_by),
+        ("real, called synthetic", score.called_synthetic),
     )
     groups = [
-        (f"{heading} ({len(names)})", pixels(workspace, names, reading.key["image_size"]))
+        (f"{heading} ({len(names)})", read_pixels(workspace, names, reading.key.image_size))
         for heading, names in kinds
         if names
     ]
-    image_sheet(groups, reading.run.folder / score["sheet"], columns=6)
+    draw_image_sheet(groups, path, columns=SHEET_COLUMNS)

@@ -1,166 +1,166 @@
-"""The shortcut audit: how well the classes are told apart when what a classifier should look at is taken away.
+"""The shortcut audit: can a classifier do without what it should look at?
 
-Two questions, and they are not the same. Shown altered images, a classifier that was trained on whole ones tells how robust it is. A classifier of the
-same configuration trained anew on images altered alike tells how much about the class is still in them, lungs or no lungs (Maguolo & Nanni 2020; DeGrave et al.
-2021). The second is the audit; the first stands beside it.
+Two questions, and they are not the same. Shown altered images, a classifier that was trained on
+whole ones tells how robust it is. A classifier of the same configuration trained anew on images
+altered alike tells how much about the class is still in them, lungs or no lungs (Maguolo & Nanni
+2020; DeGrave et al. 2021). The second is the audit; the first stands next to it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from classifier.alterations import ALTERATIONS, WHOLE, Alteration
 from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
 from classifier.metrics import evaluate
 from classifier.predict import TrainedClassifier, load_classifier, predict
-from classifier.pretrained import Trunk, load_trunk, weights_hash
-from pipelines.figures.audit_figure import audit_figure
+from classifier.pretrained import Trunk, load_trunk
+from classifier.weights import weights_hash
+from pipelines.evaluation.audit_warnings import (
+    CLOSE_RULE,
+    CLOSE_SHARE,
+    warn_of_skill,
+    warn_of_sources,
+)
+from pipelines.evaluation.retraining import Retraining
+from pipelines.evaluation.source_audit import audit_sources
+from pipelines.figures.audit_figure import draw_audit
+from pipelines.results.audit_result import (
+    AlterationResult,
+    AuditResult,
+    ImageCount,
+    Skill,
+    SourceAudit,
+)
 from pipelines.study.intended_use import INTENDED_USE
-from pipelines.study.labels import positive_class
-from pipelines.study.manifest import SPLITS, Row, study_fingerprint
-from pipelines.study.synthetic import Split, real_splits
+from pipelines.study.labels import choose_positive_class
+from pipelines.study.manifest import SPLITS, study_fingerprint
+from pipelines.study.runs import RunRequest, prepare_run
+from pipelines.study.split import Split, load_splits
 from pipelines.study.workspace import Workspace
-from pipelines.training.classifier import train_once
-from runtime.device import Compute
-from runtime.files import read_json, sha256_of, write_json
+from runtime.files import sha256_of
 from runtime.run import Run
 
-KEPT = 0.8  # share of what the whole images' AUC has above one half, from which on an AUC without lungs is close to it
-SHOWN = ("accuracy", "roc_auc")
-FEW = {"train": 5, "validation": 2, "test": 2}  # images of a source, below which it is left out
-RULE = f"close: a ROC AUC without lungs of at least 0.5 + {KEPT} · (that of the whole images − 0.5), both intervals above 0.5"
+
+@dataclass(frozen=True, kw_only=True)
+class AuditSettings:
+    """What `cxr audit` was asked for."""
+
+    classifier: str | None = None  # the classify-train run; the newest finished one when None
+    steps: int | None = None  # of each classifier that is trained anew; the run's own when None
+
+
+@dataclass(frozen=True)
+class _Audit:
+    """An audit that has begun.
+
+    Attributes:
+        run: Of the audit.
+        source: The classify-train run that is audited.
+        trained: Its classifier.
+        positive: The class that the ROC AUC is of.
+        retraining: How those on altered images are trained.
+    """
+
+    run: Run
+    source: Run
+    trained: TrainedClassifier
+    positive: str
+    retraining: Retraining
+
+    @property
+    def classes(self) -> list[str]:
+        return list(self.trained.classes)
+
+    @property
+    def retrains_whole_images(self) -> bool:
+        """Whether the audited classifier is no match for those that the audit trains.
+
+        It saw synthetic images, or had other steps: then whole images get a new one as well.
+        """
+        return (
+            self.source.config["synthetic"] is not None
+            or self.retraining.config.steps != self.trained.config.steps
+        )
 
 
 def audit(
     workspace: Workspace,
-    compute: Compute,
+    request: RunRequest,
     *,
     run_name: str | None = None,
     steps: int | None = None,
     weights: Path | None = None,
-    resume_name: str | None = None,
-    resuming: bool = False,
-) -> tuple[Run, dict[str, Any]]:
-    """Audit a trained classifier on the test split; writes audit.json and audit.png into a new run.
+) -> tuple[Run, AuditResult]:
+    """Audit a trained classifier on the test split; write audit.json and audit.png into a new run.
 
-    run_name: the classify-train run, the newest finished one when None. steps: of the classifiers trained anew, the run's own when None.
-    weights: the pretrained weights that the run began with, needed where it trained stages of them. Only real images are trained on.
-    A resumed audit keeps the classifiers that are finished. Returns the finished run and what audit.json says.
+    Only real images are trained on. A resumed audit keeps the classifiers that are finished.
+
+    run_name: the classify-train run, the newest finished one when None. steps: of the classifiers
+    trained anew, the run's own when None. weights: the pretrained weights that the run began with,
+    needed where it trained stages of them. Returns the finished run and what it found.
     """
-    resumed = workspace.unfinished_run("audit", resume_name) if resuming else None
-    if resumed:
-        saved = resumed.config
-        run_name, steps = (
-            run_name or saved["classifier"],
-            saved["steps"] if steps is None else steps,
-        )
+    begun = _begin(workspace, request, run_name, steps, weights)
+    splits = _load_splits(workspace, begun)
+    alterations = _audit_alterations(begun, splits)
+    sources = audit_sources(workspace.rows(), splits, begun.retraining)
+    result = _summarise(begun, splits["test"], alterations, sources)
+    result.save(begun.run)
+    _draw(result, splits["test"], begun.run.folder / "audit.png")
+    begun.run.finish({"classifier": begun.source.name, "warnings": len(result.warnings)})
+    return begun.run, result
+
+
+def _begin(
+    workspace: Workspace,
+    request: RunRequest,
+    run_name: str | None,
+    steps: int | None,
+    weights: Path | None,
+) -> _Audit:
+    """Load the classifier to audit, and open the run of its audit, new or resumed."""
+    named = run_name and workspace.find_run("classify-train", run_name, holding="classifier.pt")
+    given = {"classifier": named and named.name, "steps": steps}
+    start = prepare_run(workspace, "audit", AuditSettings, given, request)
+    settings, compute = start.settings, start.compute
     source = workspace.find_run(
-        "classify-train", run_name, holding="classifier.pt" if run_name else "result.json"
+        "classify-train",
+        settings.classifier,
+        holding="classifier.pt" if settings.classifier else "result.json",
     )
     trained = load_classifier(source.folder / "classifier.pt", compute.device)
-    config, classes, rows = _config(trained.config, steps), list(trained.classes), workspace.rows()
-    data = study_fingerprint(rows)
+    config = _with_steps(trained.config, settings.steps)
+    data = study_fingerprint(workspace.rows())
     if source.config["data"] != data:
         raise ValueError(
-            f"the study's images have changed since {source.name}, which may have been trained on what is a test image now; train another with: cxr classify-train"
+            f"the study's images have changed since {source.name}, which may have been trained on "
+            "what is a test image now; train another with: cxr classify-train"
         )
-    trunk = _trunk(source, trained, weights)
-    record = {
-        "classifier": source.name,
-        "classifier_sha256": sha256_of(source.folder / "classifier.pt"),
-        "steps": config.steps,
-        "data": data,
-        "compute": str(compute),
-    }
-    run = workspace.open_run("audit", record, resumed)
-    splits = {
-        name: split
-        for name, split in real_splits(workspace, trained.image_size, classes).items()
-        if name in SPLITS
-    }
-    test, study = splits["test"], {"compute": compute, "trunk": trunk}
-    positive = positive_class(classes, source.config["positive"])
-
-    # A classifier that saw synthetic images too, or had other steps, is no match for those trained anew: then whole images get one as well.
-    again = source.config["synthetic"] is not None or config.steps != trained.config.steps
-    lines = []
-    for alteration in ALTERATIONS:
-        store = (
-            FeatureStore()
-        )  # a frozen trunk looks once at each altered test image, for both classifiers
-        shown = evaluate(
-            test.labels,
-            predict(trained, _tensor(_altered(test, alteration)), compute, store),
-            classes,
-            positive,
-            test.patients,
-        )
-        line = {
-            "name": alteration.name,
-            "title": alteration.title,
-            "as_it_is": {name: asdict(shown.measures[name]) for name in SHOWN},
-            "retrained": None,
+    trunk = _starting_trunk(source, trained, weights)
+    run = start.begin(
+        {
+            "classifier": source.name,
+            "classifier_sha256": sha256_of(source.folder / "classifier.pt"),
+            "steps": config.steps,
+            "data": data,
         }
-        if alteration.retrained or (alteration is WHOLE and again):
-            own = {name: _altered(split, alteration) for name, split in splits.items()}
-            measures = _trained(
-                run,
-                alteration.name,
-                config,
-                own,
-                classes=classes,
-                positive=positive,
-                store=store,
-                what=f"trained on: {alteration.title}",
-                **study,
-            )
-            line["retrained"] = {name: measures[name] for name in SHOWN}
-        lines.append(line)
-    full = lines[0]["retrained"] or lines[0]["as_it_is"]
-    for line in lines:
-        line["kept"] = _kept(full, line["retrained"])
-    sources = _sources(run, rows, splits, config, study)
-    result = {
-        "classifier": source.name,
-        "config": asdict(config),
-        "image_size": trained.image_size,
-        "classes": classes,
-        "positive": positive,
-        "synthetic_in_training": source.config["synthetic"],
-        "test": {"images": len(test.labels), "patients": len(set(test.patients))},
-        "alterations": lines,
-        "sources": sources,
-        "rule": RULE,
-        "close_from": 0.5 + KEPT * (full["roc_auc"]["value"] - 0.5)
-        if full["roc_auc"]["interval"][0] > 0.5
-        else None,
-        "warnings": _warnings(full, lines, sources),
-        "intended_use": INTENDED_USE,
-    }
-    write_json(run.folder / "audit.json", result)
-    others = [index for index in range(len(classes)) if classes[index] != positive]
-    examples = [
-        np.flatnonzero(test.labels == index)[0] for index in (classes.index(positive), others[0])
-    ]
-    audit_figure(
-        result,
-        [_altered(test, alteration).images[examples] for alteration in ALTERATIONS],
-        run.folder / "audit.png",
     )
-    run.finish({"classifier": source.name, "warnings": len(result["warnings"])})
-    return run, result
+    return _Audit(
+        run=run,
+        source=source,
+        trained=trained,
+        positive=choose_positive_class(list(trained.classes), source.config["positive"]),
+        retraining=Retraining(run.folder / "classifiers", config, trunk, compute),
+    )
 
 
-def _config(config: ClassifierConfig, steps: int | None) -> ClassifierConfig:
+def _with_steps(config: ClassifierConfig, steps: int | None) -> ClassifierConfig:
     if steps in (None, config.steps):
         return config
     if config.arch == "svm":
@@ -168,8 +168,12 @@ def _config(config: ClassifierConfig, steps: int | None) -> ClassifierConfig:
     return replace(config, steps=steps)
 
 
-def _trunk(source: Run, trained: TrainedClassifier, weights: Path | None) -> nn.Module | None:
-    """The pretrained trunk to begin with again: the frozen one of the classifier itself, or where stages of it were trained the one in `weights`."""
+def _starting_trunk(source: Run, trained: TrainedClassifier, weights: Path | None) -> Trunk | None:
+    """Return the pretrained trunk to begin with again, None where the classifier had none.
+
+    It is the frozen one of the classifier itself, or where stages of it were trained the one in
+    `weights`.
+    """
     trunk = trained.network.trunk
     if isinstance(trunk, Trunk):
         return trunk
@@ -178,177 +182,109 @@ def _trunk(source: Run, trained: TrainedClassifier, weights: Path | None) -> nn.
     trunk = load_trunk(trained.config.arch, weights)
     if weights_hash(trunk) != source.config["trunk_sha256"]:
         raise ValueError(
-            f"--weights {weights}: not the weights that {source.name} began with; it trained stages of them, so the audit begins with them too"
+            f"--weights {weights}: not the weights that {source.name} began with; it trained "
+            "stages of them, so the audit begins with them too"
         )
     return trunk
 
 
-def _tensor(split: Split) -> torch.Tensor:
-    return split.dataset().tensors[0]
+def _load_splits(workspace: Workspace, begun: _Audit) -> dict[str, Split]:
+    """The study's training, validation and test images, without an external test set."""
+    splits = load_splits(workspace, begun.trained.image_size, begun.classes)
+    return {name: split for name, split in splits.items() if name in SPLITS}
 
 
-def _altered(split: Split, alteration: Alteration) -> Split:
-    return replace(split, images=alteration(_tensor(split)).squeeze(1).numpy())
+def _audit_alterations(begun: _Audit, splits: Mapping[str, Split]) -> list[AlterationResult]:
+    """Measure what is left of the skill under each alteration, whole images first."""
+    results = [_audit_alteration(begun, splits, alteration) for alteration in ALTERATIONS]
+    intact = results[0].retrained or results[0].as_it_is
+    return [
+        replace(result, retained_auc=retained_auc(intact, result.retrained)) for result in results
+    ]
 
 
-def _trained(
-    run: Run, name: str, config: ClassifierConfig, splits: dict[str, Split], **study: Any
-) -> dict[str, Any]:
-    """Test measures of a classifier trained now, or read where it is finished already."""
-    return read_json(
-        train_once(run.folder / "classifiers" / name, config, splits, **study).folder
-        / "metrics.json"
-    )["measures"]
+def _audit_alteration(
+    begun: _Audit, splits: Mapping[str, Split], alteration: Alteration
+) -> AlterationResult:
+    """Show the audited classifier altered test images, and train another on images altered so."""
+    test = splits["test"]
+    # A frozen trunk looks once at each altered test image, for both classifiers.
+    store = FeatureStore()
+    as_it_is = evaluate(
+        test.labels,
+        predict(begun.trained, _pixels(_alter(test, alteration)), begun.retraining.compute, store),
+        begun.classes,
+        begun.positive,
+        test.patients,
+    )
+    retrained = None
+    if alteration.retrained or (alteration is WHOLE and begun.retrains_whole_images):
+        measures = begun.retraining.test_measures(
+            alteration.name,
+            {name: _alter(split, alteration) for name, split in splits.items()},
+            classes=begun.classes,
+            positive=begun.positive,
+            what=f"trained on: {alteration.title}",
+            store=store,
+        )
+        retrained = Skill.of(measures)
+    return AlterationResult(
+        name=alteration.name,
+        title=alteration.title,
+        as_it_is=Skill.of(as_it_is.measures),
+        retrained=retrained,
+        retained_auc=None,
+    )
 
 
-def _kept(full: dict[str, Any], measures: dict[str, Any] | None) -> float | None:
-    """What an AUC has above one half, as a share of what the whole images' has; None where either is missing or may be chance."""
-    if measures is None or full["roc_auc"]["interval"][0] <= 0.5:
+def _pixels(split: Split) -> torch.Tensor:
+    return split.to_dataset().tensors[0]  # (N, 1, S, S)
+
+
+def _alter(split: Split, alteration: Alteration) -> Split:
+    return replace(split, images=alteration(_pixels(split)).squeeze(1).numpy())
+
+
+def retained_auc(intact: Skill, altered: Skill | None) -> float | None:
+    """Return the share of the AUC above chance that survives the alteration.
+
+    None where there is no classifier of such images, or where the AUC on intact images may be
+    chance.
+    """
+    if altered is None or intact.roc_auc.low <= 0.5:
         return None
-    return (measures["roc_auc"]["value"] - 0.5) / (full["roc_auc"]["value"] - 0.5)
+    return (altered.roc_auc.value - 0.5) / (intact.roc_auc.value - 0.5)
 
 
-def _sources(
-    run: Run,
-    rows: Sequence[Row],
-    splits: dict[str, Split],
-    config: ClassifierConfig,
-    study: dict[str, Any],
-) -> dict[str, Any]:
-    """Of each label with several sources, how well a classifier tells them apart: the label being the same, nothing of it can help."""
-    source_of = {row.file_name: row.source for row in rows}
-    label_of = {row.file_name: row.label for row in rows}
-    counts = {
-        label: dict(
-            Counter(row.source for row in rows if row.label == label and row.split in SPLITS)
-        )
-        for label in sorted(set(label_of.values()))
-    }
-    predicted = []
-    for label, found in counts.items():
-        mine = {
-            name: [
-                index
-                for index, file_name in enumerate(split.file_names)
-                if label_of[file_name] == label
-            ]
-            for name, split in splits.items()
-        }
-        there = {
-            name: Counter(source_of[splits[name].file_names[index]] for index in chosen)
-            for name, chosen in mine.items()
-        }
-        usable = [
-            source
-            for source in sorted(found)
-            if all(there[name][source] >= least for name, least in FEW.items())
-        ]
-        if len(usable) < 2:
-            continue
-        parts = {}
-        for name, chosen in mine.items():
-            kept = [
-                index for index in chosen if source_of[splits[name].file_names[index]] in usable
-            ]
-            part = splits[name].part(kept)
-            parts[name] = replace(
-                part,
-                labels=np.array(
-                    [usable.index(source_of[file_name]) for file_name in part.file_names], np.int64
-                ),
-            )
-        measures = _trained(
-            run,
-            f"source-of-{label}",
-            config,
-            parts,
-            classes=usable,
-            positive=usable[0],
-            what=f"source of {label}",
-            **study,
-        )
-        predicted.append(
-            {
-                "label": label,
-                "sources": usable,
-                "test_images": len(parts["test"].labels),
-                "chance": 1 / len(usable),
-                "balanced_accuracy": measures["balanced_accuracy"],
-                "roc_auc": measures["roc_auc"],
-            }
-        )
-    return {
-        "images": counts,
-        "predicted": predicted,
-        "sentence": _source_sentence(counts, predicted),
-    }
+def _summarise(
+    begun: _Audit, test: Split, alterations: Sequence[AlterationResult], sources: SourceAudit
+) -> AuditResult:
+    intact = alterations[0].retrained or alterations[0].as_it_is
+    may_be_chance = intact.roc_auc.low <= 0.5
+    return AuditResult(
+        classifier=begun.source.name,
+        config=begun.retraining.config,
+        image_size=begun.trained.image_size,
+        classes=tuple(begun.classes),
+        positive=begun.positive,
+        synthetic_in_training=begun.source.config["synthetic"],
+        test=ImageCount(len(test.labels), len(set(test.patients))),
+        alterations=tuple(alterations),
+        sources=sources,
+        rule=CLOSE_RULE,
+        close_from=None if may_be_chance else 0.5 + CLOSE_SHARE * (intact.roc_auc.value - 0.5),
+        warnings=(*warn_of_skill(intact, alterations), *warn_of_sources(sources)),
+        intended_use=INTENDED_USE,
+    )
 
 
-def _source_sentence(counts: dict[str, dict[str, int]], predicted: Sequence[dict[str, Any]]) -> str:
-    every = {source for found in counts.values() for source in found}
-    if len(every) == 1:
-        return f"all images come from one source, {every.pop()}: within this study it gives no label away"
-    of_one = {label: next(iter(found)) for label, found in counts.items() if len(found) == 1}
-    sentences = []
-    if len(set(of_one.values())) > 1:
-        which = ", ".join(f"{label} from {source}" for label, source in of_one.items())
-        sentences.append(
-            f"source and label are the same thing ({which}, and from nowhere else): no audit can tell them apart, and what tells the sources tells these labels; "
-            "bring images of every label from every source, or an --external test set"
-        )
-    for one in predicted:
-        low, high = one["balanced_accuracy"]["interval"]
-        sentences.append(
-            f"among {one['label']} images alone, the sources {', '.join(one['sources'])} are told apart with a balanced accuracy of "
-            f"{100 * one['balanced_accuracy']['value']:.1f} % [{100 * low:.1f}, {100 * high:.1f}] (chance {100 * one['chance']:.0f} %)"
-        )
-    few = [
-        label
-        for label, found in counts.items()
-        if len(found) > 1 and label not in {one["label"] for one in predicted}
+def _draw(result: AuditResult, test: Split, path: Path) -> None:
+    """Draw the figure; its examples are the first test image of the positive and another class."""
+    other = next(name for name in result.classes if name != result.positive)
+    places = [
+        np.flatnonzero(test.labels == result.classes.index(name))[0]
+        for name in (result.positive, other)
     ]
-    if few:
-        sentences.append(
-            f"{', '.join(few)}: too few images of a second source in some split to tell whether the sources differ"
-        )
-    return "; ".join(sentences)
-
-
-def _warnings(
-    full: dict[str, Any], lines: Sequence[dict[str, Any]], sources: dict[str, Any]
-) -> list[str]:
-    warnings = []
-    if full["roc_auc"]["interval"][0] <= 0.5:
-        warnings.append(
-            f"on whole images the ROC AUC is {_interval(full['roc_auc'])}, perhaps no better than chance: there is nothing to audit"
-        )
-    for alteration, line in zip(ALTERATIONS, lines):
-        anew, kept = line["retrained"], line["kept"]
-        if (
-            alteration.lungless
-            and kept is not None
-            and kept >= KEPT
-            and anew["roc_auc"]["interval"][0] > 0.5
-        ):
-            warnings.append(
-                f"{line['title']}: trained and tested so, a classifier reaches a ROC AUC of {_interval(anew['roc_auc'])}, {100 * kept:.0f} % of what the whole images' "
-                f"{full['roc_auc']['value']:.3f} has above one half; much of what tells these classes apart lies outside of the lungs, so high figures on this study prove little"
-            )
-    leaky = [
-        one["label"]
-        for one in sources["predicted"]
-        if one["balanced_accuracy"]["interval"][0] > one["chance"]
-    ]
-    if leaky:
-        warnings.append(
-            f"the sources of {', '.join(leaky)} can be told apart; where labels are mixed differently in them, that is a shortcut"
-        )
-    of_one = {next(iter(found)) for found in sources["images"].values() if len(found) == 1}
-    if len(of_one) > 1:
-        warnings.append("source and label are the same thing in this study, see above")
-    return warnings
-
-
-def _interval(measure: dict[str, Any]) -> str:
-    low, high = measure["interval"]
-    return f"{measure['value']:.3f} [{low:.3f}, {high:.3f}]"
+    draw_audit(
+        result, [_alter(test, alteration).images[places] for alteration in ALTERATIONS], path
+    )
