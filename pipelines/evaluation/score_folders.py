@@ -1,36 +1,31 @@
-"""Scores of two plain folders of images, or of pytorch-fid's statistics of them, without a study."""
+"""Scores of two plain folders of images, or of pytorch-fid's statistics, without a study."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from classifier.features import FeatureStore
-from pipelines.evaluation.score_files import summary_of, warnings, write_scores
+from pipelines.evaluation.image_folder import ImageFolder, check_same_size, read_image_folder
 from pipelines.metrics.extractors import Extractor, choose_extractors
-from pipelines.metrics.frechet import Gaussian, distance, fit, read_statistics, write_statistics
-from pipelines.metrics.per_class import Score, score_groups
-from pipelines.study.image_io import FORMATS, SUFFIXES, read_gray
-from pipelines.study.synthetic import Split
+from pipelines.metrics.frechet import (
+    distance,
+    fit,
+    read_statistics,
+    warn_of_few_images,
+    write_statistics,
+)
+from pipelines.metrics.per_class import score_groups
+from pipelines.metrics.scores import OVERALL
+from pipelines.results.score_summary import FolderScores
+from pipelines.study.split import Split
 from runtime.device import Compute
+from runtime.options import OptionError
 from runtime.randomness import numpy_generator
 
-
-@dataclass(frozen=True)
-class Folder:
-    """The images of a folder: uint8 (N, H, W), and the label of each, its subfolder's name; "" where it lies in none."""
-
-    path: Path
-    images: np.ndarray
-    labels: list[str]
-    files: list[str]
+FolderFeatures = dict[str, list[np.ndarray]]  # by extractor: (N, d) of each folder
 
 
 def score_folders(
@@ -42,173 +37,170 @@ def score_folders(
     weights: Sequence[str],
     out: Path,
     statistics: Path | None = None,
-) -> tuple[list[Score], dict[str, Any]]:
-    """Score the images of `second` against the reals of `first`; writes score.json and score.csv into `out`.
+) -> FolderScores | None:
+    """Score the images of `second` against the reals of `first`, into score.json and score.csv.
 
-    first, second: folders, with a subfolder per label or none, or .npz files of mu and sigma; with such a file there is the Fréchet distance
-    alone. The floor comes from the reals themselves: one random half is held out and compared with the other, and so are as many images of
-    `second`. statistics: where mu and sigma of `first` are written; then `second` may be None. Returns the scores and what score.json holds.
+    The floor comes from the reals themselves: one random half is held out and compared with the
+    other, and so are as many images of `second`. With a file of statistics there is the Fréchet
+    distance alone.
+
+    Args:
+        first, second: Folders, with a subfolder per label or none, or .npz files of mu and sigma.
+        compute: Where the networks run.
+        features, weights: As `choose_extractors` takes them.
+        out: The folder that score.json and score.csv are written into.
+        statistics: Where mu and sigma of `first` are written; then `second` may be None, and
+            nothing is scored.
     """
     if second is None and statistics is None:
-        raise ValueError(
-            "--dataset-a alone: name what to compare it with, --dataset-b DIR, or where its statistics go, --save-statistics FILE.npz"
+        raise OptionError(
+            "dataset_a",
+            "alone",
+            "name what to compare it with, `dataset_b` DIR, or where its statistics go, "
+            "`save_statistics` FILE.npz",
         )
-    read = [
-        one if one is None or one.suffix == ".npz" else read_folder(one) for one in (first, second)
-    ]
-    folders = [one for one in read if isinstance(one, Folder)]
+    datasets = [_read_dataset(path) for path in (first, second) if path is not None]
+    folders = [dataset for dataset in datasets if isinstance(dataset, ImageFolder)]
     if len(folders) == 2:
-        _check_alike(*folders)
+        check_same_size(*folders)
     extractors = choose_extractors(features, weights, compute) if folders else []
-    if statistics is not None and (len(extractors) != 1 or not isinstance(read[0], Folder)):
-        raise ValueError(
-            f"--save-statistics {statistics}: expected --dataset-a to be a folder, and the --features of one network"
-        )
-    if len(folders) < 2 and len(extractors) > 1:
-        raise ValueError(
-            f"--features {', '.join(one.name for one in extractors)}: statistics are of one network, expected its name alone"
-        )
-    store = FeatureStore()
-    found = {
-        one.name: list(
-            one.features(
-                {str(number): folder.images for number, folder in enumerate(folders)},
-                store,
-                compute,
-            ).values()
-        )
-        for one in extractors
-    }
+    _check_statistics(datasets, extractors, statistics)
+    folder_features = _compute_features(folders, extractors, compute)
     if statistics is not None:
-        write_statistics(statistics, fit(found[extractors[0].name][0]))
+        write_statistics(statistics, fit(folder_features[extractors[0].name][0]))
         if second is None:
-            return [], {}
-    summary: dict[str, Any] = {
-        "dataset_a": str(first),
-        "dataset_b": str(second),
-        "extractors": [one.about() for one in extractors],
-    }
-    scores: list[Score] = []
+            return None
+
     if len(folders) == 2:
-        scores, more = _of_images(*folders, found)
+        summary = _score_images(folders[0], folders[1], folder_features, extractors)
     else:
-        more = {"frechet": _of_statistics(read, extractors, found), **summary_of([], [])}
-    summary |= more
+        summary = _score_statistics(datasets, extractors, folder_features)
     out.mkdir(parents=True, exist_ok=True)
-    write_scores(out, scores, summary)
-    return scores, summary
+    summary.save(out)
+    return summary
 
 
-def read_folder(path: Path) -> Folder:
-    """All images of a folder and of its subfolders, one level deep, as 8-bit gray.
+def _read_dataset(path: Path) -> ImageFolder | Path:
+    """Read a folder of images; leave a file of statistics for later."""
+    return path if path.suffix == ".npz" else read_image_folder(path)
 
-    Raises FileNotFoundError when there are none, ValueError when they differ in size or mode.
-    """
-    if not path.is_dir():
-        raise FileNotFoundError(
-            f"{path}: no such folder; expected one of images, or of subfolders of images"
+
+def _check_statistics(
+    datasets: Sequence[ImageFolder | Path],
+    extractors: Sequence[Extractor],
+    statistics: Path | None,
+) -> None:
+    """Raise OptionError when statistics are of other than one folder and one network."""
+    if statistics is not None and (
+        len(extractors) != 1 or not isinstance(datasets[0], ImageFolder)
+    ):
+        raise OptionError(
+            "save_statistics",
+            statistics,
+            "expected `dataset_a` to be a folder, and the `features` of one network",
         )
-    files = sorted(
-        file
-        for pattern in ("*", "*/*")
-        for file in path.glob(pattern)
-        if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
-    )
-    if not files:
-        raise FileNotFoundError(f"{path} holds no image; expected some there or in its subfolders")
-    labels = [file.parent.name if file.parent != path else "" for file in files]
-    if "" in labels and len(set(labels)) > 1:
-        raise ValueError(
-            f"{path} holds images both in itself and in subfolders; expected all in one way"
-        )
-    with ThreadPoolExecutor() as pool:
-        modes = Counter(pool.map(_mode, files))
-        if len(modes) > 1:
-            raise ValueError(f"{path}: images differ in mode: {_counted(modes)}; expected one")
-        images = list(pool.map(read_gray, files))
-    sizes = Counter(f"{image.shape[1]}×{image.shape[0]} px" for image in images)
-    if len(sizes) > 1:
-        raise ValueError(
-            f"{path}: images differ in size: {_counted(sizes)}; expected one, as both kinds must take the same path of pixels"
-        )
-    return Folder(
-        path, np.stack(images), labels, [file.relative_to(path).as_posix() for file in files]
-    )
-
-
-def _mode(file: Path) -> str:
-    try:
-        with Image.open(file, formats=FORMATS) as image:
-            return image.mode
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError):
-        return "other"  # DICOM; what is damaged is named when it is read
-
-
-def _counted(kinds: Counter) -> str:
-    return ", ".join(f"{count} of {kind}" for kind, count in kinds.most_common(3)) + (
-        ", …" if len(kinds) > 3 else ""
-    )
-
-
-def _check_alike(first: Folder, second: Folder) -> None:
-    shapes = first.images.shape[1:], second.images.shape[1:]
-    if shapes[0] != shapes[1]:
-        sides = [f"{width}×{height} px" for height, width in shapes]
-        raise ValueError(
-            f"{first.path} has images of {sides[0]}, {second.path} of {sides[1]}; expected one size, as both kinds must take the same path of pixels"
+    of_images = len(datasets) == 2 and all(isinstance(dataset, ImageFolder) for dataset in datasets)
+    if not of_images and len(extractors) > 1:
+        raise OptionError(
+            "features",
+            ", ".join(extractor.name for extractor in extractors),
+            "statistics are of one network, expected its name alone",
         )
 
 
-def _of_images(
-    first: Folder, second: Folder, found: dict[str, list[np.ndarray]]
-) -> tuple[list[Score], dict[str, Any]]:
-    """Every score, with one half of the reals held out; per label that both folders have, and overall."""
-    shared = sorted(set(first.labels) & set(second.labels))
-    classes = shared if len(shared) > 1 else ["overall"]
-    left_out = sorted((set(first.labels) | set(second.labels)) - set(shared)) if shared else []
-    halves = numpy_generator(0, "halves").permutation(len(first.images)) % 2
-
-    def kept(folder: Folder, wanted: np.ndarray) -> np.ndarray:
-        return np.flatnonzero(
-            wanted & np.array([not shared or label in shared for label in folder.labels])
-        )
-
-    rows = {
-        "train": (first, 0, kept(first, halves == 0)),
-        "held_out": (first, 0, kept(first, halves == 1)),
-        "synthetic": (second, 1, kept(second, np.ones(len(second.images), bool))),
+def _compute_features(
+    folders: Sequence[ImageFolder], extractors: Sequence[Extractor], compute: Compute
+) -> FolderFeatures:
+    store = FeatureStore()
+    images = {str(number): folder.images for number, folder in enumerate(folders)}
+    return {
+        extractor.name: list(extractor.features(images, store, compute).values())
+        for extractor in extractors
     }
-    sets = {}
-    for name, (folder, _, chosen) in rows.items():
-        labels = np.array(
-            [classes.index(folder.labels[row]) if len(shared) > 1 else 0 for row in chosen],
-            np.int64,
-        )
-        sets[name] = Split(
-            folder.images[chosen],
-            labels,
-            [folder.files[row] for row in chosen],
-            [f"{name} {row}" for row in chosen],
-        )
+
+
+def _score_images(
+    reals: ImageFolder,
+    synthetic: ImageFolder,
+    folder_features: FolderFeatures,
+    extractors: Sequence[Extractor],
+) -> FolderScores:
+    """Take every score, with half of the reals held out; per label that both have, and overall."""
+    shared = sorted(set(reals.labels) & set(synthetic.labels))
+    classes = shared if len(shared) > 1 else [OVERALL]
+    only_in_one = sorted((set(reals.labels) | set(synthetic.labels)) - set(shared))
+    halves = numpy_generator(0, "halves").permutation(len(reals.images)) % 2
+    train, held_out = (_shared_rows(reals, shared, halves == half) for half in (0, 1))
+    every = _shared_rows(synthetic, shared, np.ones(len(synthetic.images), bool))
+    sets = {
+        "train": _make_split("train", reals, train, classes),
+        "held_out": _make_split("held_out", reals, held_out, classes),
+        "synthetic": _make_split("synthetic", synthetic, every, classes),
+    }
     features = {
-        extractor: {name: of_both[which][chosen] for name, (_, which, chosen) in rows.items()}
-        for extractor, of_both in found.items()
+        extractor: {
+            "train": of_reals[train],
+            "held_out": of_reals[held_out],
+            "synthetic": of_synthetic[every],
+        }
+        for extractor, (of_reals, of_synthetic) in folder_features.items()
     }
     scores, unscored = score_groups(classes, sets, features, reference=("train", "held_out"))
-    notes = [f"{label}: only one of the folders has it, so it is left out" for label in left_out]
-    return scores, {
-        "classes": classes,
-        "warnings": notes + warnings(features),
-        **summary_of(scores, unscored),
-    }
-
-
-def _of_statistics(
-    read: Sequence[Any], extractors: Sequence[Extractor], found: dict[str, list[np.ndarray]]
-) -> float:
-    """The Fréchet distance of what was read, of which one or both are statistics."""
-    gaussians: list[Gaussian] = [
-        fit(found[extractors[0].name][0]) if isinstance(one, Folder) else read_statistics(one)
-        for one in read
+    notes = [
+        f"{label}: only one of the folders has it, so it is left out"
+        for label in (only_in_one if shared else [])
     ]
-    return distance(*gaussians)
+    return FolderScores(
+        dataset_a=str(reals.path),
+        dataset_b=str(synthetic.path),
+        classes=classes,
+        extractors=[extractor.record for extractor in extractors],
+        warnings=notes + warn_of_few_images(features),
+        scores=scores,
+        unscored=unscored,
+    )
+
+
+def _shared_rows(folder: ImageFolder, shared: Sequence[str], wanted: np.ndarray) -> np.ndarray:
+    """Choose the places of wanted images whose label both folders have; of no such label, all."""
+    is_shared = np.array([not shared or label in shared for label in folder.labels])
+    return np.flatnonzero(wanted & is_shared)
+
+
+def _make_split(name: str, folder: ImageFolder, rows: np.ndarray, classes: Sequence[str]) -> Split:
+    """Make a set of the images at these places, each of a patient of its own."""
+    several = len(classes) > 1
+    labels = [classes.index(folder.labels[row]) if several else 0 for row in rows]
+    return Split(
+        folder.images[rows],
+        np.array(labels, np.int64),
+        [folder.file_names[row] for row in rows],
+        [f"{name} {row}" for row in rows],
+    )
+
+
+def _score_statistics(
+    datasets: Sequence[ImageFolder | Path],
+    extractors: Sequence[Extractor],
+    folder_features: FolderFeatures,
+) -> FolderScores:
+    """Take the Fréchet distance of two datasets, of which one or both are statistics."""
+    gaussians = [
+        fit(folder_features[extractors[0].name][0])
+        if isinstance(dataset, ImageFolder)
+        else read_statistics(dataset)
+        for dataset in datasets
+    ]
+    names = [
+        str(dataset.path if isinstance(dataset, ImageFolder) else dataset) for dataset in datasets
+    ]
+    return FolderScores(
+        dataset_a=names[0],
+        dataset_b=names[1],
+        classes=[],
+        extractors=[extractor.record for extractor in extractors],
+        warnings=[],
+        scores=[],
+        unscored=[],
+        frechet=distance(gaussians[0], gaussians[1]),
+    )

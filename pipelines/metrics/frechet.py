@@ -1,23 +1,31 @@
-"""Fréchet distance between Gaussians fitted to two sets of features (Dowson & Landau 1982; Heusel et al. 2017, eq. 6).
+"""Fréchet distance between Gaussians fitted to two sets of features.
+
+Dowson & Landau 1982; Heusel et al. 2017, eq. 6:
 
     d² = ‖μ₁ − μ₂‖² + tr Σ₁ + tr Σ₂ − 2 tr √(Σ₁Σ₂)
 
-A covariance is kept as a factor F (k, d) with FᵀF = Σ, and tr √(Σ₁Σ₂) = ‖F₁F₂ᵀ‖₊, the nuclear norm: no matrix square root, and exact
-also for fewer images than features, where the covariances are singular. Of centred features X (n, d) the factor is X / √(n − 1); with more
-images than features, the triangular factor of its QR decomposition; of a covariance, the scaled eigenvectors.
+A covariance is kept as a factor F (k, d) with FᵀF = Σ, and tr √(Σ₁Σ₂) = ‖F₁F₂ᵀ‖₊, the nuclear norm:
+no matrix square root, and exact also for fewer images than features, where the covariances are
+singular. Of centred features X (n, d) the factor is X / √(n − 1); with more images than features,
+the triangular factor of its QR decomposition; of a covariance, the scaled eigenvectors.
 """
 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pipelines.metrics.scores import Parts
 from runtime.files import atomic
 
-LARGE = 32  # from this side on, singular values come from the eigenvalues of the squared matrix: 5 to 20 times faster, to 8 digits
+# From this side on, singular values come from the eigenvalues of the squared matrix: 5 to 20 times
+# faster, to 8 digits.
+LARGE_SIDE = 32
+EXPECTED_STATISTICS = "expected statistics as pytorch-fid saves them, an .npz with mu and sigma"
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,7 @@ class Gaussian:
 
 
 def fit(features: np.ndarray) -> Gaussian:
-    """The Gaussian of features (n, d), covariance over n − 1 as in pytorch-fid, worked out in float64.
+    """Fit a Gaussian to features (n, d), covariance over n − 1 as in pytorch-fid, in float64.
 
     Raises ValueError on fewer than two rows or values that are not finite.
     """
@@ -42,13 +50,16 @@ def fit(features: np.ndarray) -> Gaussian:
         raise ValueError("features hold values that are not finite")
     mean = features.mean(axis=0)
     scaled = (features - mean) / np.sqrt(len(features) - 1)
-    return Gaussian(
-        mean, np.linalg.qr(scaled, mode="r") if len(scaled) > scaled.shape[1] else scaled
-    )
+    if len(scaled) <= scaled.shape[1]:
+        return Gaussian(mean, scaled)
+    return Gaussian(mean, np.asarray(np.linalg.qr(scaled, mode="r")))
 
 
 def distance(first: Gaussian, second: Gaussian) -> float:
-    """Squared Fréchet distance d² ≥ 0, in squared units of the features. Raises ValueError when they differ in width."""
+    """Return the squared Fréchet distance d² ≥ 0, in squared units of the features.
+
+    Raises ValueError when the Gaussians differ in width.
+    """
     if len(first.mean) != len(second.mean):
         raise ValueError(
             f"features have {len(first.mean)} and {len(second.mean)} columns, expected the same"
@@ -59,42 +70,48 @@ def distance(first: Gaussian, second: Gaussian) -> float:
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Squared Fréchet distance between feature sets (n₁, d) and (n₂, d)."""
+    """Return the squared Fréchet distance between feature sets (n₁, d) and (n₂, d)."""
     return distance(fit(first), fit(second))
 
 
 def nuclear_norm(matrix: np.ndarray) -> float:
-    """The sum of the singular values."""
-    if min(matrix.shape) < LARGE:
+    """Return the sum of the singular values."""
+    if min(matrix.shape) < LARGE_SIDE:
         return float(np.linalg.svd(matrix, compute_uv=False).sum())
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     return float(np.sqrt(np.linalg.eigvalsh(wide @ wide.T).clip(min=0)).sum())
 
 
+def warn_of_few_images(features: Mapping[str, Parts]) -> list[str]:
+    """Say, for each extractor, that sets have fewer images than it has features, if they do.
+
+    features: by extractor and set, (N, d).
+    """
+    warnings = []
+    for extractor, parts in features.items():
+        width = next(iter(parts.values())).shape[1]
+        small = [
+            f"{len(part)} {name.replace('_', '-')}"
+            for name, part in parts.items()
+            if len(part) <= width
+        ]
+        if small:
+            warnings.append(
+                f"{extractor}: fewer images ({', '.join(small)}) than its {width} features, so "
+                "covariances are singular; Fréchet distances come from the exact small form and "
+                "are larger than those of more images would be: compare at equal n only"
+            )
+    return warnings
+
+
 def read_statistics(path: Path) -> Gaussian:
-    """A Gaussian from pytorch-fid's statistics: an .npz with `mu` (d,) and `sigma` (d, d).
+    """Read a Gaussian from pytorch-fid's statistics, an .npz with `mu` (d,) and `sigma` (d, d).
 
     Raises FileNotFoundError, or ValueError that says what is wrong with the file.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"{path}: no such file; expected statistics as pytorch-fid saves them, an .npz with mu and sigma"
-        )
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            mean, covariance = (np.asarray(file[name], np.float64) for name in ("mu", "sigma"))
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise ValueError(
-            f"{path} cannot be read ({' '.join(str(error).split())}); expected statistics as pytorch-fid saves them, an .npz with mu and sigma"
-        ) from error
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; {EXPECTED_STATISTICS}")
+    mean, covariance = _read_moments(path)
     if (
         mean.ndim != 1
         or covariance.shape != (len(mean), len(mean))
@@ -102,7 +119,8 @@ def read_statistics(path: Path) -> Gaussian:
         or not np.isfinite(covariance).all()
     ):
         raise ValueError(
-            f"{path}: mu has shape {mean.shape} and sigma {covariance.shape}, expected finite (d,) and (d, d)"
+            f"{path}: mu has shape {mean.shape} and sigma {covariance.shape}, "
+            "expected finite (d,) and (d, d)"
         )
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
     if values[0] < -1e-3 * max(values[-1], 0):
@@ -116,3 +134,21 @@ def write_statistics(path: Path, gaussian: Gaussian) -> None:
     """Write mu and sigma as pytorch-fid reads them."""
     with atomic(path) as file:
         np.savez_compressed(file, mu=gaussian.mean, sigma=gaussian.factor.T @ gaussian.factor)
+
+
+def _read_moments(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read mu and sigma as they stand in a file of statistics."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return np.asarray(file["mu"], np.float64), np.asarray(file["sigma"], np.float64)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
+        problem = " ".join(str(error).split())
+        raise ValueError(f"{path} cannot be read ({problem}); {EXPECTED_STATISTICS}") from error

@@ -1,237 +1,152 @@
-"""Whether a generator makes the class it is asked for, and whether simple properties of its images give them away.
+"""Whether a generator makes the class it is asked for.
 
-Labels: a classifier that saw reals alone is asked what the synthetic images are. Over the classes asked for, the shares of "as asked" add up to
-one, whatever the classifier prefers, when the generator does not listen: their mean is then 1/K, and that is what the mean agreement is held against.
-
-Fingerprints: brightness, contrast, sharpness and dark border need no network. A fingerprint is dangerous when it tells the classes apart better with
-the synthetic images added than without, for then a classifier can learn it in place of the disease, such as "blurred" for "covid" where the covid
-images are mostly synthetic.
+A classifier that saw reals alone is asked what the synthetic images are. Over the classes asked
+for, the shares of "as asked" add up to one, whatever the classifier prefers, when the generator
+does not listen: their mean is then 1/K, and that is what the mean agreement is held against.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
-from classifier.bootstrap import resampled_means
-from classifier.predict import load_classifier, predict
-from pipelines.data.checking import APART, DARK
-from pipelines.metrics.memorisation import auc, share
+from classifier.bootstrap import percentile_interval, resampled_means
+from classifier.predict import TrainedClassifier, load_classifier, predict
+from pipelines.metrics.confidence_intervals import estimate_share
 from pipelines.study.manifest import study_fingerprint
-from pipelines.study.synthetic import Split
+from pipelines.study.split import Split
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute
 from runtime.estimate import Estimate
 from runtime.run import Run, list_runs
 
-FINGERPRINTS = ("brightness", "contrast", "sharpness", "dark border")
-GAIN = 0.1  # of the AUC by which a fingerprint tells a class, from which on it is a warning
-HEARD = (
-    0.5  # of what the classifier reaches on reals above chance, below which labels are heard badly
-)
-_Z = 1.96
+# Of what the classifier reaches on reals above chance, below which labels are heard badly.
+HEARD_SHARE = 0.5
+NORMAL_QUANTILE = 1.96
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Label indices of images (N,): what they were asked to be or are, and what they are called."""
+
+    labels: np.ndarray
+    called: np.ndarray
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """One class: synthetic images that the classifier calls what was asked for, and test reals that it calls what they are."""
+    """One class.
 
-    n: int
-    agreement: Estimate | None  # None where none was asked for
-    n_test: int
-    recall: Estimate  # over patients
+    Attributes:
+        agreement: Of the synthetic images, the share called what was asked for; None of none.
+        recall: Of the test reals, the share called what they are; its interval is over patients.
+    """
+
+    agreement: Estimate | None
+    recall: Estimate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelAudit:
-    """What a classifier trained on reals says of the labels of synthetic images."""
+    """What a classifier trained on reals says of the labels of synthetic images.
+
+    Attributes:
+        classifier: The name of the run that trained it.
+        arch: What it is.
+        classes: What it says of every class.
+        chance: The mean agreement of a guess.
+        mean_agreement: Over classes; None where not every class was asked for.
+        mean_recall: Over classes.
+        verdict, warnings: In plain words.
+    """
 
     classifier: str
     arch: str
     classes: dict[str, Agreement]
     chance: float
-    mean_agreement: Estimate | None  # over classes; None where fewer than two were asked for
+    mean_agreement: Estimate | None
     mean_recall: Estimate
     verdict: str
-    warnings: list[str]
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """What one simple property tells, as ROC AUC."""
-
-    synthetic_from_real: dict[
-        str, Estimate
-    ]  # per class: above one half, synthetic images have more of it
-    class_in_reals: dict[
-        str, float
-    ]  # that class from the others, among the training reals: above one half, it has more of it
-    class_in_mixture: dict[str, float]  # the same with the synthetic images added
-    medians: dict[str, dict[str, float]]  # "real" and "synthetic", per class
-
-
-@dataclass(frozen=True)
-class Fingerprints:
-    by_name: dict[str, Fingerprint]
     warnings: list[str]
 
 
 def audit_labels(
     workspace: Workspace, synthetic: Split, test: Split, classes: Sequence[str], compute: Compute
 ) -> LabelAudit:
-    """Ask the newest classifier of this study that was trained on reals alone, at the size of the images.
+    """Ask the newest classifier of this study that saw reals alone, at the size of the images.
 
-    Raises FileNotFoundError that says how to make one where there is none, ValueError when the test split lacks a class.
+    Raises FileNotFoundError that says how to make one where there is none, ValueError when the test
+    split lacks a class.
     """
     absent = [name for index, name in enumerate(classes) if not (test.labels == index).any()]
     if absent:
         raise ValueError(
-            f"no image of {', '.join(absent)} in the test split, to see what the classifier is worth; import images of more patients"
+            f"no image of {', '.join(absent)} in the test split, to see what the classifier is "
+            "worth; import images of more patients"
         )
-    run, size = _newest_classifier(workspace, synthetic.images.shape[1]), synthetic.images.shape[1]
+    size = synthetic.images.shape[1]
+    run = _newest_classifier(workspace, size)
     trained = load_classifier(run.folder / "classifier.pt", compute.device)
     if trained.image_size != size or list(trained.classes) != list(classes):
         raise ValueError(
-            f"{run.name} holds a classifier of other classes or another size than its config.json says; train one anew: cxr classify-train --image-size {size}"
+            f"{run.name} holds a classifier of other classes or another size than its config.json "
+            f"says; train one anew: cxr classify-train --image-size {size}"
         )
-    called = {
-        name: predict(trained, split.dataset().tensors[0], compute).argmax(axis=1)
-        for name, split in (("synthetic", synthetic), ("test", test))
-    }
     return judge_labels(
         run.name,
         trained.config.arch,
         classes,
-        synthetic.labels,
-        called["synthetic"],
-        test.labels,
-        called["test"],
+        _ask(trained, synthetic, compute),
+        _ask(trained, test, compute),
         test.patients,
     )
 
 
 def judge_labels(
-    name: str,
+    classifier: str,
     arch: str,
     classes: Sequence[str],
-    asked: np.ndarray,
-    called: np.ndarray,
-    true: np.ndarray,
-    called_reals: np.ndarray,
+    synthetic: Answers,
+    reals: Answers,
     patients: Sequence[str],
 ) -> LabelAudit:
-    """What was asked for (N,) against what it was called (N,), beside true labels (M,) and what reals of these patients (M,) were called."""
-    found, resampled = {}, []
-    for index, label in enumerate(classes):
-        mine, reals = asked == index, true == index
+    """Judge what synthetic images were called by what they were asked to be, and test reals alike.
+
+    patients: of the reals.
+    """
+    by_class, resampled = {}, []
+    for index, name in enumerate(classes):
+        asked, real = synthetic.labels == index, reals.labels == index
+        as_asked = int((synthetic.called[asked] == index).sum())
         means = resampled_means(
-            ((called_reals == index) & reals).astype(float), reals.astype(float), patients
+            ((reals.called == index) & real).astype(float), real.astype(float), patients
         )
         resampled.append(means)
-        agreement = (
-            share(int((called[mine] == index).sum()), int(mine.sum())) if mine.any() else None
-        )
-        found[label] = Agreement(
-            int(mine.sum()),
-            agreement,
-            int(reals.sum()),
-            Estimate(
-                float((called_reals[reals] == index).mean()), *_bounds(means), int(reals.sum())
-            ),
+        recall = float((reals.called[real] == index).mean())
+        by_class[name] = Agreement(
+            agreement=estimate_share(as_asked, int(asked.sum())) if asked.any() else None,
+            recall=Estimate(recall, *percentile_interval(means), int(real.sum())),
         )
     chance = 1 / len(classes)
-    recall = Estimate(
-        float(np.mean([one.recall.value for one in found.values()])),
-        *_bounds(np.mean(resampled, axis=0)),
-        len(true),
+    mean_agreement = _mean_agreement([agreement.agreement for agreement in by_class.values()])
+    mean_recall = Estimate(
+        float(np.mean([agreement.recall.value for agreement in by_class.values()])),
+        *percentile_interval(np.mean(resampled, axis=0)),
+        len(reals.labels),
     )
-    present = [one for one in found.values() if one.n]
-    agreement = None
-    if len(present) == len(classes):
-        value = float(np.mean([one.agreement.value for one in present]))
-        shares = [
-            (one.agreement.value * one.n + 1) / (one.n + 2) for one in present
-        ]  # Laplace's, so that 0 and 1 have a spread
-        reach = (
-            _Z
-            * float(np.sqrt(sum(p * (1 - p) / one.n for p, one in zip(shares, present))))
-            / len(present)
-        )
-        agreement = Estimate(
-            value, max(value - reach, 0.0), min(value + reach, 1.0), len(asked)
-        )
-    verdict, warnings = _heard(found, chance, agreement, recall)
-    return LabelAudit(name, arch, found, chance, agreement, recall, verdict, warnings)
-
-
-def fingerprints(train: Split, synthetic: Split, classes: Sequence[str]) -> Fingerprints:
-    """Every fingerprint of synthetic images against training reals, per class, and what it tells of the class without and with them."""
-    reals, fakes = fingerprints_of(train.images), fingerprints_of(synthetic.images)
-    labels, is_fake = (
-        np.concatenate([train.labels, synthetic.labels]),
-        np.arange(len(reals) + len(fakes)) >= len(reals),
+    verdict, warnings = _judge(by_class, chance, mean_agreement, mean_recall)
+    return LabelAudit(
+        classifier=classifier,
+        arch=arch,
+        classes=by_class,
+        chance=chance,
+        mean_agreement=mean_agreement,
+        mean_recall=mean_recall,
+        verdict=verdict,
+        warnings=warnings,
     )
-    patients, values = (
-        np.array([*train.patients, *synthetic.patients]),
-        np.concatenate([reals, fakes]),
-    )
-    by_name = {}
-    for column, name in enumerate(FINGERPRINTS):
-        value, apart, without, mixed = values[:, column], {}, {}, {}
-        for index, label in enumerate(classes):
-            mine = labels == index
-            if (mine & is_fake).any() and (mine & ~is_fake).any():
-                apart[label] = auc(is_fake[mine], value[mine], patients[mine])
-            if not mine[~is_fake].any():
-                continue
-            without[label] = float(roc_auc_score(mine[~is_fake], value[~is_fake]))
-            mixed[label] = float(roc_auc_score(mine, value))
-        medians = {
-            kind: {
-                label: round(float(np.median(value[of & (labels == index)])), 4)
-                for index, label in enumerate(classes)
-                if (of & (labels == index)).any()
-            }
-            for kind, of in (("real", ~is_fake), ("synthetic", is_fake))
-        }
-        by_name[name] = Fingerprint(apart, without, mixed, medians)
-    return Fingerprints(by_name, _dangers(by_name))
-
-
-def fingerprints_of(images: np.ndarray) -> np.ndarray:
-    """FINGERPRINTS of uint8 images (N, S, S), float (N, 4).
-
-    Brightness: mean gray level. Contrast: standard deviation. Sharpness: mean square of the four-neighbour Laplacian, by the variance of
-    the gray levels, so that contrast does not count. Dark border: share of the outermost 1/32 of the frame that is black film.
-    """
-    rows, edge = np.empty((len(images), len(FINGERPRINTS))), max(images.shape[1] // 32, 1)
-    for row, image in zip(rows, images):
-        gray = image.astype(np.float64)
-        laplacian = (
-            gray[1:-1, :-2]
-            + gray[1:-1, 2:]
-            + gray[:-2, 1:-1]
-            + gray[2:, 1:-1]
-            - 4 * gray[1:-1, 1:-1]
-        )
-        frame = np.concatenate(
-            [
-                gray[:edge].ravel(),
-                gray[-edge:].ravel(),
-                gray[edge:-edge, :edge].ravel(),
-                gray[edge:-edge, -edge:].ravel(),
-            ]
-        )
-        row[:] = (
-            gray.mean(),
-            gray.std(),
-            np.square(laplacian).mean() / max(gray.var(), 1e-6),
-            (frame < DARK).mean(),
-        )
-    return rows
 
 
 def _newest_classifier(workspace: Workspace, size: int) -> Run:
@@ -251,69 +166,76 @@ def _newest_classifier(workspace: Workspace, size: int) -> Run:
             else "there is none yet"
         )
         raise FileNotFoundError(
-            f"no classifier trained on this study's real images alone at {size} px ({why}); make one with: cxr classify-train --image-size {size}"
+            f"no classifier trained on this study's real images alone at {size} px ({why}); make "
+            f"one with: cxr classify-train --image-size {size}"
         )
     return fitting[-1]
 
 
-def _bounds(resampled: np.ndarray) -> tuple[float, float]:
-    low, high = np.nanpercentile(resampled, (2.5, 97.5))
-    return float(low), float(high)
+def _ask(trained: TrainedClassifier, split: Split, compute: Compute) -> Answers:
+    """Ask a classifier what the images of a split are."""
+    images = split.to_dataset().tensors[0]  # (N, 1, S, S)
+    return Answers(split.labels, predict(trained, images, compute).argmax(axis=1))
 
 
-def _heard(
-    found: dict[str, Agreement], chance: float, agreement: Estimate | None, recall: Estimate
+def _mean_agreement(agreements: Sequence[Estimate | None]) -> Estimate | None:
+    """Take the mean over classes, None where a class was not asked for."""
+    present = [agreement for agreement in agreements if agreement is not None]
+    if len(present) < len(agreements):
+        return None
+    value = float(np.mean([share.value for share in present]))
+    variance = 0.0
+    for share in present:
+        laplace = (share.value * share.n + 1) / (share.n + 2)  # so that 0 and 1 have a spread
+        variance += laplace * (1 - laplace) / share.n
+    reach = NORMAL_QUANTILE * float(np.sqrt(variance)) / len(present)
+    n = sum(share.n for share in present)
+    return Estimate(value, max(value - reach, 0.0), min(value + reach, 1.0), n)
+
+
+def _judge(
+    by_class: Mapping[str, Agreement],
+    chance: float,
+    agreement: Estimate | None,
+    recall: Estimate,
 ) -> tuple[str, list[str]]:
-    """A verdict in plain words, and warnings."""
+    """Give a verdict in plain words, and warnings."""
     if recall.low <= chance:
         return "cannot tell: the classifier itself is no better than a guess on test reals", []
     if agreement is None:
         return (
-            "cannot tell: not every class was asked for, and a generator that hears no label would please a classifier that prefers this one",
+            "cannot tell: not every class was asked for, and a generator that hears no label would "
+            "please a classifier that prefers this one",
             [],
         )
-    gain, expected = agreement.value - chance, recall.value - chance
-    as_asked = f"{100 * agreement.value:.0f} % of the synthetic images are called what they were asked to be (mean over classes; {100 * chance:.0f} % would be a guess, test reals reach {100 * recall.value:.0f} %)"
+    as_asked = (
+        f"{100 * agreement.value:.0f} % of the synthetic images are called what they were asked to "
+        f"be (mean over classes; {100 * chance:.0f} % would be a guess, test reals reach "
+        f"{100 * recall.value:.0f} %)"
+    )
     if agreement.low <= chance:
         return "labels are ignored", [
-            f"the generator does not listen to its label: {as_asked}; images with such labels teach a classifier nothing but noise"
+            f"the generator does not listen to its label: {as_asked}; images with such labels "
+            "teach a classifier nothing but noise"
         ]
-    warnings = []
-    if gain < HEARD * expected:
-        warnings.append(f"the generator listens badly to its label: {as_asked}")
-    weak = [
-        f"{name} ({100 * one.agreement.value:.0f} %, test reals {100 * one.recall.value:.0f} %)"
-        for name, one in found.items()
-        if one.agreement.high < chance + HEARD * (one.recall.value - chance)
-    ]
-    if weak and not warnings:
-        warnings.append(
-            f"few synthetic images are called the class that was asked for: {', '.join(weak)}"
-        )
-    return "labels are heard badly" if warnings else "labels are heard", warnings
+    if agreement.value - chance < HEARD_SHARE * (recall.value - chance):
+        return "labels are heard badly", [f"the generator listens badly to its label: {as_asked}"]
+    weak = _weak_classes(by_class, chance)
+    if weak:
+        return "labels are heard badly", [
+            "few synthetic images are called the class that was asked for: " + ", ".join(weak)
+        ]
+    return "labels are heard", []
 
 
-def _dangers(by_name: dict[str, Fingerprint]) -> list[str]:
-    """What a classifier could learn instead of the disease, in plain words; the worst class of each fingerprint."""
-    warnings = []
-    for name, one in by_name.items():
-        gains = {}
-        for label, mixed in one.class_in_mixture.items():
-            side = np.sign(mixed - 0.5)
-            gains[label] = abs(mixed - 0.5) - max(0.0, side * (one.class_in_reals[label] - 0.5))
-        label = max(gains, key=gains.get, default=None)
-        told = {
-            other: max(measure.value, 1 - measure.value)
-            for other, measure in one.synthetic_from_real.items()
-        }
-        if label and gains[label] >= GAIN and max(told.values(), default=0) >= APART:
-            reals, mixed = one.class_in_reals[label], one.class_in_mixture[label]
-            more, reals, mixed = (
-                ("more", reals, mixed) if mixed > 0.5 else ("less", 1 - reals, 1 - mixed)
+def _weak_classes(by_class: Mapping[str, Agreement], chance: float) -> list[str]:
+    """Name the classes of which surely few synthetic images are called what was asked for."""
+    weak = []
+    for name, found in by_class.items():
+        agreement, recall = found.agreement, found.recall
+        least = chance + HEARD_SHARE * (recall.value - chance)
+        if agreement is not None and agreement.high < least:
+            weak.append(
+                f"{name} ({100 * agreement.value:.0f} %, test reals {100 * recall.value:.0f} %)"
             )
-            by_class = ", ".join(f"{other} {100 * value:.0f} %" for other, value in told.items())
-            warnings.append(
-                f"{name} tells synthetic images from real ones (AUC {by_class}), and not alike in every class: with them added {more} {name} speaks for {label} with AUC {100 * mixed:.0f} %, "
-                f"in the reals alone with {100 * reals:.0f} %; a classifier can learn how synthetic images look in place of {label}"
-            )
-    return warnings
+    return weak

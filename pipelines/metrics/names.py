@@ -2,40 +2,79 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-MEASURES = ("accuracy", "sensitivity", "specificity")
-OF_POSITIVE = ("sensitivity", "precision", "f1")
-SCORE_NAMES = {  # how each is called and written; what is better
-    "frechet": ("Fréchet distance (lower)", "{:.3g}"),
-    "kernel": ("kernel distance × 1000 (lower)", "{:.2f}"),
-    "precision": ("precision (higher)", "{:.2f}"),
-    "recall": ("recall (higher)", "{:.2f}"),
-    "density": ("density (1)", "{:.2f}"),
-    "coverage": ("coverage (higher)", "{:.2f}"),
-    "diversity": ("diversity of features (1)", "{:.2f}"),
-    "ms_ssim_diversity": ("diversity by MS-SSIM (1)", "{:.2f}"),
-    "two_sample_accuracy": ("told from reals (0.5)", "{:.2f}"),
-    "train_synthetic_test_real": ("train synthetic, test real (higher)", "{:.2f}"),
-    "train_real_test_synthetic": ("train real, test synthetic (higher)", "{:.2f}"),
+if TYPE_CHECKING:
+    from pipelines.metrics.scores import Score
+
+MEASURES = ("accuracy", "sensitivity", "specificity")  # by which arms are compared
+POSITIVE_CLASS_MEASURES = ("sensitivity", "precision", "f1")
+PERCENT_MEASURES = (*MEASURES, "balanced_accuracy", "precision", "f1")
+
+
+@dataclass(frozen=True)
+class ScoreFormat:
+    """How a score is called and written.
+
+    Attributes:
+        title: Its name.
+        best: What is better: "lower", "higher", or the value that real images would have.
+        spec: The format of its numbers.
+        scale: What they are multiplied by.
+    """
+
+    title: str
+    best: str
+    spec: str = ".2f"
+    scale: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """Its name, and what is better in brackets."""
+        return f"{self.title} ({self.best})"
+
+    def number(self, value: float) -> str:
+        """Write one of its values."""
+        return format(self.scale * value, self.spec)
+
+
+SCORE_FORMATS = {  # in the order in which scores are listed
+    "frechet": ScoreFormat("Fréchet distance", "lower", ".3g"),
+    "kernel": ScoreFormat("kernel distance × 1000", "lower", scale=1000),
+    "precision": ScoreFormat("precision", "higher"),
+    "recall": ScoreFormat("recall", "higher"),
+    "density": ScoreFormat("density", "1"),
+    "coverage": ScoreFormat("coverage", "higher"),
+    "diversity": ScoreFormat("diversity of features", "1"),
+    "ms_ssim_diversity": ScoreFormat("diversity by MS-SSIM", "1"),
+    "two_sample_accuracy": ScoreFormat("told from reals", "0.5"),
+    "train_synthetic_test_real": ScoreFormat("train synthetic, test real", "higher"),
+    "train_real_test_synthetic": ScoreFormat("train real, test synthetic", "higher"),
 }
-PERCENT = (*MEASURES, "balanced_accuracy", "precision", "f1")
 
 
-def score_cells(one: dict[str, Any]) -> dict[str, str]:
-    """A score's name and numbers as text."""
-    name, form = SCORE_NAMES[one["score"]]
-    scale = 1000 if one["score"] == "kernel" else 1
-    value, low, high, floor, floor_low, floor_high = (
-        form.format(scale * one[field])
-        for field in ("value", "low", "high", "floor", "floor_low", "floor_high")
+@dataclass(frozen=True)
+class ScoreCells:
+    """A score's numbers as text; `all_synthetic` is empty where it has none."""
+
+    label: str
+    synthetic: str
+    synthetic_interval: str
+    floor: str
+    floor_interval: str
+    all_synthetic: str
+
+
+def score_cells(score: Score) -> ScoreCells:
+    """Write a score's numbers, each as its format has it."""
+    form = SCORE_FORMATS[score.name]
+    synthetic, floor = score.synthetic, score.floor
+    return ScoreCells(
+        label=form.label,
+        synthetic=form.number(synthetic.value),
+        synthetic_interval=f"{form.number(synthetic.low)} to {form.number(synthetic.high)}",
+        floor=form.number(floor.value),
+        floor_interval=f"{form.number(floor.low)} to {form.number(floor.high)}",
+        all_synthetic="" if score.all_synthetic is None else form.number(score.all_synthetic),
     )
-    of_all = "" if one["of_all"] is None else form.format(scale * one["of_all"])
-    return {
-        "name": name,
-        "value": value,
-        "interval": f"{low} to {high}",
-        "floor": floor,
-        "floor_interval": f"{floor_low} to {floor_high}",
-        "of_all": of_all,
-    }

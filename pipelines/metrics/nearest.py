@@ -1,13 +1,16 @@
 """The nearest of many images, and how near is too near.
 
-Pixels are compared as thumbnails of 16×16 with their mean taken off and their standard deviation made one, so that brightness and contrast
-do not count. 16 px are few on purpose, since one pixel of a shift then counts for little: of 647 real X-rays of 64 px, copies that are
-brighter, of less contrast or noisy are all told, of those shifted by one pixel downwards 99 in 100, by one both ways 85, by two downwards 16;
-shifted by two both ways or mirrored they are not. In thumbnails of 64 px a shift by one would do for nearly all.
+Pixels are compared as thumbnails of 16×16 with their mean taken off and their standard deviation
+made one, so that brightness and contrast do not count. 16 px are few on purpose, since one pixel of
+a shift then counts for little: of 647 real X-rays of 64 px, copies that are brighter, of less
+contrast or noisy are all told, of those shifted by one pixel downwards 99 in 100, by one both ways
+85, by two downwards 16; shifted by two both ways or mirrored they are not. In thumbnails of 64 px a
+shift by one would do for nearly all.
 
-A sample is a copy when it is nearer to a training image than all but 1 in 100 real images are to the nearest training image of another
-person. Patients who share a film count as one person: of 925 public X-rays 8 are such, under two patient numbers, and would set the
-threshold instead of the anatomy.
+A sample is a copy when it is nearer to a training image than all but 1 in 100 real images are to
+the nearest training image of another person. Patients who share a film count as one person: of 925
+public X-rays 8 are such, under two patient numbers, and would set the threshold instead of the
+anatomy.
 """
 
 from __future__ import annotations
@@ -20,17 +23,15 @@ import numpy as np
 import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
-from pipelines.data.cleaning import near_pairs
+from pipelines.data.cleaning import find_near_pairs
 from pipelines.study.image_cache import load_images
 from pipelines.study.manifest import SPLITS, Row
 from pipelines.study.splitting import Groups
 from pipelines.study.workspace import Workspace
 
-SIDE = 16  # pixels of a thumbnail
-QUANTILE = (
-    0.01  # of real images, that are as near to another patient's training image as the threshold
-)
-_QUERIES, _REFERENCES = 1024, 4096  # compared at once: 32 MiB of distances
+COPY_THUMBNAIL_SIDE = 16  # pixels
+COPY_QUANTILE = 0.01  # of reals, that are as near to another patient's training image as a copy is
+QUERY_BLOCK, REFERENCE_BLOCK = 1024, 4096  # rows compared at once: 32 MiB of distances
 
 
 @dataclass(frozen=True)
@@ -43,35 +44,38 @@ class Nearest:
 
 @dataclass(frozen=True)
 class CopyGuard:
-    """Tells copies of training images from other images."""
+    """Tells copies of training images from other images, by the training images' thumbnails."""
 
-    training: np.ndarray  # thumbnails (N, 256)
+    training: np.ndarray  # (N, 256)
     threshold: float
 
     def copies(self, images: np.ndarray) -> np.ndarray:
-        """Which of uint8 images (N, S, S) are copies, bool (N,)."""
+        """Say which of the uint8 images (N, S, S) are copies, bool (N,)."""
         return nearest(thumbnails(images), self.training).distance < self.threshold
 
 
 def copy_guard(workspace: Workspace, size: int) -> CopyGuard:
-    """The guard of a study's training images, read at `size` pixels.
+    """Make the guard of a study's training images, read at `size` pixels.
 
-    Raises ValueError when the training images are all of one patient, since nothing then says how near strangers are.
+    Raises ValueError when the training images are all of one patient, since nothing then says how
+    near strangers are.
     """
     rows = [row for row in workspace.rows() if row.split in SPLITS]
-    reals, is_training = (
-        thumbnails(load_images(workspace, rows, size)),
-        np.array([row.split == "train" for row in rows]),
-    )
+    reals = thumbnails(load_images(workspace, rows, size))
+    is_training = np.array([row.split == "train" for row in rows])
     return CopyGuard(reals[is_training], copy_threshold(reals, is_training, persons(rows)))
 
 
 def persons(rows: Sequence[Row]) -> list[str]:
-    """Whose image each row is (N,): patients who share a film, by its perceptual hash, are one person."""
+    """Say whose image each row is (N,): patients who share a film are one person.
+
+    A film is known again by its perceptual hash.
+    """
     hashed = [place for place, row in enumerate(rows) if row.near_hash]
     alike = defaultdict(list)
-    for one, other, _ in near_pairs([rows[place].near_hash for place in hashed], len(hashed)):
-        alike[hashed[other]].append(("image", hashed[one]))
+    pairs = find_near_pairs([rows[place].near_hash for place in hashed], len(hashed))
+    for first, second, _ in pairs:
+        alike[hashed[second]].append(("image", hashed[first]))
     groups = Groups()
     for place, row in enumerate(rows):
         groups.add([("patient", row.patient), ("image", place), *alike[place]], SPLITS)
@@ -79,65 +83,77 @@ def persons(rows: Sequence[Row]) -> list[str]:
 
 
 def copy_threshold(reals: np.ndarray, is_training: np.ndarray, patients: Sequence[str]) -> float:
-    """The distance below which only QUANTILE of the reals (N, d) come to a training image of another patient.
+    """Return the distance within which few reals (N, d) come to another patient's training image.
 
-    is_training: bool (N,). patients (N,): whose image each is, see `persons`.
+    Few is a share of COPY_QUANTILE.
+
+    Args:
+        reals: Where they lie.
+        is_training: bool (N,).
+        patients: (N,), whose image each is, see `persons`.
     """
-    return float(np.round(np.quantile(strangers(reals, is_training, patients), QUANTILE), 6))
+    return threshold_of_distances(distances_to_strangers(reals, is_training, patients))
 
 
-def strangers(reals: np.ndarray, is_training: np.ndarray, patients: Sequence[str]) -> np.ndarray:
-    """Distance (N,) of each real (N, d) to the nearest training image of another patient."""
+def threshold_of_distances(to_strangers: np.ndarray) -> float:
+    """Return the threshold of a copy from the distances (N,) of reals to strangers."""
+    return float(np.round(np.quantile(to_strangers, COPY_QUANTILE), 6))
+
+
+def distances_to_strangers(
+    reals: np.ndarray, is_training: np.ndarray, patients: Sequence[str]
+) -> np.ndarray:
+    """Return the distance (N,) of each real (N, d) to another patient's nearest training image."""
     _, patient = np.unique(np.asarray(patients), return_inverse=True)
     if len(np.unique(patient[is_training])) < 2:
         raise ValueError(
-            "all training images are of one patient, so nothing says how near those of two patients are; import images of more patients"
+            "all training images are of one patient, so nothing says how near those of two "
+            "patients are; import images of more patients"
         )
     return nearest(reals, reals[is_training], (patient, patient[is_training])).distance
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:
-    """uint8 images (N, S, S) as rows (N, 256) whose Euclidean distance is the root mean square difference of standardised thumbnails.
+    """Turn uint8 images (N, S, S) into rows (N, 256) of standardised thumbnails.
 
-    Each is brought to SIDE by averaging areas, to mean zero and to standard deviation one; of a blank image only zeros are left.
-    0 is the same picture, √2 two unrelated ones.
+    Each is brought to 16 px by averaging areas, to mean zero and to standard deviation one; of a
+    blank image only zeros are left. The Euclidean distance of two rows is the root mean square
+    difference of the thumbnails: 0 is the same picture, √2 two unrelated ones.
     """
-    blocks = torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1).split(_QUERIES)
+    blocks = torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1).split(QUERY_BLOCK)
     small = torch.cat(
-        [adaptive_avg_pool2d(block.double(), SIDE).flatten(1) for block in blocks]
+        [adaptive_avg_pool2d(block.double(), COPY_THUMBNAIL_SIDE).flatten(1) for block in blocks]
     ).numpy()
     centred = small - small.mean(axis=1, keepdims=True)
     spread = centred.std(axis=1, keepdims=True)
-    return np.where(spread > 1e-6, centred / np.maximum(spread, 1e-6), 0.0) / SIDE
+    return np.where(spread > 1e-6, centred / np.maximum(spread, 1e-6), 0.0) / COPY_THUMBNAIL_SIDE
 
 
 def nearest(
     queries: np.ndarray, references: np.ndarray, groups: tuple[np.ndarray, np.ndarray] | None = None
 ) -> Nearest:
-    """The nearest reference (M, d) of each query (N, d) by Euclidean distance: exact, in float64, block by block.
+    """Find the nearest reference (M, d) of each query (N, d) by Euclidean distance, in float64.
 
-    groups: of queries (N,) and references (M,); a reference of the query's own group is passed over. A query that has no other
-    is at infinity.
+    groups: of queries (N,) and references (M,); a reference of the query's own group is passed
+    over. A query that has no other is at infinity.
     """
     queries, references = np.asarray(queries, np.float64), np.asarray(references, np.float64)
-    lengths = np.square(references).sum(axis=1)
+    squared_lengths = np.square(references).sum(axis=1)
     index, distance = np.zeros(len(queries), np.int64), np.full(len(queries), np.inf)
-    for first in range(0, len(queries), _QUERIES):
-        mine = slice(first, min(first + _QUERIES, len(queries)))
-        least = np.full(mine.stop - first, np.inf)
-        for start in range(0, len(references), _REFERENCES):
-            block = slice(start, start + _REFERENCES)
-            squared = (
-                lengths[block] - 2 * queries[mine] @ references[block].T
-            )  # less the query's own length, which changes no order
+    for start in range(0, len(queries), QUERY_BLOCK):
+        rows = slice(start, min(start + QUERY_BLOCK, len(queries)))
+        least = np.full(rows.stop - start, np.inf)
+        for first in range(0, len(references), REFERENCE_BLOCK):
+            block = slice(first, first + REFERENCE_BLOCK)
+            # Less the query's own squared length, which changes no order.
+            squared = squared_lengths[block] - 2 * queries[rows] @ references[block].T
             if groups:
-                squared[groups[0][mine, None] == groups[1][None, block]] = np.inf
+                squared[groups[0][rows, None] == groups[1][None, block]] = np.inf
             place = squared.argmin(axis=1)
             value = squared[np.arange(len(place)), place]
             better = value < least
-            index[mine][better], least[better] = start + place[better], value[better]
-        found = np.isfinite(least)
-        distance[mine][found] = np.linalg.norm(
-            queries[mine][found] - references[index[mine][found]], axis=1
-        )
+            index[rows][better], least[better] = first + place[better], value[better]
+        has_other = np.isfinite(least)
+        gaps = queries[rows][has_other] - references[index[rows][has_other]]
+        distance[rows][has_other] = np.linalg.norm(gaps, axis=1)
     return Nearest(index, distance)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +10,11 @@ import pytest
 from PIL import Image
 
 from classifier.features import FeatureStore
-from pipelines.evaluation.score_folders import read_folder
+from pipelines.evaluation.image_folder import read_image_folder
+from pipelines.evaluation.score_folders import score_folders
 from pipelines.metrics.extractors import choose_extractors
 from pipelines.metrics.frechet import frechet_distance
+from pipelines.results.score_summary import FolderScores
 from runtime.device import choose_compute
 from tests.conftest import cxr, ok
 
@@ -39,10 +40,6 @@ def folders(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path) -> dict:
-    return json.loads((folder / "score.json").read_text())
-
-
 def test_two_folders_with_labels(folders: Path) -> None:
     before = {path for path in folders.rglob("*") if path.is_file()}
     result = cxr(
@@ -64,23 +61,23 @@ def test_two_folders_with_labels(folders: Path) -> None:
         folders / "out" / "score.json",
         folders / "out" / "score.csv",
     }
-    scores = {(one["group"], one["score"]): one for one in read(folders / "out")["scores"]}
+    scores = {
+        (score.group, score.name): score for score in FolderScores.load(folders / "out").scores
+    }
     assert {group for group, _ in scores} <= {"a", "b", "overall"}
-    whole = scores["overall", "frechet"]
-    assert whole["n_train"] + whole["n_held_out"] == 80
-    assert whole["n_synthetic"] == 50
-    assert scores["overall", "train_synthetic_test_real"]["value"] > 0.8, (
-        "contrast tells the labels apart"
-    )
+    frechet = scores["overall", "frechet"]
+    assert frechet.n_train + frechet.n_held_out == 80
+    assert frechet.n_synthetic == 50
+    taught = scores["overall", "train_synthetic_test_real"]
+    assert taught.synthetic.value > 0.8, "contrast tells the labels apart"
 
 
 def test_folders_without_labels_and_their_statistics(folders: Path) -> None:
     a, b = folders / "reals" / "a", folders / "fakes" / "b"
     random = ["--features", "random", "--out", folders / "out"]
     ok(cxr("score", *random, "--dataset-a", a, "--dataset-b", b, folder=folders))
-    direct = next(one for one in read(folders / "out")["scores"] if one["score"] == "frechet")
-    assert direct["group"] == "overall"
-    assert direct["low"] > direct["floor_high"]
+    (direct,) = FolderScores.load(folders / "out").overall_distances
+    assert direct.synthetic.low > direct.floor.high
     ok(
         cxr(
             "score",
@@ -111,7 +108,8 @@ def test_folders_without_labels_and_their_statistics(folders: Path) -> None:
         assert "Fréchet distance" in ok(
             cxr("score", *random, "--dataset-a", first, "--dataset-b", second, folder=folders)
         )
-        assert read(folders / "out")["frechet"] == pytest.approx(direct["of_all"], rel=1e-5)
+        distance = FolderScores.load(folders / "out").frechet
+        assert distance == pytest.approx(direct.all_synthetic, rel=1e-5)
 
 
 def test_the_distance_of_all_is_that_of_all_images(tmp_path: Path) -> None:
@@ -120,7 +118,7 @@ def test_the_distance_of_all_is_that_of_all_images(tmp_path: Path) -> None:
     compute = choose_compute("cpu")
     (extractor,) = choose_extractors(["random"], [], compute)
     features = extractor.features(
-        {name: read_folder(tmp_path / name).images for name in "ab"}, FeatureStore(), compute
+        {name: read_image_folder(tmp_path / name).images for name in "ab"}, FeatureStore(), compute
     )
     ok(
         cxr(
@@ -136,10 +134,9 @@ def test_the_distance_of_all_is_that_of_all_images(tmp_path: Path) -> None:
             folder=tmp_path,
         )
     )
-    found = next(one for one in read(tmp_path)["scores"] if one["score"] == "frechet")
-    assert found["of_all"] == pytest.approx(
-        frechet_distance(features["a"], features["b"]), rel=1e-6
-    )
+    (found,) = FolderScores.load(tmp_path).overall_distances
+    expected = frechet_distance(features["a"], features["b"])
+    assert found.all_synthetic == pytest.approx(expected, rel=1e-6)
 
 
 def gray_and_colour(folder: Path) -> None:
@@ -217,3 +214,46 @@ def test_options_that_make_no_sense(
     assert result.exit_code == 2
     assert message in line
     assert not (folders / "score.json").exists()
+
+
+def test_what_is_read_of_folders_is_what_was_written(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 2)):
+        write(tmp_path / name, 30, seed)
+    scores = score_folders(
+        tmp_path / "a",
+        tmp_path / "b",
+        choose_compute("cpu"),
+        features=["random"],
+        weights=[],
+        out=tmp_path,
+    )
+    assert FolderScores.load(tmp_path) == scores
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"format": 2', '"format": 1', "format 1.* make it anew with: cxr score"),
+        ('"format": 2,', "", "format 1.* make it anew with: cxr score"),
+        ('"scores"', '"marks"', "scores is missing"),
+        ('"frechet": null', '"frechet": "near"', "frechet is 'near'"),
+    ],
+    ids=["older format", "no format", "missing field", "wrong type"],
+)
+def test_other_files_are_refused_in_one_line(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    FolderScores(
+        dataset_a="a",
+        dataset_b="b",
+        classes=[],
+        extractors=[],
+        warnings=[],
+        scores=[],
+        unscored=[],
+    ).save(tmp_path)
+    path = tmp_path / "score.json"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ValueError, match=rf"score\.json.*{message}") as refused:
+        FolderScores.load(tmp_path)
+    assert "\n" not in str(refused.value)

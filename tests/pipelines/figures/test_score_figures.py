@@ -1,33 +1,39 @@
-"""The sheet of nearest pairs and the map of features show what they should, and the report page shows them."""
+"""The sheet of nearest pairs and the map of features show what they should, as does the page."""
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.figures.score_figures import PAIRS, feature_map, nearest_pairs
+from pipelines.figures.score_figures import PAIRS, draw_feature_map, draw_nearest_pairs
 from pipelines.figures.style import TILE
-from pipelines.metrics.label_audit import fingerprints, judge_labels
-from pipelines.metrics.memorisation import Memorisation, measure_nearness, share
+from pipelines.metrics.confidence_intervals import estimate_share
+from pipelines.metrics.fingerprints import measure_fingerprints
+from pipelines.metrics.label_audit import Answers, LabelAudit, judge_labels
+from pipelines.metrics.memorisation import Memorisation
 from pipelines.metrics.nearest import thumbnails
+from pipelines.metrics.nearness import Nearness, Neighbours, measure_nearness
+from pipelines.metrics.scores import LeftOut
 from pipelines.report.page import write_report
+from pipelines.results.score_summary import ScoreSummary
 from pipelines.study.image_cache import load_images
 from pipelines.study.image_io import write_gray
-from pipelines.study.manifest import read_table
-from pipelines.study.synthetic import Split, read_synthetic
+from pipelines.study.split import Split
+from pipelines.study.synthetic import read_synthetic
+from pipelines.study.tables import read_table
 from pipelines.study.workspace import Workspace
-from runtime.files import read_json, write_json
 from runtime.run import Run
 from tests.conftest import cxr, ok
 from tests.pipelines.report.test_report import HOSTILE, Page
 
 SIZE = 32
+CLASSES = ["covid", "normal"]
 
 
 @pytest.fixture
@@ -47,20 +53,38 @@ def sets() -> dict[str, Split]:
     return found
 
 
-def drawn(sets: dict[str, Split], path: Path) -> np.ndarray:
-    one, neighbours = measure_nearness(
-        sets, {name: thumbnails(split.images) for name, split in sets.items()}
+def nearness_in_pixels(sets: dict[str, Split]) -> tuple[Nearness, Neighbours]:
+    return measure_nearness(sets, {name: thumbnails(split.images) for name, split in sets.items()})
+
+
+def draw_pairs(sets: dict[str, Split], path: Path) -> None:
+    """Draw the sheet with thumbnails in the place of features too."""
+    nearness, neighbours = nearness_in_pixels(sets)
+    threshold = nearness.copies.threshold
+    draw_nearest_pairs(
+        sets,
+        {"pixels": neighbours, "features": neighbours},
+        {"pixels": threshold, "features": threshold},
+        path,
     )
-    found = Memorisation(14, 30, 12, "cnn", one, one, {}, "none", [])
-    nearest_pairs(sets, {"pixels": neighbours, "features": neighbours}, found, path)
-    with Image.open(path) as image:
+
+
+def draw_random_map(sets: dict[str, Split], classes: Sequence[str], path: Path) -> None:
+    rng = np.random.default_rng(0)
+    features = {name: rng.normal(size=(len(split.labels), 6)) for name, split in sets.items()}
+    draw_feature_map(sets, features, classes, "cnn", path)
+
+
+def test_the_sheet_says_that_images_are_synthetic(sets: dict[str, Split], tmp_path: Path) -> None:
+    draw_pairs(sets, tmp_path / "pairs.png")
+    with Image.open(tmp_path / "pairs.png") as image:
         assert image.mode == "L"
         assert "synthetic" in image.info["Comment"]
-        return np.asarray(image)
 
 
 def test_the_copy_comes_first_beside_its_original(sets: dict[str, Split], tmp_path: Path) -> None:
-    sheet = drawn(sets, tmp_path / "pairs.png")
+    draw_pairs(sets, tmp_path / "pairs.png")
+    sheet = np.asarray(Image.open(tmp_path / "pairs.png"))
     tile = np.kron(sets["train"].images[3], np.ones((TILE // SIZE, TILE // SIZE), np.uint8))
     top = TILE // 2
     first, second = (
@@ -80,104 +104,117 @@ def test_the_copy_comes_first_beside_its_original(sets: dict[str, Split], tmp_pa
 def test_the_map_takes_any_class_name_and_empty_classes(
     sets: dict[str, Split], tmp_path: Path
 ) -> None:
-    rng = np.random.default_rng(0)
-    features = {name: rng.normal(size=(len(split.labels), 6)) for name, split in sets.items()}
     sets["synthetic"].labels[:] = 0
-    feature_map(sets, features, ["$a$_b", "normal", "never seen"], "cnn", tmp_path / "map.png")
+    draw_random_map(sets, ["$a$_b", "normal", "never seen"], tmp_path / "map.png")
     with Image.open(tmp_path / "map.png") as image:
         assert image.width == 880
         assert image.height > 800
-        orange = np.asarray(image.convert("RGB")).astype(int)
-    rows = ((orange[..., 0] > 200) & (orange[..., 1] < 190) & (orange[..., 2] < 120)).any(axis=1)
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    orange = (pixels[..., 0] > 200) & (pixels[..., 1] < 190) & (pixels[..., 2] < 120)
+    rows = orange.any(axis=1)
     assert rows[: image.height // 3].any()
     assert not rows[image.height // 3 :].any()
-    feature_map(
-        sets,
-        {name: np.zeros_like(rows) for name, rows in features.items()},
-        ["a", "b"],
-        "cnn",
-        tmp_path / "constant.png",
+
+
+def test_the_map_takes_features_that_are_all_alike(sets: dict[str, Split], tmp_path: Path) -> None:
+    features = {name: np.zeros((len(split.labels), 6)) for name, split in sets.items()}
+    draw_feature_map(sets, features, ["a", "b"], "cnn", tmp_path / "constant.png")
+    assert (tmp_path / "constant.png").exists()
+
+
+def memorisation_of(sets: dict[str, Split], *, note: str, warnings: list[str]) -> Memorisation:
+    nearness, _ = nearness_in_pixels(sets)
+    return Memorisation(
+        n_synthetic=14,
+        n_training=30,
+        n_held_out=12,
+        extractor="cnn",
+        pixels=nearness,
+        features=nearness,
+        discriminator={"covid": estimate_share(6, 12)},
+        discriminator_note=note,
+        warnings=warnings,
     )
+
+
+def audit_of_ignored_labels() -> LabelAudit:
+    """The audit of a generator that makes covid whatever it is asked for."""
+    asked = np.arange(40) % 2
+    return judge_labels(
+        "0003-classify-train",
+        "cnn",
+        CLASSES,
+        Answers(asked, np.zeros(40, int)),
+        Answers(asked, asked),
+        [str(place) for place in range(40)],
+    )
+
+
+def read_page(small: tuple[Workspace, Run]) -> Page:
+    return Page(write_report(*small).read_text(encoding="utf-8"))
 
 
 def test_the_page_shows_them_with_their_warnings(
     sets: dict[str, Split], small: tuple[Workspace, Run]
 ) -> None:
-    classes = ("covid", "normal")
-    workspace, run = small
-    score = workspace.find_run("score").folder
-    before = Page(write_report(workspace, run).read_text(encoding="utf-8"))
-    assert "tell-tale brightness have not been looked for" in before.text
-
-    one, neighbours = measure_nearness(
-        sets, {name: thumbnails(split.images) for name, split in sets.items()}
-    )
-    found = Memorisation(
-        14,
-        30,
-        12,
-        "cnn",
-        one,
-        one,
-        {"covid": share(6, 12)},
-        f"that of {HOSTILE} at step 250",
-        ["copies: a warning of copies"],
-    )
-    asked = np.arange(40) % 2
-    audit = judge_labels(
-        "0003-classify-train",
-        "cnn",
-        classes,
-        asked,
-        np.zeros(40, int),
-        asked,
-        asked,
-        [str(place) for place in range(40)],
-    )
-    sections = {
-        "memorisation": asdict(found),
-        "label_audit": asdict(audit),
-        "fingerprints": asdict(fingerprints(sets["train"], sets["synthetic"], classes)),
-        "classes": list(classes),
-    }
-    write_json(score / "score.json", read_json(score / "score.json") | sections)
-    nearest_pairs(
-        sets, {"pixels": neighbours, "features": neighbours}, found, score / "nearest_pairs.png"
-    )
-    feature_map(
-        sets,
-        {
-            name: np.random.default_rng(0).normal(size=(len(split.labels), 6))
-            for name, split in sets.items()
-        },
-        classes,
-        "cnn",
-        score / "feature_map.png",
-    )
-    page = Page(write_report(workspace, run).read_text(encoding="utf-8"))
+    run = small[0].find_run("score")
+    before = read_page(small)
+    replace(
+        ScoreSummary.load(run),
+        memorisation=memorisation_of(
+            sets, note=f"that of {HOSTILE} at step 250", warnings=["copies: a warning of copies"]
+        ),
+        label_audit=audit_of_ignored_labels(),
+        fingerprints=measure_fingerprints(sets["train"], sets["synthetic"], CLASSES),
+    ).save(run)
+    draw_pairs(sets, run.folder / "nearest_pairs.png")
+    draw_random_map(sets, CLASSES, run.folder / "feature_map.png")
+    page = read_page(small)
     assert HOSTILE in page.text
     assert len(page.all("img")) == len(before.all("img")) + 2
     assert not any("onerror" in attributes for _, attributes in page.tags)
-    assert "Copies: a warning of copies." in page.text
-    assert "The generator does not listen to its label" in page.text
-    assert "50.0\u00a0% (21.1–78.9)" in page.text
-    assert "sharpness" in page.text
-    assert "labels are ignored" in page.text
+    for text in (
+        "Copies: a warning of copies.",
+        "The generator does not listen to its label",
+        "50.0\u00a0% (21.1–78.9)",
+        "sharpness",
+        "labels are ignored",
+    ):
+        assert text in page.text
 
-    left_out = {
-        "memorisation": {"left_out": "too few images"},
-        "label_audit": {"left_out": "no classifier"},
-    }
-    write_json(score / "score.json", read_json(score / "score.json") | left_out)
-    (score / "nearest_pairs.png").unlink()
-    page = Page(write_report(workspace, run).read_text(encoding="utf-8"))
+
+def test_the_page_says_what_was_left_out(small: tuple[Workspace, Run]) -> None:
+    run = small[0].find_run("score")
+    replace(
+        ScoreSummary.load(run),
+        memorisation=LeftOut("too few images"),
+        label_audit=LeftOut("no classifier"),
+    ).save(run)
+    page = read_page(small)
     assert "left out, too few images" in page.text
     assert "left out, no classifier" in page.text
-    assert len(page.all("img")) == len(before.all("img")) + 1
+
+
+def test_the_page_of_a_study_without_a_score_says_what_was_not_looked_for(
+    small: tuple[Workspace, Run],
+) -> None:
+    shutil.rmtree(small[0].find_run("score").folder)
+    assert "tell-tale brightness have not been looked for" in read_page(small).text
+
+
+def test_the_page_says_that_a_score_is_of_another_version(small: tuple[Workspace, Run]) -> None:
+    run = small[0].find_run("score")
+    path = run.folder / "score.json"
+    path.write_text(path.read_text().replace('"format": 2,', ""))
+    page = read_page(small)
+    assert f"score.json of {run.name} was written by another version of cxr" in " ".join(
+        page.text.split()
+    )
+    assert "make it anew with: cxr score" in " ".join(page.text.split())
 
 
 def test_a_score_tells_of_copies_on_the_sheet_and_on_the_page(study: Path) -> None:
-    """A synthetic set that is the training set: caught in every section that can tell, with pictures and warnings."""
+    """A synthetic set that is the training set is caught in every section that can tell."""
     workspace = Workspace(study)
     synthetic = read_synthetic(study / "runs" / "0002-synthesize")
     rows = [row for row in workspace.rows() if row.split == "train"]
@@ -189,19 +226,21 @@ def test_a_score_tells_of_copies_on_the_sheet_and_on_the_page(study: Path) -> No
         write_gray(synthetic.folder / row.file_name, pools[row.label][number // 2])
     output = ok(cxr("score", "--features", "random", folder=study))
     run = workspace.find_run("score")
-    found = json.loads((run.folder / "score.json").read_text())
-    memory = found["memorisation"]
-    assert memory["pixels"]["copied"] == memory["features"]["copied"] == 24
-    assert memory["extractor"] == "random"
-    assert memory["pixels"]["copied_p"] < 1e-6
-    assert any("copies: 24 of 24" in warning for warning in memory["warnings"])
+    summary = ScoreSummary.load(run)
+    memory = summary.memorisation
+    assert isinstance(memory, Memorisation)
+    assert memory.pixels.copies.count == memory.features.copies.count == 24
+    assert memory.extractor == "random"
+    assert memory.pixels.copies.p < 1e-6
+    assert any("copies: 24 of 24" in warning for warning in memory.warnings)
     assert "warning: copies: 24 of 24" in output
     assert "100.0 [85.8, 100.0]" in output
-    assert set(memory["discriminator"]) == {"covid", "normal"}
-    assert "0001-gan-train at step 8" in memory["discriminator_note"]
-    assert found["label_audit"]["classifier"] == "0003-classify-train"
-    assert set(found["label_audit"]["classes"]) == {"covid", "normal"}
-    assert not found["fingerprints"]["warnings"]
+    assert set(memory.discriminator) == {"covid", "normal"}
+    assert "0001-gan-train at step 8" in memory.discriminator_note
+    assert isinstance(summary.label_audit, LabelAudit)
+    assert summary.label_audit.classifier == "0003-classify-train"
+    assert set(summary.label_audit.classes) == {"covid", "normal"}
+    assert not summary.fingerprints.warnings
     table = read_table(
         run.folder / "nearest.csv",
         ["file_name", "pixels_training", "pixels_training_distance", "features_held_out_distance"],
@@ -213,6 +252,8 @@ def test_a_score_tells_of_copies_on_the_sheet_and_on_the_page(study: Path) -> No
     )
     assert {row["pixels_training"] for row in table} <= {row.file_name for row in rows}
 
+
+def test_a_score_goes_on_without_discriminator_and_classifier(study: Path) -> None:
     shutil.rmtree(study / "runs" / "0001-gan-train" / "checkpoints")
     shutil.rmtree(study / "runs" / "0003-classify-train")
     output = ok(cxr("score", "--features", "random", folder=study))

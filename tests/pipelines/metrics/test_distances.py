@@ -1,9 +1,8 @@
-"""Fréchet distances against known answers and an independent implementation; what `cxr score` says of good and bad sets."""
+"""Fréchet distances against known answers; what `cxr score` says of good and bad sets."""
 
 from __future__ import annotations
 
 import csv
-import json
 import re
 import shutil
 from pathlib import Path
@@ -16,7 +15,8 @@ from scipy.linalg import sqrtm
 
 from classifier import features
 from pipelines.metrics.frechet import frechet_distance
-from pipelines.metrics.per_class import SCORES
+from pipelines.metrics.scores import SCORE_NAMES, Score
+from pipelines.results.score_summary import FolderScores, ScoreSummary
 from pipelines.study.image_cache import load_images
 from pipelines.study.image_io import write_gray
 from pipelines.study.synthetic import read_synthetic
@@ -53,7 +53,7 @@ def test_gaussians_with_a_known_distance() -> None:
 
 
 def test_fewer_images_than_features() -> None:
-    """With two images a side the covariances have rank one, and the answer is known in closed form."""
+    """With two images a side covariances have rank one; the answer is known in closed form."""
     a = np.zeros((2, 50))
     b = np.zeros((2, 50))
     a[:, 0] = (-1, 1)  # variance 2 along the first axis
@@ -91,17 +91,11 @@ def replace_synthetic(study: Path, images: dict[str, np.ndarray]) -> None:
         write_gray(synthetic.folder / row.file_name, pool[number // 2 % len(pool)])
 
 
-def scored(study: Path, *options: object) -> dict:
-    ok(cxr("score", *options, folder=study))
-    return json.loads((Workspace(study).find_run("score").folder / "score.json").read_text())
-
-
-def overall(study: Path) -> dict:
-    return next(
-        one
-        for one in scored(study, "--features", "random")["scores"]
-        if (one["group"], one["score"]) == ("overall", "frechet")
-    )
+def score_overall(study: Path) -> Score:
+    """The Fréchet distance of all classes together."""
+    ok(cxr("score", "--features", "random", folder=study))
+    (distance,) = ScoreSummary.load(Workspace(study).find_run("score")).overall_distances
+    return distance
 
 
 def test_better_images_score_better(study: Path) -> None:
@@ -112,7 +106,7 @@ def test_better_images_score_better(study: Path) -> None:
         for label in ("covid", "normal")
     }
     replace_synthetic(study, reals)
-    good = overall(study)
+    good = score_overall(study)
     rng = np.random.default_rng(0)
     replace_synthetic(
         study,
@@ -121,16 +115,16 @@ def test_better_images_score_better(study: Path) -> None:
             for label, pool in reals.items()
         },
     )
-    noisy = overall(study)
+    noisy = score_overall(study)
     replace_synthetic(
         study,
         {label: rng.integers(0, 256, pool.shape, dtype=np.uint8) for label, pool in reals.items()},
     )
-    random = overall(study)
-    assert good["value"] < noisy["value"] < random["value"]
-    assert good["of_all"] < noisy["of_all"] < random["of_all"]
-    assert good["floor"] == noisy["floor"] == random["floor"]
-    assert (good["n_train"], good["n_synthetic"], good["n_held_out"]) == (
+    random = score_overall(study)
+    assert good.synthetic.value < noisy.synthetic.value < random.synthetic.value
+    assert good.all_synthetic < noisy.all_synthetic < random.all_synthetic
+    assert good.floor == noisy.floor == random.floor
+    assert (good.n_train, good.n_synthetic, good.n_held_out) == (
         len(rows),
         24,
         64 - len(rows),
@@ -139,24 +133,36 @@ def test_better_images_score_better(study: Path) -> None:
 
 def test_several_extractors_in_one_table(study: Path) -> None:
     output = ok(cxr("score", "--features", "random,cnn", "--features", "random", folder=study))
-    folder = Workspace(study).find_run("score").folder
-    summary = json.loads((folder / "score.json").read_text())
-    assert [one["name"] for one in summary["extractors"]] == ["random", "cnn"]
-    assert len({one["sha256"] for one in summary["extractors"]}) == 2
-    for one in summary["extractors"]:
-        assert one["sha256"][:12] in output
-        assert one["note"] in output
-    assert {one["features"] for one in summary["scores"]} == {"random", "cnn", "pixels"}
-    assert {one["score"] for one in summary["scores"]} | {
-        one["score"] for one in summary["unscored"]
-    } == set(SCORES)
-    with open(folder / "score.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [float(row["value"]) for row in rows] == [
-        pytest.approx(one["value"]) for one in summary["scores"]
-    ]
+    summary = ScoreSummary.load(Workspace(study).find_run("score"))
+    assert [extractor.name for extractor in summary.extractors] == ["random", "cnn"]
+    assert len({extractor.sha256 for extractor in summary.extractors}) == 2
+    for extractor in summary.extractors:
+        assert extractor.sha256[:12] in output
+        assert extractor.note in output
+    assert {score.features for score in summary.scores} == {"random", "cnn", "pixels"}
+    assert {found.name for found in [*summary.scores, *summary.unscored]} == set(SCORE_NAMES)
     assert sorted((study / "data" / "features").glob("*.npz"))
-    assert "fewer images" in summary["warnings"][0]
+    assert "fewer images" in summary.warnings[0]
+
+
+def test_the_table_of_scores_has_their_values(study: Path) -> None:
+    ok(cxr("score", "--features", "random", folder=study))
+    run = Workspace(study).find_run("score")
+    with open(run.folder / "score.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    scores = ScoreSummary.load(run).scores
+    assert [(row["group"], row["features"], row["score"]) for row in rows] == [
+        (score.group, score.features, score.name) for score in scores
+    ]
+    for column, values in {
+        "value": [score.synthetic.value for score in scores],
+        "low": [score.synthetic.low for score in scores],
+        "high": [score.synthetic.high for score in scores],
+        "floor": [score.floor.value for score in scores],
+        "floor_high": [score.floor.high for score in scores],
+        "n": [score.synthetic.n for score in scores],
+    }.items():
+        assert [float(row[column]) for row in rows] == pytest.approx(values), column
 
 
 def test_what_cannot_be_scored_is_said(study: Path) -> None:
@@ -177,7 +183,7 @@ def test_vgg16_features_of_real_weights(
     study: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With few images and small batches, which are filled up, for speed."""
-    monkeypatch.setattr(features, "BATCH", 4)
+    monkeypatch.setattr(features, "FEATURE_BATCH", 4)
     for label in ("covid", "normal"):
         for path in sorted((study / "data" / "images" / label).iterdir())[20:]:
             path.unlink()
@@ -201,11 +207,11 @@ def test_vgg16_features_of_real_weights(
             folder=study,
         )
     )
-    summary = json.loads((study / "score.json").read_text())
-    assert summary["extractors"][0]["name"] == "vgg16"
-    assert len(summary["extractors"][0]["sha256"]) == 64
+    scores = FolderScores.load(study)
+    assert scores.extractors[0].name == "vgg16"
+    assert len(scores.extractors[0].sha256) == 64
     assert "features of vgg16 (ImageNet" in output
-    assert {one["features"] for one in summary["scores"]} == {"vgg16", "random", "pixels"}
+    assert {score.features for score in scores.scores} == {"vgg16", "random", "pixels"}
 
 
 @pytest.mark.parametrize(

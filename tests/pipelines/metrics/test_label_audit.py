@@ -1,4 +1,4 @@
-"""A generator that ignores its label is found out, and so are fingerprints by which a classifier could tell synthetic images."""
+"""A generator that ignores its label is found out, and so are fingerprints of its images."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, laplace
 
-from pipelines.data.phantom import cases, draw
-from pipelines.metrics.label_audit import (
+from pipelines.data.phantom import draw, list_cases
+from pipelines.metrics.fingerprints import (
     FINGERPRINTS,
-    LabelAudit,
-    audit_labels,
-    fingerprints,
-    fingerprints_of,
-    judge_labels,
+    image_properties,
+    measure_fingerprints,
 )
-from pipelines.study.synthetic import Split, real_splits
+from pipelines.metrics.label_audit import Answers, LabelAudit, audit_labels, judge_labels
+from pipelines.study.split import Split, load_splits
 from pipelines.study.workspace import Workspace
 from runtime.device import choose_compute
 from tests.conftest import cxr, ok
@@ -27,8 +25,11 @@ CLASSES = ["covid", "normal"]
 
 @pytest.fixture(scope="module")
 def films() -> tuple[Split, Split]:
-    """Two sets of phantoms of 64 px, of different patients: training reals, and what a perfect generator would make."""
-    drawn = cases(200, 5)
+    """Two sets of phantoms of 64 px, of different patients.
+
+    Training reals, and what a perfect generator would make.
+    """
+    drawn = list_cases(200, 5)
     images, labels = (
         np.stack([draw(case, 5, 64) for case in drawn]),
         np.array([CLASSES.index(case.label) for case in drawn]),
@@ -51,10 +52,8 @@ def judged(
         "0001-classify-train",
         "cnn",
         classes,
-        asked,
-        called,
-        true,
-        np.where(right, true, (true + 1) % len(classes)),
+        Answers(asked, called),
+        Answers(true, np.where(right, true, (true + 1) % len(classes))),
         [str(place // 2) for place in range(60)],
     )
 
@@ -68,21 +67,20 @@ def test_labels_that_are_heard() -> None:
     assert not found.warnings
     assert found.chance == 0.5
     covid = found.classes["covid"]
-    assert covid.n == (asked == 0).sum()
+    assert covid.agreement.n == (asked == 0).sum()
     assert covid.agreement.value == pytest.approx((called[asked == 0] == 0).mean())
-    assert covid.n_test == 30
+    assert covid.recall.n == 30
     assert covid.recall.low <= covid.recall.value <= covid.recall.high
-    assert (
-        found.mean_agreement.low
-        < found.mean_agreement.value
-        < found.mean_agreement.high
-    )
+    assert found.mean_agreement.low < found.mean_agreement.value < found.mean_agreement.high
     assert found.mean_recall.value == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize("share_covid", [0.5, 0.9])
 def test_shuffled_labels_are_caught(share_covid: float) -> None:
-    """Whatever the generator makes most of, the mean agreement is that of a guess when labels mean nothing."""
+    """When labels mean nothing, the mean agreement is that of a guess.
+
+    Whatever the generator makes most of.
+    """
     rng = np.random.default_rng(0)
     made = (rng.random(400) > share_covid).astype(int)
     found = judged(rng.permutation(np.arange(400) % 2), made)
@@ -117,7 +115,7 @@ def test_when_nothing_can_be_told() -> None:
 
 def test_a_good_generator_has_no_fingerprint(films: tuple[Split, Split]) -> None:
     train, fresh = films
-    found = fingerprints(train, fresh, CLASSES)
+    found = measure_fingerprints(train, fresh, CLASSES)
     assert not found.warnings
     assert list(found.by_name) == list(FINGERPRINTS)
     for one in found.by_name.values():
@@ -149,7 +147,7 @@ def test_a_fingerprint_of_one_class_is_a_warning(
     covid = fresh.labels == 0
     images = fresh.images.copy()
     images[covid] = change(images[covid])
-    found = fingerprints(
+    found = measure_fingerprints(
         train, Split(images, fresh.labels, fresh.file_names, fresh.patients), CLASSES
     )
     told = found.by_name[name].synthetic_from_real
@@ -165,7 +163,7 @@ def test_blur_of_both_classes_matters_when_one_is_mostly_synthetic(
 
     def warned(keep: np.ndarray) -> list[str]:
         chosen = np.flatnonzero(keep)
-        return fingerprints(
+        return measure_fingerprints(
             train,
             Split(
                 blurred[chosen],
@@ -182,22 +180,25 @@ def test_blur_of_both_classes_matters_when_one_is_mostly_synthetic(
 
 def test_fingerprints_are_what_they_say(films: tuple[Split, Split]) -> None:
     image = films[0].images[0]
-    brightness, contrast, sharpness, _border = fingerprints_of(image[None])[0]
+    brightness, contrast, sharpness, _border = image_properties(image[None])[0]
     assert (brightness, contrast) == pytest.approx((image.mean(), image.std()))
     assert sharpness == pytest.approx(
         np.square(laplace(image.astype(float))[1:-1, 1:-1]).mean() / image.var()
     )
     framed = np.full((1, 64, 64), 200, np.uint8)
     framed[:, :, :2] = 0
-    assert fingerprints_of(framed)[0][3] == pytest.approx(2 * 64 / (64 * 64 - 60 * 60))
-    assert np.isfinite(fingerprints_of(np.zeros((1, 32, 32), np.uint8))).all()
+    assert image_properties(framed)[0][3] == pytest.approx(2 * 64 / (64 * 64 - 60 * 60))
+    assert np.isfinite(image_properties(np.zeros((1, 32, 32), np.uint8))).all()
 
 
 def test_a_classifier_is_asked_and_shuffled_labels_are_caught(study: Path) -> None:
-    """Training reals, which it knows by heart, stand for test reals and for synthetic images: with their labels, then with labels that say nothing."""
+    """Training reals, which it knows by heart, stand for test reals and for synthetic images.
+
+    With their labels, then with labels that say nothing.
+    """
     ok(cxr("classify-train", "--arch", "svm", folder=study))
     workspace, compute = Workspace(study), choose_compute("cpu")
-    train = real_splits(workspace, 32, CLASSES)["train"]
+    train = load_splits(workspace, 32, CLASSES)["train"]
     heard = audit_labels(workspace, train, train, CLASSES, compute)
     assert heard.classifier == "0004-classify-train"
     assert heard.arch == "svm"
@@ -212,7 +213,7 @@ def test_a_classifier_is_asked_and_shuffled_labels_are_caught(study: Path) -> No
     )
     assert ignored.verdict == "labels are ignored"
     assert ignored.warnings
-    with pytest.raises(FileNotFoundError, match="at 16 px .*cxr classify-train --image-size 16"):
+    with pytest.raises(FileNotFoundError, match=r"at 16 px .*cxr classify-train --image-size 16"):
         audit_labels(
             workspace,
             Split(train.images[:, ::2, ::2], train.labels, train.file_names, train.patients),

@@ -1,4 +1,7 @@
-"""That the scores mean what they say: of phantoms made worse by degrees, of a generator that drops modes, and of one that has collapsed."""
+"""That the scores mean what they say.
+
+Of phantoms made worse by degrees, of a generator that drops modes, and of one that has collapsed.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,16 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from classifier.features import FeatureStore
-from pipelines.data.phantom import PhantomCase, cases, draw
-from pipelines.metrics.classifier_tests import right_answers, two_sample_test
-from pipelines.metrics.confidence_intervals import half_sampled
+from pipelines.data.phantom import PhantomCase, draw, list_cases
+from pipelines.metrics.classifier_tests import correct_answers, two_sample_test
+from pipelines.metrics.confidence_intervals import estimate_by_half_samples
 from pipelines.metrics.extractors import Extractor, choose_extractors
 from pipelines.metrics.frechet import frechet_distance
 from pipelines.metrics.kernel import kernel_distance
-from pipelines.metrics.per_class import SCORES, Score, score_groups
+from pipelines.metrics.per_class import score_groups
 from pipelines.metrics.precision_recall import manifold
-from pipelines.study.synthetic import Split
+from pipelines.metrics.scores import SCORE_NAMES, Score
+from pipelines.study.split import Split
 from runtime.device import choose_compute
 
 N = 80  # reals to train on, and as many held out
@@ -31,7 +35,7 @@ def phantom(case: PhantomCase, seed: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def films() -> tuple[np.ndarray, np.ndarray, list[str]]:
     """160 phantoms (N, 32, 32), their labels, 0 for covid, and their patients."""
-    drawn = cases(160, 0)
+    drawn = list_cases(160, 0)
     return (
         np.stack([phantom(case, 0) for case in drawn]),
         np.array([int(case.label == "normal") for case in drawn]),
@@ -42,7 +46,7 @@ def films() -> tuple[np.ndarray, np.ndarray, list[str]]:
 @pytest.fixture(scope="module")
 def extractor() -> Extractor:
     (found,) = choose_extractors(["random"], [], choose_compute("cpu"))
-    assert "not comparable across studies" in found.note
+    assert "not comparable across studies" in found.record.note
     return found
 
 
@@ -86,7 +90,7 @@ def test_distances_grow_with_blur_and_noise(
 
 
 def test_dropped_modes_are_seen(films: tuple, features: Features) -> None:
-    """Two kinds of film, dark and bright; of the second the generator makes fewer and fewer, and then none."""
+    """Of dark and of bright films the generator makes fewer and fewer bright ones, then none."""
     images = films[0]
     kinds = features(images // 3), features(images // 3 + 150)
     half = N // 2
@@ -107,7 +111,7 @@ def test_dropped_modes_are_seen(films: tuple, features: Features) -> None:
     assert covered[-1].precision > 0.7
 
 
-def score(
+def score_all(
     films: tuple, features: Features, synthetic: np.ndarray, labels: np.ndarray
 ) -> dict[tuple[str, str], Score]:
     """All scores by group and name, with 80 phantoms to train on and 80 held out."""
@@ -128,54 +132,52 @@ def score(
         {"random": {name: features(one.images) for name, one in sets.items()}},
     )
     assert not unscored
-    assert len(scores) == 3 * len(SCORES)
-    for one in scores:
-        assert one.low <= one.value <= one.high
-        assert one.floor_low <= one.floor <= one.floor_high
-        assert (one.n_train, one.n_held_out) == (
-            (N, N) if one.group == "overall" else (N // 2, N // 2)
-        )
-    return {(one.group, one.score): one for one in scores}
+    assert len(scores) == 3 * len(SCORE_NAMES)
+    for score in scores:
+        assert score.synthetic.low <= score.synthetic.value <= score.synthetic.high
+        assert score.floor.low <= score.floor.value <= score.floor.high
+        n = N if score.group == "overall" else N // 2
+        assert (score.n_train, score.n_held_out) == (n, n)
+    return {(score.group, score.name): score for score in scores}
 
 
 def test_collapse_has_high_precision_and_low_recall(films: tuple, features: Features) -> None:
     images, kinds, _ = films
     one_film = {kind: images[:N][kinds[:N] == kind][3] for kind in (0, 1)}
     labels = np.arange(100) % 2
-    found = score(films, features, noisy(np.stack([one_film[kind] for kind in labels]), 2), labels)
+    found = score_all(
+        films, features, noisy(np.stack([one_film[kind] for kind in labels]), 2), labels
+    )
     for group in ("covid", "normal", "overall"):
-        assert found[group, "precision"].value > 0.9
-        assert found[group, "recall"].value < 0.2
-        assert found[group, "coverage"].high < found[group, "coverage"].floor_low
-        assert found[group, "frechet"].low > found[group, "frechet"].floor_high
-        assert found[group, "two_sample_accuracy"].value > 0.8
-        assert found[group, "two_sample_accuracy"].p < 0.01
+        assert found[group, "precision"].synthetic.value > 0.9
+        assert found[group, "recall"].synthetic.value < 0.2
+        coverage, frechet = found[group, "coverage"], found[group, "frechet"]
+        assert coverage.synthetic.high < coverage.floor.low
+        assert frechet.synthetic.low > frechet.floor.high
+        assert found[group, "two_sample_accuracy"].synthetic.value > 0.8
+        assert found[group, "two_sample_accuracy"].synthetic_p < 0.01
     for group in ("covid", "normal"):
-        assert found[group, "diversity"].value < 0.5
-        assert found[group, "ms_ssim_diversity"].value < 0.5
+        assert found[group, "diversity"].synthetic.value < 0.5
+        assert found[group, "ms_ssim_diversity"].synthetic.value < 0.5
 
 
 def test_more_reals_score_as_reals_do(films: tuple, features: Features) -> None:
-    """What other phantoms score, one more set of reals, lies within the intervals of the floor; and so does the floor in theirs."""
-    drawn = cases(120, 7)
+    """What other phantoms score, one more set of reals, lies within the intervals of the floor.
+
+    And so does the floor in theirs.
+    """
+    drawn = list_cases(120, 7)
     labels = np.array([int(case.label == "normal") for case in drawn])
-    found = score(films, features, np.stack([phantom(case, 7) for case in drawn]), labels)
+    found = score_all(films, features, np.stack([phantom(case, 7) for case in drawn]), labels)
     inside = [
-        one.low <= one.floor <= one.high and one.floor_low <= one.value <= one.floor_high
-        for one in found.values()
+        score.synthetic.low <= score.floor.value <= score.synthetic.high
+        and score.floor.low <= score.synthetic.value <= score.floor.high
+        for score in found.values()
     ]
     assert np.mean(inside) > 0.8
-    assert (
-        np.median(
-            [
-                p
-                for (_, name), one in found.items()
-                if name == "two_sample_accuracy"
-                for p in (one.p, one.floor_p)
-            ]
-        )
-        > 0.05
-    )
+    tests = [score for score in found.values() if score.name == "two_sample_accuracy"]
+    p_values = [p for score in tests for p in (score.synthetic_p, score.floor_p)]
+    assert np.median(p_values) > 0.05
 
 
 def test_a_generator_that_ignores_its_label_teaches_nothing(
@@ -184,12 +186,15 @@ def test_a_generator_that_ignores_its_label_teaches_nothing(
     images, kinds, _ = films
     easy = features(np.where(kinds[:, None, None] == 1, images // 2 + 120, images // 2))
     shuffled = np.random.default_rng(0).permutation(kinds[:N])
-    assert right_answers(easy[:N], kinds[:N], easy[N:], kinds[N:]).mean() > 0.95
-    assert right_answers(easy[:N], shuffled, easy[N:], kinds[N:]).mean() < 0.75
+    assert correct_answers(easy[:N], kinds[:N], easy[N:], kinds[N:]).mean() > 0.95
+    assert correct_answers(easy[:N], shuffled, easy[N:], kinds[N:]).mean() < 0.75
 
 
 def test_half_samples_have_the_spread_of_the_whole() -> None:
-    """Of a difference of means the standard error is known; images of one patient, who are alike, count as one."""
+    """Of a difference of means the standard error is known.
+
+    Images of one patient, who are alike, count as one.
+    """
     rng = np.random.default_rng(0)
     first, second = rng.normal(0, 1, 200), rng.normal(0, 2, 100)
     alone = [np.arange(len(values)).astype(str) for values in (first, second)]
@@ -198,7 +203,7 @@ def test_half_samples_have_the_spread_of_the_whole() -> None:
         ("alone", first, alone[0]),
         ("fourfold", np.repeat(first, 4), np.repeat(alone[0], 4)),
     ):
-        found = half_sampled(
+        found = estimate_by_half_samples(
             patients,
             alone[1],
             100,
@@ -215,5 +220,5 @@ def test_half_samples_have_the_spread_of_the_whole() -> None:
 def test_the_two_sample_test_is_right_by_chance_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     tests = [two_sample_test(*rng.normal(size=(2, 20, 30))) for _ in range(60)]
-    assert 0.35 < np.mean([one.right.mean() for one in tests]) < 0.55
-    assert np.mean([one.p < 0.2 for one in tests]) < 0.35
+    assert 0.35 < np.mean([test.correct.mean() for test in tests]) < 0.55
+    assert np.mean([test.p < 0.2 for test in tests]) < 0.35

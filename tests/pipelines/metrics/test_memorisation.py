@@ -1,4 +1,7 @@
-"""Copies of the training images are caught and fresh images are not; what --reject-copies leaves out, and that it changes nothing else."""
+"""Copies of the training images are caught and fresh images are not.
+
+And what --reject-copies leaves out, and that it changes nothing else.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,15 @@ from scipy.spatial.distance import cdist
 from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
-from pipelines.data.phantom import cases, draw
-from pipelines.metrics.memorisation import Nearness, auc, measure_nearness, share
+from pipelines.data.phantom import draw, list_cases
+from pipelines.metrics.confidence_intervals import estimate_auc, estimate_share
 from pipelines.metrics.nearest import CopyGuard, copy_threshold, nearest, persons, thumbnails
+from pipelines.metrics.nearness import Nearness, measure_nearness
 from pipelines.study.image_io import write_gray
-from pipelines.study.manifest import Row, read_table
-from pipelines.study.synthetic import Split
+from pipelines.study.manifest import Row
+from pipelines.study.split import Split
+from pipelines.study.tables import read_table
+from runtime.files import read_json
 from tests.conftest import cxr, ok
 from tests.support.torchrun_pair import TorchrunPair
 
@@ -30,8 +36,8 @@ CLASSES = ["covid", "normal"]
 
 @pytest.fixture(scope="module")
 def films() -> dict[str, Split]:
-    """Phantoms of 64 px in three sets of as many patients: to train on, to hold out, and fresh ones."""
-    drawn = cases(260, 3)
+    """Phantoms of 64 px in three sets of patients: to train on, to hold out, and fresh ones."""
+    drawn = list_cases(260, 3)
     images, labels = (
         np.stack([draw(case, 3, SIZE) for case in drawn]),
         np.array([CLASSES.index(case.label) for case in drawn]),
@@ -99,11 +105,11 @@ def test_the_search_in_blocks() -> None:
 def test_auc_and_shares_are_the_textbook_ones(seed: int, levels: int) -> None:
     rng = np.random.default_rng(seed)
     positives, scores = np.arange(40) % 3 == 0, rng.integers(levels, size=40)
-    found = auc(positives, scores, [str(place // 2) for place in range(40)])
+    found = estimate_auc(positives, scores, [str(place // 2) for place in range(40)])
     assert found.value == pytest.approx(roc_auc_score(positives, scores))
     assert found.low <= found.value <= found.high
     count = levels % 20 + 1
-    exact = share(count, 40)
+    exact = estimate_share(count, 40)
     assert (exact.low, exact.high) == pytest.approx(
         (beta.ppf(0.025, count, 41 - count), beta.ppf(0.975, count + 1, 40 - count))
     )
@@ -126,11 +132,11 @@ def test_thumbnails_do_not_see_brightness_and_contrast(films: dict[str, Split]) 
 
 def test_fresh_reals_are_no_copies(films: dict[str, Split]) -> None:
     found = measured(films, films["fresh"].images, films["fresh"].labels)
-    assert found.copied_share.value < 0.1
-    assert found.copied_p > 0.01
-    assert found.favoured_p > 0.01
-    assert abs(found.favoured - found.favoured_by_lot) < 0.2
-    assert abs(found.c_t) < 3
+    assert found.copies.share.value < 0.1
+    assert found.copies.p > 0.01
+    assert found.favour.p > 0.01
+    assert abs(found.favour.share - found.favour.by_lot) < 0.2
+    assert abs(found.closeness.c_t) < 3
     low, high = found.membership.low, found.membership.high
     assert low < 0.5 < high
 
@@ -138,19 +144,22 @@ def test_fresh_reals_are_no_copies(films: dict[str, Split]) -> None:
 def test_copies_are_caught(films: dict[str, Split]) -> None:
     train = films["train"]
     found = measured(films, train.images, train.labels)
-    assert found.copied_share.value == 1
-    assert found.copied_p < 1e-20
-    assert found.reals_share.value < 0.03
-    assert found.favoured == 1
-    assert found.favoured_p < 0.001
-    assert found.c_t < -5
-    assert found.c_t_p < 1e-10
-    assert found.nearer.value > 0.99
+    assert found.copies.share.value == 1
+    assert found.copies.p < 1e-20
+    assert found.copies.reals_share.value < 0.03
+    assert found.favour.share == 1
+    assert found.favour.p < 0.001
+    assert found.closeness.c_t < -5
+    assert found.closeness.p < 1e-10
+    assert found.closeness.nearer.value > 0.99
     assert found.membership.value == 1
 
 
 def test_what_is_caught_of_changed_copies(films: dict[str, Split]) -> None:
-    """Brighter, of more contrast, noisy or shifted by one pixel: one by one. Shifted by two: not one by one, but together."""
+    """Brighter, of more contrast, noisy or shifted by one pixel: one by one.
+
+    Shifted by two: not one by one, but together.
+    """
     train, rng = films["train"], np.random.default_rng(0)
     for changed in (
         (train.images.astype(int) + 20).clip(0, 255).astype(np.uint8),
@@ -159,12 +168,12 @@ def test_what_is_caught_of_changed_copies(films: dict[str, Split]) -> None:
         np.roll(train.images, 1, axis=2),
     ):
         found = measured(films, changed, train.labels)
-        assert found.copied_share.value > 0.5
-        assert found.copied_p < 1e-6
-        assert found.favoured_p < 0.01
+        assert found.copies.share.value > 0.5
+        assert found.copies.p < 1e-6
+        assert found.favour.p < 0.01
     found = measured(films, np.roll(train.images, 2, axis=2), train.labels)
-    assert found.copied_share.value < 0.5
-    assert found.favoured_p < 0.01
+    assert found.copies.share.value < 0.5
+    assert found.favour.p < 0.01
 
 
 def test_a_few_copies_among_many_fresh_images(films: dict[str, Split]) -> None:
@@ -174,9 +183,9 @@ def test_a_few_copies_among_many_fresh_images(films: dict[str, Split]) -> None:
         np.concatenate([fresh.images, train.images[:12]]),
         np.concatenate([fresh.labels, train.labels[:12]]),
     )
-    assert 12 <= found.copied <= 12 + 0.1 * len(fresh.labels)
-    assert found.copied_p < 0.01
-    assert found.copied_share.low > found.reals_share.value
+    assert 12 <= found.copies.count <= 12 + 0.1 * len(fresh.labels)
+    assert found.copies.p < 0.01
+    assert found.copies.share.low > found.copies.reals_share.value
 
 
 def test_films_of_one_patient_do_not_set_the_threshold(films: dict[str, Split]) -> None:
@@ -253,7 +262,10 @@ def plant(study: Path, run: Path, index: int, number: int) -> None:
 
 
 def test_planted_copies_are_left_out(study: Path) -> None:
-    """Two samples, one of each class, become training images: they are not written, further ones are, and all others are as ever."""
+    """Two samples, one of each class, become training images.
+
+    They are not written, further ones are, and all others are as ever.
+    """
     runs = study / "runs"
     before = manifest(runs / "0002-synthesize")
     plant(study, runs / "0002-synthesize", 4, 0)
@@ -299,7 +311,7 @@ def test_planted_copies_are_left_out(study: Path) -> None:
     (runs / "0002-synthesize" / "result.json").unlink()
     refused = cxr("synthesize", "--resume", "2", "--reject-copies", folder=study)
     assert refused.exit_code == 2
-    assert "begun without --reject-copies" in refused.output
+    assert "0002-synthesize cannot go on with other options (--reject-copies" in refused.output
 
 
 def test_without_copies_it_is_the_same_set(study: Path) -> None:
@@ -310,11 +322,11 @@ def test_without_copies_it_is_the_same_set(study: Path) -> None:
     if not dropped:
         assert (plain / "manifest.csv").read_bytes() == (guarded / "manifest.csv").read_bytes()
         assert (plain / "samples.png").read_bytes() == (guarded / "samples.png").read_bytes()
-    assert "reject_copies" not in json.loads((plain / "config.json").read_text())
+    assert read_json(plain / "config.json")["reject_copies"] is False
 
 
 def test_it_gives_up(study: Path) -> None:
-    """Of two images asked for, twenty samples are drawn; when all of them are training images, that is an error."""
+    """Of two images asked for, twenty samples are drawn; all being training images is an error."""
     for index in range(20):
         plant(study, study / "runs" / "0002-synthesize", index, index // 2)
     failed = cxr("synthesize", "--n", 2, "--reject-copies", folder=study)
@@ -324,15 +336,21 @@ def test_it_gives_up(study: Path) -> None:
     assert not (study / "runs" / "0004-synthesize" / "manifest.csv").exists()
 
 
-def test_two_processes_sample_and_leave_out_the_same(study: Path, torchrun_pair: TorchrunPair) -> None:
+def test_two_processes_sample_and_leave_out_the_same(
+    study: Path, torchrun_pair: TorchrunPair
+) -> None:
     for index in (4, 7, 21):
         plant(study, study / "runs" / "0002-synthesize", index, index % 3)
     ok(cxr("synthesize", "--n", 110, "--reject-copies", folder=study))
     done = torchrun_pair.run("synthesize", "--n", 110, "--reject-copies", folder=study)
     assert done.returncode == 0, done.stderr
     one, two = study / "runs" / "0004-synthesize", study / "runs" / "0005-synthesize"
-    for name in ("manifest.csv", "result.json", "samples.png", "config.json"):
+    for name in ("manifest.csv", "result.json", "samples.png"):
         assert (one / name).read_bytes() == (two / name).read_bytes()
+    configs = [read_json(run / "config.json") for run in (one, two)]
+    alone, together = (config.pop("compute") for config in configs)
+    assert together == f"{alone}, 2 processes"
+    assert configs[0] == configs[1]
     assert {path.relative_to(one): path.read_bytes() for path in one.rglob("synthetic-*.png")} == {
         path.relative_to(two): path.read_bytes() for path in two.rglob("synthetic-*.png")
     }

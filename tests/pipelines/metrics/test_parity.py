@@ -1,4 +1,4 @@
-"""The same numbers as pytorch-fid and torch-fidelity, the real packages, and as the formulas written out."""
+"""The same numbers as pytorch-fid and torch-fidelity, and as the formulas written out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from benchmarks.scoring import write_weights
-from pipelines.metrics.diversity import WEIGHTS, ms_ssim
+from pipelines.metrics.diversity import SCALE_WEIGHTS, ms_ssim
 from pipelines.metrics.extractors import choose_extractors
 from pipelines.metrics.frechet import (
     distance,
@@ -25,22 +25,22 @@ from pipelines.metrics.frechet import (
     read_statistics,
     write_statistics,
 )
-from pipelines.metrics.inception import URL, load_inception
+from pipelines.metrics.inception import WEIGHTS_URL, load_inception
 from pipelines.metrics.kernel import SEED, SUBSETS, kernel_distance
-from pipelines.metrics.precision_recall import NEAREST, manifold
+from pipelines.metrics.precision_recall import PRECISION_NEIGHBOURS, manifold
 from runtime.device import choose_compute
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of pytorch-fid's layout with seeded weights, where pytorch-fid looks for its download."""
+    """A file of pytorch-fid's layout with seeded weights, where it looks for its download."""
     path = tmp_path_factory.mktemp("hub") / "checkpoints" / FID_WEIGHTS_URL.rsplit("/", 1)[1]
     write_weights(path)
     return path
 
 
 def test_inception_features_and_their_distance_equal_those_of_pytorch_fid(weights: Path) -> None:
-    assert URL == FID_WEIGHTS_URL
+    assert WEIGHTS_URL == FID_WEIGHTS_URL
     before = torch.hub.get_dir()
     torch.hub.set_dir(weights.parent.parent)
     try:
@@ -50,8 +50,8 @@ def test_inception_features_and_their_distance_equal_those_of_pytorch_fid(weight
     images = np.random.default_rng(0).integers(0, 256, (6, 40, 48), np.uint8)
     images[3:] = images[3:] // 2 + 60
     (ours,) = choose_extractors(["inception"], [str(weights)], choose_compute("cpu"))
-    assert "other weights" in ours.note
-    assert len(ours.sha256) == 64
+    assert "other weights" in ours.record.note
+    assert len(ours.record.sha256) == 64
     with torch.no_grad():
         found = ours.network(torch.from_numpy(images).unsqueeze(1)).numpy()
         expected = (
@@ -98,8 +98,9 @@ def test_kernel_distance_precision_and_recall_equal_those_of_torch_fidelity(
 ) -> None:
     rng = np.random.default_rng(seed)
     reals, fakes = (
-        rng.normal(size=(n[0] + NEAREST, d)),
-        rng.normal(size=(n[1] + NEAREST, d)) * rng.uniform(0.5, 1.5) + rng.uniform(0, 1),
+        rng.normal(size=(n[0] + PRECISION_NEIGHBOURS, d)),
+        rng.normal(size=(n[1] + PRECISION_NEIGHBOURS, d)) * rng.uniform(0.5, 1.5)
+        + rng.uniform(0, 1),
     )
     theirs = kid_features_to_metric(
         torch.from_numpy(reals),
@@ -114,7 +115,10 @@ def test_kernel_distance_precision_and_recall_equal_those_of_torch_fidelity(
     )
     found = manifold(reals, fakes)
     theirs = prc_features_to_metric(
-        torch.from_numpy(fakes), torch.from_numpy(reals), prc_neighborhood=NEAREST, verbose=False
+        torch.from_numpy(fakes),
+        torch.from_numpy(reals),
+        prc_neighborhood=PRECISION_NEIGHBOURS,
+        verbose=False,
     )
     assert (found.precision, found.recall) == (
         pytest.approx(theirs["precision"]),
@@ -129,7 +133,7 @@ def test_density_and_coverage_as_their_definitions_read() -> None:
     inside = np.array(
         [
             [np.linalg.norm(fake - real) <= radius for fake in fakes]
-            for real, radius in zip(reals, radii)
+            for real, radius in zip(reals, radii, strict=True)
         ]
     )
     found = manifold(reals, fakes)
@@ -199,7 +203,7 @@ def test_ms_ssim_as_its_formula_reads() -> None:
         a, b = images[i].astype(float), images[j].astype(float)
         fine = parts(a, b)[1]
         coarse = parts(*(x.reshape(20, 2, 23, 2).mean(axis=(1, 3)) for x in (a, b)))[0]
-        exponents = np.array(WEIGHTS[:2]) / sum(WEIGHTS[:2])
+        exponents = np.array(SCALE_WEIGHTS[:2]) / sum(SCALE_WEIGHTS[:2])
         assert found[i, j] == pytest.approx(
             max(fine, 0) ** exponents[0] * max(coarse, 0) ** exponents[1], abs=1e-4
         )

@@ -1,0 +1,112 @@
+"""What the report page shows of a score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+from pipelines.metrics.fingerprints import Fingerprints
+from pipelines.metrics.label_audit import LabelAudit
+from pipelines.metrics.memorisation import Memorisation
+from pipelines.metrics.names import ScoreCells, score_cells
+from pipelines.metrics.scores import OVERALL, PIXELS, LeftOut, Score
+from pipelines.report.contents import RunResult
+from pipelines.report.embedding import Picture, embed_picture
+from pipelines.results.score_summary import ScoreSummary
+
+Tables = dict[str, dict[str, list["ScoreRow"]]]  # by caption and group
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """A score, and its numbers as text."""
+
+    score: Score
+    cells: ScoreCells
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSection:
+    """A score as the page shows it.
+
+    Attributes:
+        run: Its name.
+        summary: What it found.
+        overall, by_class: Its scores in tables, one for each extractor and one of pixels.
+        distances: The overall Fréchet distances that have a floor to be compared with.
+        unscored: Why scores were left out.
+        memorisation, label_audit: None where they were left out, for the reasons beside them.
+        pairs, map: Its figures.
+    """
+
+    run: str
+    summary: ScoreSummary
+    overall: Tables
+    by_class: Tables
+    distances: list[Score]
+    unscored: list[str]
+    memorisation: Memorisation | None
+    no_memorisation: str
+    label_audit: LabelAudit | None
+    no_label_audit: str
+    fingerprints: Fingerprints
+    warnings: list[str]
+    pairs: Picture | None
+    map: Picture | None
+
+
+def score_section(score: RunResult[ScoreSummary] | None) -> ScoreSection | None:
+    """Collect what the page shows of a score; None where there is none."""
+    if score is None:
+        return None
+    summary, folder = score.result, score.run.folder
+    captions = {
+        record.name: f"in features of {record.name} ({record.note})"
+        for record in summary.extractors
+    }
+    captions[PIXELS] = "from pixels"
+    overall = [found for found in summary.scores if found.group == OVERALL]
+    by_class = [found for found in summary.scores if found.group != OVERALL]
+    memorisation, labels = summary.memorisation, summary.label_audit
+    left_out = {f"{found.group}, {found.features}: {found.reason}" for found in summary.unscored}
+    sections = (memorisation, labels, summary.fingerprints)
+    return ScoreSection(
+        run=score.run.name,
+        summary=summary,
+        overall=_make_tables(overall, captions),
+        by_class=_make_tables(by_class, captions),
+        distances=[found for found in summary.overall_distances if found.floor.value > 0],
+        unscored=sorted(left_out),
+        memorisation=None if isinstance(memorisation, LeftOut) else memorisation,
+        no_memorisation=memorisation.reason if isinstance(memorisation, LeftOut) else "",
+        label_audit=None if isinstance(labels, LeftOut) else labels,
+        no_label_audit=labels.reason if isinstance(labels, LeftOut) else "",
+        fingerprints=summary.fingerprints,
+        warnings=[
+            warning
+            for section in sections
+            if not isinstance(section, LeftOut)
+            for warning in section.warnings
+        ],
+        pairs=embed_picture(folder / "nearest_pairs.png"),
+        map=embed_picture(folder / "feature_map.png"),
+    )
+
+
+def _make_tables(scores: Sequence[Score], captions: Mapping[str, str]) -> Tables:
+    """Sort scores by caption, in the order of the captions, and by group."""
+    tables: Tables = {caption: {} for caption in captions.values()}
+    for score in scores:
+        rows = tables[captions[score.features]].setdefault(score.group, [])
+        rows.append(ScoreRow(score, _with_minus_signs(score_cells(score))))
+    return {caption: groups for caption, groups in tables.items() if groups}
+
+
+def _with_minus_signs(cells: ScoreCells) -> ScoreCells:
+    """Write numbers with a minus sign where they have a hyphen."""
+    numbers = {
+        field.name: getattr(cells, field.name).replace("-", "−")
+        for field in fields(cells)
+        if field.name != "label"
+    }
+    return replace(cells, **numbers)

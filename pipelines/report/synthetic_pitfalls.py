@@ -1,0 +1,80 @@
+"""What a study answers to the pitfalls of synthetic images: leaks, copies and fingerprints."""
+
+from __future__ import annotations
+
+from pipelines.metrics.memorisation import Memorisation
+from pipelines.report.answers import Answer
+from pipelines.report.contents import Study
+from pipelines.report.formats import percent, plural
+
+
+def generator_leak(study: Study) -> Answer | None:
+    """Look for held-out images among those behind the synthetic sets."""
+    if not study.sets:
+        return None
+    held_out = {row.sha256 for row in study.rows if row.split != "train"}
+    trained_on: dict[str, set[str]] = {}
+    for name in study.sets:
+        config = study.config_of(name)
+        trained_on[name] = set(config.get("trained_on") or []) if config else set()
+    unknown = [name for name, images in trained_on.items() if not images]
+    seen = {name: len(held_out & images) for name, images in trained_on.items()}
+    if any(seen.values()):
+        counts = ", ".join(f"{count} behind {name}" for name, count in seen.items() if count)
+        return Answer("bad", f"A generator saw held-out images: {counts}.", "cxr gan-train")
+    if unknown:
+        return Answer(
+            "open",
+            f"What the generator of {', '.join(unknown)} was trained on is not on record any more.",
+        )
+    everything = set().union(*trained_on.values())
+    return Answer(
+        "good",
+        f"None of the {len(everything)} images behind {plural(len(seen), 'synthetic set')} is "
+        f"among the {len(held_out)} held out, by hashes of their pixels.",
+    )
+
+
+def memorised_images(study: Study) -> Answer | None:
+    """Ask the newest score how many synthetic images are too near to a training image."""
+    if not study.sets:
+        return None
+    memory = study.score.result.memorisation if study.score else None
+    if not isinstance(memory, Memorisation):
+        return Answer(
+            "open",
+            "Whether synthetic images are copies of training images has not been measured.",
+            "cxr score",
+        )
+    in_pixels, in_features = memory.pixels.copies.share, memory.features.copies.share
+    return Answer(
+        "bad" if memory.warnings else "good",
+        f"{percent(in_pixels.value)} of {memory.n_synthetic} synthetic images are too near to a "
+        f"training image in pixels, {percent(in_features.value)} in features; "
+        "without copying about 1\u00a0% would be.",
+    )
+
+
+def telling_fingerprints(study: Study) -> Answer | None:
+    """Ask the newest score how well one simple property gives synthetic images away."""
+    if not study.sets:
+        return None
+    fingerprints = study.score.result.fingerprints if study.score else None
+    if not fingerprints or not fingerprints.by_name:
+        return Answer(
+            "open",
+            "Whether brightness, sharpness or borders give synthetic images away has not been "
+            "measured.",
+            "cxr score",
+        )
+    farthest = [
+        (max(abs(auc.value - 0.5) for auc in found.synthetic_from_real.values()), name)
+        for name, found in fingerprints.by_name.items()
+        if found.synthetic_from_real
+    ]
+    distance, name = max(farthest, default=(0.0, "none"))
+    return Answer(
+        "bad" if fingerprints.warnings else "good",
+        f"Told apart best by {name}, with a ROC AUC of {percent(0.5 + distance)} "
+        f"(50\u00a0%: not at all); {plural(len(fingerprints.warnings), 'warning')}.",
+    )
