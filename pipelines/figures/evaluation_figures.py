@@ -154,7 +154,7 @@ def draw_confusion_matrix(
     colours = LinearSegmentedColormap.from_list("share", ["#f4f6f8", REAL])
     axes.imshow(shares, cmap=colours, vmin=0, vmax=1)
     for row, column in np.ndindex(counts.shape):
-        _label_cell(axes, row, column, counts[row, column], shares[row, column])
+        _label_cell(axes, row, column, int(counts[row, column]), float(shares[row, column]))
     names = [textwrap.fill(plain_text(name), 14) for name in classes]
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), names, rotation=90, va="center")
