@@ -1,16 +1,19 @@
-"""Our scores against pytorch-fid's, and our Fréchet distance against the matrix square root, in one run, as ratios.
+"""Our scores against pytorch-fid's, and our Fréchet distance against the matrix square root.
 
     python benchmarks/scoring.py [--rounds 1] [--first 500] [--second 2000] [--threads 2]
 
-(a) `cxr score --features inception` of two folders of 64 px phantoms, every score with its intervals, against `python -m pytorch_fid` of the
-same folders, both as commands with the same file of seeded weights and as many threads, in turn; wall time, CPU time, and the peak of the memory
-that the process and its workers hold together, shared pages counted once. (b) The Fréchet distance of two sets of 2000 features of width 2048
-against scipy.linalg.sqrtm, on one thread. A machine that does other things too slows both; the ratios hold better than the seconds.
+(a) `cxr score --features inception` of two folders of 64 px phantoms, every score with its
+intervals, against `python -m pytorch_fid` of the same folders, both as commands with the same file
+of seeded weights and as many threads, in turn; wall time, CPU time, and the peak of the memory that
+the process and its workers hold together, shared pages counted once. (b) The Fréchet distance of
+two sets of 2000 features of width 2048 against scipy.linalg.sqrtm, on one thread.
+
+Both are ratios of one run: a machine that does other things too slows both, and the ratios hold
+better than the seconds.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
@@ -18,10 +21,11 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import click
 import numpy as np
@@ -31,24 +35,37 @@ from scipy.linalg import sqrtm
 from threadpoolctl import threadpool_limits
 from torchvision.models import inception_v3
 
-from pipelines.data.phantom import cases, draw
+from pipelines.data.phantom import draw, list_cases
 from pipelines.metrics.frechet import frechet_distance
-from pipelines.metrics.inception import URL
+from pipelines.metrics.inception import WEIGHTS_URL
+from pipelines.results.score_summary import FolderScores
 
-SIZE = 64
-DISTANCES = 3  # rounds of (b)
+ROOT = Path(__file__).resolve().parent.parent
+SIZE = 64  # pixels of a phantom
+DISTANCE_ROUNDS = 3  # of (b)
+OURS, THEIRS = "cxr score", "pytorch_fid"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a command took: seconds on the wall and of CPU, peak memory in MB; and its output."""
+
+    wall: float
+    cpu: float
+    peak: float
+    output: str
 
 
 def write_phantoms(folder: Path, count: int, seed: int) -> None:
     folder.mkdir(parents=True)
-    for number, case in enumerate(cases(count, seed)):
+    for number, case in enumerate(list_cases(count, seed)):
         Image.fromarray(draw(case, seed, 96)).resize((SIZE, SIZE), Image.Resampling.BICUBIC).save(
             folder / f"{number:05d}.png"
         )
 
 
 def write_weights(path: Path) -> None:
-    """A state dict of pytorch-fid's layout with random weights, in the place of its download."""
+    """Write a state dict of pytorch-fid's layout with random weights, as its download."""
     state = inception_v3(
         num_classes=1008, aux_logits=False, weights=None, init_weights=False
     ).state_dict()
@@ -64,8 +81,11 @@ def write_weights(path: Path) -> None:
     torch.save(state, path)
 
 
-def resident(root: int) -> float:
-    """Memory in MB that a process and all its children hold, pages they share counted once for each sharer's part (PSS)."""
+def resident_memory(root: int) -> float:
+    """Return the memory in MB that a process and all its children hold.
+
+    Of pages that they share each counts its part (PSS).
+    """
     parents = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -77,24 +97,19 @@ def resident(root: int) -> float:
         family |= grown
     for process in family:
         try:
-            total += int(
-                next(
-                    line
-                    for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-                    if line.startswith("Pss:")
-                ).split()[1]
-            )
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+            total += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
         except (OSError, StopIteration):
             continue
     return total / 1024
 
 
-def run(command: list[str], hub: Path, threads: int) -> tuple[float, float, float, str]:
-    """Wall seconds, CPU seconds, peak memory in MB, and what it printed."""
+def run(command: Sequence[str], hub: Path, threads: int) -> Usage:
+    """Run a module of Python as a command, and watch what it takes."""
     peak, ended = [0.0], threading.Event()
     before, started = os.times(), time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", *command],
+        [sys.executable, "-W", "ignore", "-m", *command],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -104,7 +119,7 @@ def run(command: list[str], hub: Path, threads: int) -> tuple[float, float, floa
 
     def watch() -> None:
         while not ended.wait(0.25):
-            peak[0] = max(peak[0], resident(process.pid))
+            peak[0] = max(peak[0], resident_memory(process.pid))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -114,12 +129,20 @@ def run(command: list[str], hub: Path, threads: int) -> tuple[float, float, floa
     watcher.join()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
-    return (
-        wall,
-        after.children_user + after.children_system - before.children_user - before.children_system,
-        peak[0],
-        output,
+    cpu = after.children_user + after.children_system
+    cpu -= before.children_user + before.children_system
+    return Usage(wall, cpu, peak[0], output)
+
+
+def distance_by_square_root(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the Fréchet distance of features (N, d) as pytorch-fid computes it."""
+    (mean, covariance), (other_mean, other_covariance) = (
+        (rows.mean(axis=0, dtype=np.float64), np.cov(rows.astype(np.float64), rowvar=False))
+        for rows in (first, second)
     )
+    root = sqrtm(covariance @ other_covariance).real
+    spread = np.trace(covariance) + np.trace(other_covariance) - 2 * np.trace(root)
+    return float(np.square(mean - other_mean).sum() + spread)
 
 
 def compare_distances(rounds: int) -> None:
@@ -130,29 +153,48 @@ def compare_distances(rounds: int) -> None:
         )
         for _ in range(2)
     ]
-    times: dict[str, list[float]] = {"ours": [], "sqrtm": []}
+    measures: tuple[Callable[[np.ndarray, np.ndarray], float], ...]
+    measures = (frechet_distance, distance_by_square_root)
+    times: list[list[float]] = [[], []]
+    values = [0.0, 0.0]
     for _ in range(rounds):
-        started = time.perf_counter()
-        ours = frechet_distance(*sets)
-        times["ours"].append(time.perf_counter() - started)
-        started = time.perf_counter()
-        (mean, covariance), (other_mean, other) = (
-            (one.mean(axis=0, dtype=np.float64), np.cov(one.astype(np.float64), rowvar=False))
-            for one in sets
-        )
-        theirs = (
-            np.square(mean - other_mean).sum()
-            + np.trace(covariance)
-            + np.trace(other)
-            - 2 * np.trace(sqrtm(covariance @ other)).real
-        )
-        times["sqrtm"].append(time.perf_counter() - started)
-    medians = {name: statistics.median(values) for name, values in times.items()}
+        for place, measure in enumerate(measures):
+            started = time.perf_counter()
+            values[place] = measure(*sets)
+            times[place].append(time.perf_counter() - started)
+    ours, theirs = (statistics.median(seconds) for seconds in times)
     print(
-        f"Fréchet distance, n = 2000, d = 2048, one thread: {medians['ours']:.1f} s, by sqrtm {medians['sqrtm']:.1f} s, {medians['sqrtm'] / medians['ours']:.1f}×; "
-        f"relative difference {abs(ours / theirs - 1):.1e}",
+        f"Fréchet distance, n = 2000, d = 2048, one thread: {ours:.1f} s, by sqrtm {theirs:.1f} s, "
+        f"{theirs / ours:.1f}×; relative difference {abs(values[0] / values[1] - 1):.1e}",
         flush=True,
     )
+
+
+def compare_commands(
+    commands: Mapping[str, Sequence[str]], hub: Path, rounds: int, threads: int
+) -> dict[str, list[Usage]]:
+    """Run the commands in turn, round by round, and print what each takes."""
+    usages: dict[str, list[Usage]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            usage = run(command, hub, threads)
+            usages[name].append(usage)
+            print(
+                f"{name:12} {usage.wall:6.0f} s, {usage.cpu:6.0f} s of CPU, "
+                f"peak {usage.peak:5.0f} MB",
+                flush=True,
+            )
+    return usages
+
+
+def print_ratios(usages: Mapping[str, Sequence[Usage]], what: str) -> None:
+    def ratio(take: Callable[[Usage], float]) -> float:
+        theirs, ours = (statistics.median(map(take, usages[name])) for name in (THEIRS, OURS))
+        return theirs / ours
+
+    wall, cpu = ratio(lambda usage: usage.wall), ratio(lambda usage: usage.cpu)
+    memory = 1 / ratio(lambda usage: usage.peak)
+    print(f"{what}: {wall:.2f}× faster ({cpu:.2f}× less CPU time), {memory:.2f} of the memory")
 
 
 @click.command()
@@ -162,67 +204,28 @@ def compare_distances(rounds: int) -> None:
 @click.option("--threads", default=2)
 def main(rounds: int, first: int, second: int, threads: int) -> None:
     with threadpool_limits(1):
-        compare_distances(DISTANCES)
+        compare_distances(DISTANCE_ROUNDS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        a, b, out = (str(folder / part) for part in ("a", "b", "out"))
         write_phantoms(folder / "a", first, 0)
         write_phantoms(folder / "b", second, 1)
-        weights = folder / "hub" / "hub" / "checkpoints" / URL.rsplit("/", 1)[1]
+        weights = folder / "hub" / "hub" / "checkpoints" / WEIGHTS_URL.rsplit("/", 1)[1]
         write_weights(weights)
+        network = ["--features", "inception", "--weights", str(weights), "--device", "cpu"]
+        folders = ["--dataset-a", a, "--dataset-b", b, "--out", out]
         commands = {
-            "cxr score": [
-                "-m",
-                "pipelines.cli",
-                "score",
-                "--features",
-                "inception",
-                "--weights",
-                str(weights),
-                "--device",
-                "cpu",
-                "--dataset-a",
-                str(folder / "a"),
-                "--dataset-b",
-                str(folder / "b"),
-                "--out",
-                str(folder / "out"),
-            ],
-            "pytorch_fid": [
-                "-m",
-                "pytorch_fid",
-                "--device",
-                "cpu",
-                "--num-workers",
-                "2",
-                str(folder / "a"),
-                str(folder / "b"),
-            ],
+            OURS: ["pipelines.cli", "score", *network, *folders],
+            THEIRS: ["pytorch_fid", "--device", "cpu", "--num-workers", "2", a, b],
         }
-        found: dict[str, list[tuple[float, float, float, str]]] = {what: [] for what in commands}
-        for _ in range(rounds):
-            for what, command in commands.items():
-                found[what].append(run(command, folder / "hub", threads))
-                print(
-                    f"{what:12} {found[what][-1][0]:6.0f} s, {found[what][-1][1]:6.0f} s of CPU, peak {found[what][-1][2]:5.0f} MB",
-                    flush=True,
-                )
-        ratios = [
-            statistics.median(one[place] for one in found["pytorch_fid"])
-            / statistics.median(one[place] for one in found["cxr score"])
-            for place in range(3)
-        ]
+        usages = compare_commands(commands, folder / "hub", rounds, threads)
+        print_ratios(usages, f"{first} against {second} images of {SIZE} px")
+        ours = FolderScores.load(folder / "out").overall_distances[0].all_synthetic
+        assert ours is not None
+        theirs = float(usages[THEIRS][-1].output.split()[-1])
         print(
-            f"{first} against {second} images of {SIZE} px: {ratios[0]:.2f}× faster ({ratios[1]:.2f}× less CPU time), {1 / ratios[2]:.2f} of the memory"
-        )
-        scores = json.loads((folder / "out" / "score.json").read_text())["scores"]
-        ours = next(
-            one["of_all"]
-            for one in scores
-            if (one["group"], one["score"]) == ("overall", "frechet")
-        )
-        theirs = float(found["pytorch_fid"][-1][3].split()[-1])
-        print(
-            f"FID {ours:.6g}, pytorch-fid's {theirs:.6g}, relative difference {abs(ours / theirs - 1):.1e}"
+            f"FID {ours:.6g}, pytorch-fid's {theirs:.6g}, "
+            f"relative difference {abs(ours / theirs - 1):.1e}"
         )
 
 

@@ -1,10 +1,9 @@
-"""The sheet of nearest pairs and the map of features show what they should, as does the page."""
+"""The sheet of nearest pairs and the map of features show what they should."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +12,10 @@ from PIL import Image
 
 from pipelines.figures.score_figures import PAIRS, draw_feature_map, draw_nearest_pairs
 from pipelines.figures.style import TILE
-from pipelines.metrics.confidence_intervals import estimate_share
-from pipelines.metrics.fingerprints import measure_fingerprints
-from pipelines.metrics.label_audit import Answers, LabelAudit, judge_labels
+from pipelines.metrics.label_audit import LabelAudit
 from pipelines.metrics.memorisation import Memorisation
 from pipelines.metrics.nearest import thumbnails
-from pipelines.metrics.nearness import Nearness, Neighbours, measure_nearness
-from pipelines.metrics.scores import LeftOut
-from pipelines.report.page import write_report
+from pipelines.metrics.nearness import measure_nearness
 from pipelines.results.score_summary import ScoreSummary
 from pipelines.study.image_cache import load_images
 from pipelines.study.image_io import write_gray
@@ -28,12 +23,9 @@ from pipelines.study.split import Split
 from pipelines.study.synthetic import read_synthetic
 from pipelines.study.tables import read_table
 from pipelines.study.workspace import Workspace
-from runtime.run import Run
 from tests.conftest import cxr, ok
-from tests.pipelines.report.test_report import HOSTILE, Page
 
 SIZE = 32
-CLASSES = ["covid", "normal"]
 
 
 @pytest.fixture
@@ -53,13 +45,10 @@ def sets() -> dict[str, Split]:
     return found
 
 
-def nearness_in_pixels(sets: dict[str, Split]) -> tuple[Nearness, Neighbours]:
-    return measure_nearness(sets, {name: thumbnails(split.images) for name, split in sets.items()})
-
-
 def draw_pairs(sets: dict[str, Split], path: Path) -> None:
     """Draw the sheet with thumbnails in the place of features too."""
-    nearness, neighbours = nearness_in_pixels(sets)
+    rows = {name: thumbnails(split.images) for name, split in sets.items()}
+    nearness, neighbours = measure_nearness(sets, rows)
     threshold = nearness.copies.threshold
     draw_nearest_pairs(
         sets,
@@ -120,97 +109,6 @@ def test_the_map_takes_features_that_are_all_alike(sets: dict[str, Split], tmp_p
     features = {name: np.zeros((len(split.labels), 6)) for name, split in sets.items()}
     draw_feature_map(sets, features, ["a", "b"], "cnn", tmp_path / "constant.png")
     assert (tmp_path / "constant.png").exists()
-
-
-def memorisation_of(sets: dict[str, Split], *, note: str, warnings: list[str]) -> Memorisation:
-    nearness, _ = nearness_in_pixels(sets)
-    return Memorisation(
-        n_synthetic=14,
-        n_training=30,
-        n_held_out=12,
-        extractor="cnn",
-        pixels=nearness,
-        features=nearness,
-        discriminator={"covid": estimate_share(6, 12)},
-        discriminator_note=note,
-        warnings=warnings,
-    )
-
-
-def audit_of_ignored_labels() -> LabelAudit:
-    """The audit of a generator that makes covid whatever it is asked for."""
-    asked = np.arange(40) % 2
-    return judge_labels(
-        "0003-classify-train",
-        "cnn",
-        CLASSES,
-        Answers(asked, np.zeros(40, int)),
-        Answers(asked, asked),
-        [str(place) for place in range(40)],
-    )
-
-
-def read_page(small: tuple[Workspace, Run]) -> Page:
-    return Page(write_report(*small).read_text(encoding="utf-8"))
-
-
-def test_the_page_shows_them_with_their_warnings(
-    sets: dict[str, Split], small: tuple[Workspace, Run]
-) -> None:
-    run = small[0].find_run("score")
-    before = read_page(small)
-    replace(
-        ScoreSummary.load(run),
-        memorisation=memorisation_of(
-            sets, note=f"that of {HOSTILE} at step 250", warnings=["copies: a warning of copies"]
-        ),
-        label_audit=audit_of_ignored_labels(),
-        fingerprints=measure_fingerprints(sets["train"], sets["synthetic"], CLASSES),
-    ).save(run)
-    draw_pairs(sets, run.folder / "nearest_pairs.png")
-    draw_random_map(sets, CLASSES, run.folder / "feature_map.png")
-    page = read_page(small)
-    assert HOSTILE in page.text
-    assert len(page.all("img")) == len(before.all("img")) + 2
-    assert not any("onerror" in attributes for _, attributes in page.tags)
-    for text in (
-        "Copies: a warning of copies.",
-        "The generator does not listen to its label",
-        "50.0\u00a0% (21.1–78.9)",
-        "sharpness",
-        "labels are ignored",
-    ):
-        assert text in page.text
-
-
-def test_the_page_says_what_was_left_out(small: tuple[Workspace, Run]) -> None:
-    run = small[0].find_run("score")
-    replace(
-        ScoreSummary.load(run),
-        memorisation=LeftOut("too few images"),
-        label_audit=LeftOut("no classifier"),
-    ).save(run)
-    page = read_page(small)
-    assert "left out, too few images" in page.text
-    assert "left out, no classifier" in page.text
-
-
-def test_the_page_of_a_study_without_a_score_says_what_was_not_looked_for(
-    small: tuple[Workspace, Run],
-) -> None:
-    shutil.rmtree(small[0].find_run("score").folder)
-    assert "tell-tale brightness have not been looked for" in read_page(small).text
-
-
-def test_the_page_says_that_a_score_is_of_another_version(small: tuple[Workspace, Run]) -> None:
-    run = small[0].find_run("score")
-    path = run.folder / "score.json"
-    path.write_text(path.read_text().replace('"format": 2,', ""))
-    page = read_page(small)
-    assert f"score.json of {run.name} was written by another version of cxr" in " ".join(
-        page.text.split()
-    )
-    assert "make it anew with: cxr score" in " ".join(page.text.split())
 
 
 def test_a_score_tells_of_copies_on_the_sheet_and_on_the_page(study: Path) -> None:
