@@ -1,9 +1,10 @@
-"""The GAN learns, samples are what they say, and a stopped run goes on bit for bit."""
+"""The GAN learns, and a stopped run goes on bit for bit."""
 
 from __future__ import annotations
 
+import shutil
 import signal
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,38 +12,45 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from gan import snapshots
-from gan.config import GanConfig
-from gan.sample import BLOCK, load_generator, sample_block
+from gan.batches import TrainingData
+from gan.sample import sample_block
 from gan.train import train
-from runtime import checkpoint
-from runtime.device import choose_compute
 from runtime.run import Interrupted, Run, create_run
 from tests.conftest import signalled
-
-CPU = choose_compute("cpu", "fp32")
-TINY = GanConfig(image_size=32, width=4, batch_size=8, latent_size=8, steps=12, sample_every=5)
-
-
-def blobs(n: int = 64) -> TensorDataset:
-    """Class 0: a bright spot on the left; class 1: on the right; both up or down."""
-    rng = np.random.default_rng(0)
-    images = np.zeros((n, 1, 32, 32), np.float64)
-    rows, columns = np.mgrid[:32, :32]
-    for index, image in enumerate(images):
-        centre = rng.choice([8, 24]) + rng.uniform(-1, 1), (9, 23)[index % 2] + rng.uniform(-1, 1)
-        image[0] = 230 * np.exp(-((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / 30)
-    return TensorDataset(torch.from_numpy(images).to(torch.uint8), torch.arange(n) % 2)
+from tests.gan.tiny_training import (
+    CLASSES,
+    CPU,
+    SPOTS,
+    TINY,
+    load_best,
+    load_last_state,
+    names_in,
+    run_training,
+    spots,
+    train_in,
+)
 
 
-def run_training(folder: Path, config: GanConfig, **options: object) -> Run:
-    run = create_run(folder, "gan-train", asdict(config))
-    run.finish(
-        train(
-            config, blobs(), run, CPU, classes=["left", "right"], trained_on=["a", "b"], **options
-        )
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of a hundred steps."""
+    folder = tmp_path_factory.mktemp("trained")
+    return run_training(
+        folder, width=12, batch_size=32, latent_size=64, steps=100, sample_every=100
     )
-    return run
+
+
+@pytest.fixture(scope="module")
+def samples(trained: Run) -> np.ndarray:
+    """A hundred samples (100, 32, 32) of both classes in turn."""
+    blocks = [sample_block(load_best(trained), [0, 1], 0, block) for block in range(2)]
+    return np.concatenate(blocks).astype(float)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of twelve steps, which no test changes."""
+    return run_training(tmp_path_factory.mktemp("finished"))
 
 
 def spread(images: np.ndarray) -> float:
@@ -51,190 +59,144 @@ def spread(images: np.ndarray) -> float:
     return float(np.sqrt(np.square(flat[:, None] - flat[None]).sum(axis=2)).mean())
 
 
-def test_it_learns_the_classes_and_their_variety(tmp_path: Path) -> None:
-    config = GanConfig(image_size=32, width=12, batch_size=32, steps=100, sample_every=100)
-    run = run_training(tmp_path, config)
-    trained = load_generator(run.folder / "generator.pt", CPU.device)
-    images = np.concatenate([sample_block(trained, [0, 1], 0, block) for block in range(2)]).astype(
-        float
-    )
-    mass = images.sum(axis=1) + 1e-9
+def test_it_learns_where_each_class_has_its_spot(samples: np.ndarray) -> None:
+    mass = samples.sum(axis=1) + 1e-9
     column = (mass * np.arange(32)).sum(axis=1) / mass.sum(axis=1)
     assert (column[0::2] < 16).mean() > 0.95
     assert (column[1::2] > 16).mean() > 0.95
-    reals = blobs().tensors[0].numpy().squeeze(1)
-    for label in (0, 1):
-        assert spread(images[label::2]) > 0.25 * spread(reals[label::2]), (
-            "collapsed: one picture for every latent"
-        )
-        assert (
-            images[label::2].max(axis=(1, 2)).mean() > 0.8 * reals[label::2].max(axis=(1, 2)).mean()
-        ), "before any step its spots have two thirds of that"
+
+
+@pytest.mark.parametrize("label", [0, 1], ids=CLASSES)
+def test_its_samples_vary(samples: np.ndarray, label: int) -> None:
+    reals = spots().tensors[0].numpy().squeeze(1)
+    assert spread(samples[label::2]) > 0.25 * spread(reals[label::2])
+
+
+@pytest.mark.parametrize("label", [0, 1], ids=CLASSES)
+def test_its_spots_are_bright(samples: np.ndarray, label: int) -> None:
+    """Before any step they have two thirds of the reals' brightness."""
+    reals = spots().tensors[0].numpy().squeeze(1)
+    brightest = samples[label::2].max(axis=(1, 2)).mean()
+    assert brightest > 0.8 * reals[label::2].max(axis=(1, 2)).mean()
 
 
 def test_one_class_is_enough(tmp_path: Path) -> None:
-    images = blobs().tensors[0]
+    images, labels = spots().tensors
     run = create_run(tmp_path, "gan-train", {})
-    train(
-        TINY,
-        TensorDataset(images, torch.zeros(len(images), dtype=torch.long)),
-        run,
-        CPU,
-        classes=["only"],
-        trained_on=["a"],
-    )
-    assert load_generator(run.folder / "generator.pt", CPU.device).classes == ("only",)
+    dataset = TensorDataset(images, torch.zeros_like(labels))
+    train(TINY, TrainingData(dataset, ["only"], trained_on=["a"]), run, CPU)
+    assert load_best(run).classes == ("only",)
 
 
-def test_sample_i_depends_on_the_seed_and_i_alone(tmp_path: Path) -> None:
-    network = load_generator(run_training(tmp_path, TINY).folder / "generator.pt", CPU.device)
-    second = sample_block(network, [0, 1], 0, 1)
-    assert second.shape == (BLOCK, 32, 32)
-    assert second.dtype == np.uint8
-    sample_block(network, [0, 1], 7, 0)
-    assert np.array_equal(second, sample_block(network, [0, 1], 0, 1))
-    assert not np.array_equal(second, sample_block(network, [0, 1], 1, 1))
-
-
-def same(first: object, second: object) -> bool:
-    if isinstance(first, dict):
+def is_same(first: object, second: object) -> bool:
+    """Compare states bit for bit."""
+    if isinstance(first, dict) and isinstance(second, dict):
         return first.keys() == second.keys() and all(
-            same(first[name], second[name]) for name in first
+            is_same(first[name], second[name]) for name in first
         )
-    if isinstance(first, (list, tuple)):
-        return len(first) == len(second) and all(map(same, first, second))
-    return torch.equal(first, second) if isinstance(first, torch.Tensor) else first == second
+    if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
+        return len(first) == len(second) and all(map(is_same, first, second))
+    if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
+        return torch.equal(first, second)
+    return first == second
 
 
 def assert_same_end(first: Run, second: Run) -> None:
-    states = [
-        checkpoint.load(run.folder / "checkpoints" / "last.pt", "gan checkpoint")
-        for run in (first, second)
-    ]
+    states = [load_last_state(run) for run in (first, second)]
     for state in states:
         del state["seconds"]
-    assert same(*states)
+    assert is_same(*states)
     assert first.journal_path.read_bytes() == second.journal_path.read_bytes()
-    weights = [
-        load_generator(run.folder / "generator.pt", CPU.device).network.state_dict()
-        for run in (first, second)
-    ]
-    assert same(dict(weights[0]), dict(weights[1]))
+    weights = [load_best(run).network.state_dict() for run in (first, second)]
+    assert is_same(dict(weights[0]), dict(weights[1]))
 
 
 def test_stopped_by_a_signal_and_resumed_it_ends_the_same(tmp_path: Path) -> None:
-    config = GanConfig(**{**asdict(TINY), "steps": 100, "sample_every": 60})
-    whole = run_training(tmp_path / "whole", config)
+    changes = {"steps": 100, "sample_every": 60}
+    undisturbed = run_training(tmp_path / "undisturbed", **changes)
     stopped = create_run(tmp_path / "stopped", "gan-train", {})
-    arguments = (config, blobs(), stopped, CPU)
     with (
-        pytest.raises(Interrupted, match="--resume"),
+        pytest.raises(Interrupted, match="continue with --resume"),
         signalled(stopped.journal_path, 7, signal.SIGTERM),
     ):
-        train(*arguments, classes=["left", "right"], trained_on=["a", "b"])
-    train(*arguments, classes=["left", "right"], trained_on=["a", "b"])
-    assert_same_end(whole, stopped)
+        train_in(stopped, **changes)
+    train_in(stopped, **changes)
+    assert_same_end(undisturbed, stopped)
 
 
-def test_after_a_crash_it_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
-    whole = run_training(tmp_path / "whole", TINY)
-    crashed = create_run(tmp_path / "crashed", "gan-train", {})
-    part = GanConfig(**{**asdict(TINY), "steps": 5})
-    train(part, blobs(), crashed, CPU, classes=["left", "right"], trained_on=["a", "b"])
+def test_after_a_crash_it_goes_on_from_the_checkpoint(finished: Run, tmp_path: Path) -> None:
+    crashed = create_run(tmp_path, "gan-train", {})
+    train_in(crashed, steps=5)
     crashed.log(step=6, d_loss="written after the checkpoint, before the crash")
-    train(TINY, blobs(), crashed, CPU, classes=["left", "right"], trained_on=["a", "b"])
-    states = [
-        checkpoint.load(run.folder / "checkpoints" / "last.pt", "gan checkpoint")
-        for run in (whole, crashed)
-    ]
-    assert same(states[0]["generator"], states[1]["generator"])
-    assert whole.journal_path.read_bytes() == crashed.journal_path.read_bytes()
+    train_in(crashed)
+    states = [load_last_state(run) for run in (finished, crashed)]
+    assert is_same(states[0]["generator"], states[1]["generator"])
+    assert finished.journal_path.read_bytes() == crashed.journal_path.read_bytes()
 
 
-def test_other_images_than_before_are_refused(tmp_path: Path) -> None:
-    run = run_training(tmp_path, TINY)
-    with pytest.raises(ValueError, match="have changed"):
-        train(TINY, blobs(), run, CPU, classes=["left", "right"], trained_on=["c"])
+def test_two_checkpoints_are_kept(finished: Run) -> None:
+    assert names_in(finished, "checkpoints") == ["before-cooldown", "last"]
 
 
-def test_a_checkpoint_of_other_options_or_another_version_is_refused(tmp_path: Path) -> None:
-    run = run_training(tmp_path, TINY)
-    arguments = (blobs(), run, CPU)
+def test_other_images_than_before_are_refused(finished: Run) -> None:
+    with pytest.raises(ValueError, match="the training images have changed since"):
+        train(TINY, replace(SPOTS, trained_on=["c"]), finished, CPU)
+
+
+def test_a_checkpoint_of_other_options_is_refused(finished: Run) -> None:
     with pytest.raises(ValueError, match="another learning_rate, beta1"):
-        train(
-            GanConfig(**asdict(TINY) | {"learning_rate": 1e-3, "beta1": 0.5}),
-            *arguments,
-            classes=["left", "right"],
-            trained_on=["a", "b"],
-        )
+        train_in(finished, learning_rate=1e-3, beta1=0.5)
+
+
+def test_a_checkpoint_of_another_version_is_refused(finished: Run, tmp_path: Path) -> None:
+    run = Run(Path(shutil.copytree(finished.folder, tmp_path / finished.name)))
     path = run.folder / "checkpoints" / "last.pt"
-    state = torch.load(path, weights_only=True)
-    torch.save(state | {"version": 99}, path)
+    torch.save(torch.load(path, weights_only=True) | {"version": 99}, path)
     with pytest.raises(ValueError, match="version 99"):
-        train(TINY, *arguments, classes=["left", "right"], trained_on=["a", "b"])
+        train_in(run)
 
 
 def test_losses_that_are_not_finite_stop_it(tmp_path: Path) -> None:
-    config = GanConfig(**{**asdict(TINY), "learning_rate": 1e30, "steps": 40})
-    with pytest.raises(FloatingPointError, match="--learning-rate"):
-        run_training(tmp_path, config)
+    with pytest.raises(FloatingPointError, match=r"no longer finite.*a lower --learning-rate"):
+        run_training(tmp_path, learning_rate=1e30, steps=40)
 
 
-def test_wrong_sizes_and_minutes(tmp_path: Path) -> None:
+def test_images_of_another_size_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected \(1, 64, 64\)"):
-        run_training(tmp_path, GanConfig(image_size=64, steps=1, width=4))
-    assert run_training(tmp_path, TINY, max_minutes=1e-6).result["step"] == 0
+        run_training(tmp_path, image_size=64, steps=1)
 
 
-def test_the_learning_rate_falls_at_the_end_and_a_longer_run_goes_on_from_before(
-    tmp_path: Path,
-) -> None:
-    longer = GanConfig(**{**asdict(TINY), "steps": 24, "sample_every": 4})
-    fresh = run_training(tmp_path / "fresh", longer)
-    run = run_training(tmp_path / "short", GanConfig(**{**asdict(longer), "steps": 15}))
-    rate = checkpoint.load(run.folder / "checkpoints" / "last.pt", "gan checkpoint")[
-        "generator_optimizer"
-    ]["param_groups"][0]["lr"]
+def test_the_learning_rate_falls_at_the_end(tmp_path: Path) -> None:
+    run = run_training(tmp_path, steps=15, sample_every=4)
+    rate = load_last_state(run)["generator_optimizer"]["param_groups"][0]["lr"]
     assert rate == pytest.approx(TINY.learning_rate / 5), "the last of five steps"
-    train(longer, blobs(), run, CPU, classes=["left", "right"], trained_on=["a", "b"])
+
+
+def test_a_run_made_longer_becomes_what_it_would_have_been(tmp_path: Path) -> None:
+    """It goes on from before its learning rate fell."""
+    longer = {"steps": 24, "sample_every": 4}
+    fresh = run_training(tmp_path / "fresh", **longer)
+    run = run_training(tmp_path / "short", **longer | {"steps": 15})
+    train_in(run, **longer)
     assert run.journal() == fresh.journal()
-    ours, theirs = (load_generator(one.folder / "generator.pt", CPU.device) for one in (run, fresh))
-    assert ours.step == theirs.step
-    assert np.array_equal(sample_block(ours, [0, 1], 0, 0), sample_block(theirs, [0, 1], 0, 0))
-    assert [path.name for path in sorted((run.folder / "snapshots").iterdir())] == [
-        path.name for path in sorted((fresh.folder / "snapshots").iterdir())
-    ]
+    assert names_in(run, "snapshots") == names_in(fresh, "snapshots")
+    best, expected = load_best(run), load_best(fresh)
+    assert best.step == expected.step
+    assert np.array_equal(sample_block(best, [0, 1], 0, 0), sample_block(expected, [0, 1], 0, 0))
 
 
 def test_a_limit_of_time_leaves_time_to_cool_down(tmp_path: Path) -> None:
-    run = run_training(
-        tmp_path,
-        GanConfig(**{**asdict(TINY), "steps": 1_000_000, "sample_every": 1_000_000}),
-        max_minutes=0.03,
-    )
-    state = checkpoint.load(run.folder / "checkpoints" / "last.pt", "gan checkpoint")
+    run = create_run(tmp_path, "gan-train", {})
+    config = replace(TINY, steps=1_000_000, sample_every=1_000_000)
+    result = train(config, SPOTS, run, CPU, max_minutes=0.03)
+    state = load_last_state(run)
     assert 0 < state["cooling_from"] < state["step"] <= state["end"] < 1_000_000
-    assert state["generator_optimizer"]["param_groups"][0]["lr"] < TINY.learning_rate / 2
-    assert 0.9 < run.result["seconds"] < 20
+    remaining = (state["end"] - state["step"] + 1) / (state["end"] - state["cooling_from"])
+    rate = state["generator_optimizer"]["param_groups"][0]["lr"]
+    assert rate == pytest.approx(TINY.learning_rate * remaining), "of the last step"
+    assert 0.9 < result["seconds"] < 20
 
 
-def test_old_snapshots_are_thinned_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "KEPT", 5)
-    run = run_training(tmp_path, GanConfig(**{**asdict(TINY), "steps": 13, "sample_every": 1}))
-    kept = [f"step-{step:06d}" for step in (4, 8, 12, 13)]
-    assert (
-        [path.stem for path in sorted((run.folder / "snapshots").iterdir())]
-        == kept
-        == [path.stem for path in sorted((run.folder / "samples").iterdir())]
-    )
-    best = min(
-        (event for event in run.journal() if "distance" in event),
-        key=lambda event: sum(event["distance"]),
-    )
-    assert load_generator(run.folder / "generator.pt", CPU.device).step == best["step"], (
-        "the best is there, thinned out or not"
-    )
-    assert [path.name for path in sorted((run.folder / "checkpoints").iterdir())] == [
-        "before-cooldown.pt",
-        "last.pt",
-    ]
+def test_no_time_is_no_step(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "gan-train", {})
+    assert train(TINY, SPOTS, run, CPU, max_minutes=1e-6)["step"] == 0

@@ -1,0 +1,75 @@
+"""A wrong option is refused by its name, and the presets are the papers'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gan.config import GanConfig
+from runtime.options import OptionError
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("preset", "stylegan"),
+        ("image_size", 50),
+        ("image_size", 112),
+        ("channels", 2),
+        ("steps", 0),
+        ("batch_size", 0),
+        ("batch_size", 1),
+        ("width", 0),
+        ("latent_size", 0),
+        ("sample_every", 0),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("inf")),
+        ("learning_rate", float("nan")),
+        ("latent_scale", 0.0),
+        ("sampling_scale", 0.0),
+        ("penalty", -1.0),
+        ("penalty", float("nan")),
+        ("cooldown", 1.0),
+        ("beta1", 1.0),
+        ("beta2", -0.1),
+        ("ema_decay", 1.0),
+    ],
+)
+def test_a_wrong_option_is_named(field: str, value: Any) -> None:
+    with pytest.raises(OptionError) as refused:
+        GanConfig.from_options(**{field: value})
+    assert refused.value.field == field
+    assert refused.value.value is value
+
+
+@pytest.mark.parametrize(
+    ("preset", "field", "value", "problem"),
+    [
+        ("covidgan", "image_size", 64, "covidgan makes images of 112 px"),
+        ("dcgan", "penalty", 0.1, "the loss of dcgan has no penalty; leave it out"),
+        ("dcgan", "ema_decay", 0.99, "dcgan has BatchNorm, whose statistics belong to no average"),
+    ],
+)
+def test_an_option_that_a_preset_does_not_have_is_refused(
+    preset: str, field: str, value: float, problem: str
+) -> None:
+    with pytest.raises(OptionError, match=f"^{field} {value}: {problem}"):
+        GanConfig.from_options(preset=preset, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ("small-data", {"batch_size": 32, "augment": True, "penalty": 0.02}),
+        ("dcgan", {"learning_rate": 2e-4, "beta1": 0.5, "batch_size": 128, "augment": False}),
+        ("covidgan", {"latent_scale": 0.02, "image_size": 112, "batch_size": 64}),
+    ],
+)
+def test_a_preset_has_the_values_of_its_paper(preset: str, expected: dict[str, Any]) -> None:
+    config = GanConfig.from_options(preset=preset)
+    assert {name: getattr(config, name) for name in expected} == expected
+
+
+def test_an_option_that_is_given_goes_before_the_preset() -> None:
+    assert GanConfig.from_options(preset="dcgan", width=8).width == 8
