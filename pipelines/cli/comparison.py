@@ -173,11 +173,11 @@ def reproduce(workspace: Workspace, request: RunRequest, **choices: Any) -> None
 
     run, result = reproduce(workspace, request, **choices)
     click.echo(reproduction_table(result))
-    click.echo(result["sentence"])
+    click.echo(result.sentence)
     done(
-        f"a reproduction of {result['source']}",
+        f"a reproduction of {result.source}",
         run.folder / "reproduce.json",
-        f"open {workspace.runs / result['compare'] / 'report.html'}",
+        f"open {workspace.runs / result.compare / 'report.html'}",
     )
 
 
@@ -194,10 +194,10 @@ def demo(workspace: Workspace, compute: Compute, seed: int) -> None:
 
     summary, scores, page = demo(workspace, compute, seed, say=say)
     click.echo(arms_table(summary))
-    overall = next(one for one in scores if one.group == "overall" and one.score == "frechet")
+    overall = scores.overall_distances[0]
     click.echo(
-        f"Fréchet distance of the synthetic images: {overall.value:.2f} at n = {overall.n}, where "
-        f"held-out reals have {overall.floor:.2f}"
+        f"Fréchet distance of the synthetic images: {overall.synthetic.value:.2f} at "
+        f"n = {overall.synthetic.n}, where held-out reals have {overall.floor.value:.2f}"
     )
     click.echo(summary.sentence)
     done(

@@ -67,7 +67,7 @@ def config_options(kind: type) -> Callable[[Command], Command]:
                 type=accepted,
                 default=None,
                 help=text,
-                **{"metavar": "yes|no"} if accepted is bool else {},
+                metavar="yes|no" if accepted is bool else None,
             )(wrapped)
         return wrapped
 
@@ -296,8 +296,9 @@ def _to_nowhere(number: int) -> None:
 
 
 def _open_streams() -> None:
-    """Let standard streams that came closed lead nowhere: a file that is opened would take their
-    numbers, and get what libraries write there.
+    """Let standard streams that came closed lead nowhere.
+
+    A file that is opened would take their numbers, and get what libraries write there.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         with contextlib.suppress(OSError):
@@ -305,8 +306,5 @@ def _open_streams() -> None:
             continue
         os.open(os.devnull, os.O_RDWR)  # which takes the lowest free number
         if getattr(sys, name) is None:
-            setattr(
-                sys,
-                name,
-                open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False),
-            )
+            mode = "r" if number == 0 else "w"
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))

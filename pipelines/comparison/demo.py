@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pipelines.comparison.runner import compare
 from pipelines.data.importing import import_listings
-from pipelines.data.sources import phantom_listing
+from pipelines.data.phantom_source import list_phantoms
 from pipelines.evaluation.score import score_synthetic
-from pipelines.metrics.per_class import Score
 from pipelines.results.comparison_summary import ComparisonSummary
+from pipelines.results.score_summary import ScoreSummary
 from pipelines.study.runs import RunRequest
 from pipelines.study.splitting import parse_ratios
 from pipelines.study.workspace import Workspace
@@ -29,7 +29,7 @@ DESIGN = {"seeds": 3}
 
 def demo(
     workspace: Workspace, compute: Compute, seed: int, say: Callable[[str], None]
-) -> tuple[ComparisonSummary, list[Score], Path]:
+) -> tuple[ComparisonSummary, ScoreSummary, Path]:
     """Every command of a study in turn, with small settings; returns the comparison, the scores and
     the report page.
 
@@ -43,7 +43,7 @@ def demo(
     if not workspace.manifest_path.exists():
         begin(f"cxr data phantom --n {PHANTOMS}")
         import_listings(
-            workspace, [phantom_listing(PHANTOMS, seed)], ratios=parse_ratios("70/10/20"), seed=seed
+            workspace, [list_phantoms(PHANTOMS, seed)], ratios=parse_ratios("70/10/20"), seed=seed
         )
     begin("cxr gan-train, a small one")
     request = RunRequest(compute=compute)
@@ -56,7 +56,7 @@ def demo(
     begin("cxr classify-train --with-synthetic")
     train_classifier(workspace, classifier, request, synthetic="")
     begin("cxr score")
-    _, scores, _ = score_synthetic(workspace, compute, synthetic=None, features=["cnn"])
+    _, scores = score_synthetic(workspace, compute, synthetic=None, features=["cnn"])
     begin("cxr compare")
     run, summary = compare(workspace, classifier, request, design=DESIGN)
     begin("done")

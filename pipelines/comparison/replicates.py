@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WantedGenerator:
-    """A generator of a comparison: the share of the reals it is trained on, its number, its seed."""
+    """A generator of a comparison: its share of the reals, its number and its seed."""
 
     fraction: float
     number: int
@@ -118,7 +118,7 @@ def continue_generator(
         run = train_generator(
             workspace,
             options,
-            RunRequest(resume=run and run.name, compute=compute),
+            RunRequest.of(run, compute),
             real_fraction=fraction,
             max_minutes=max_minutes,
             keep_going=keep_going,
@@ -165,7 +165,7 @@ def make_synthetic_set(
     if begun is None or not begun.finished:
         begun = synthesize(
             replicates,
-            RunRequest(resume=begun and begun.name, compute=compute),
+            RunRequest.of(begun, compute),
             n=n,
             reject_copies=rejects_copies,
             **{name: options[name] for name in ("seed", "labels", "generator", "snapshot")},

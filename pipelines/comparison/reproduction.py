@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
+from classifier.pretrained import Trunk
 from gan.config import PRESETS
 from pipelines.comparison.design import Design
 from pipelines.comparison.replicates import (
@@ -30,6 +29,7 @@ from pipelines.comparison.replicates import (
 from pipelines.comparison.runner import compare
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.results.comparison_summary import ComparisonSummary
+from pipelines.results.reproduction_result import ProtocolResult, ReproductionResult
 from pipelines.study.labels import check_every_class, choose_positive_class, list_classes
 from pipelines.study.manifest import study_fingerprint
 from pipelines.study.runs import RunRequest, RunStart, prepare_run, settings_record
@@ -40,7 +40,8 @@ from pipelines.study.workspace import Workspace
 from pipelines.training.classifier import TrainingSetup, pretrained_trunk, train_once
 from pipelines.training.synthesis import synthesize
 from runtime.device import Compute
-from runtime.files import write_json, write_text
+from runtime.estimate import Estimate
+from runtime.files import write_text
 from runtime.options import OptionError
 from runtime.run import Run
 
@@ -105,13 +106,13 @@ def reproduce(
     seeds: int = 5,
     seed: int = 0,
     weights: Path | None = None,
-) -> tuple[Run, dict[str, Any]]:
+) -> tuple[Run, ReproductionResult]:
     """Run the paper's protocol and the fair one on the study's images.
 
     The fair protocol's budget is that of the paper's real images, in steps, for all arms. What an
     interrupted reproduction of the same settings left (generator, synthetic set, classifiers or
-    comparison) is continued. Returns the finished run and what reproduce.json says. Raises
-    ValueError unless there are two classes.
+    comparison) is continued. Returns the finished run and what it found.
+    Raises ValueError unless there are two classes.
     """
     settings = Reproduction(paper=paper, scale=scale, seeds=seeds, seed=seed)
     about = PAPERS[settings.paper]
@@ -134,19 +135,19 @@ def reproduce(
         workspace, protocol.fair_options(), seeds, synthetic_set.name, weights, compute
     )
     summary = ComparisonSummary.load(fair)
-    result = {
-        "paper": about.name,
-        "source": about.source,
-        "scale": scale,
-        "generator": generator.name,
-        "synthetic": synthetic_set.name,
-        "compare": fair.name,
-        "test": asdict(summary.test),
-        "rows": _rows(about, settings, protocol, trained, summary),
-        "sentence": summary.sentence,
-    }
-    write_json(run.folder / "reproduce.json", result)
-    _write_csv(run.folder / "reproduce.csv", result["rows"])
+    result = ReproductionResult(
+        paper=about.name,
+        source=about.source,
+        scale=scale,
+        generator=generator.name,
+        synthetic=synthetic_set.name,
+        compare=fair.name,
+        test=summary.test,
+        rows=_rows(about, settings, protocol, trained, summary),
+        sentence=summary.sentence,
+    )
+    result.save(run)
+    _write_csv(run.folder / "reproduce.csv", result.rows)
     run.finish({"compare": fair.name, "verdict": summary.verdict})
     return run, result
 
@@ -188,14 +189,17 @@ def _train_paper_generator(
 
 def _draw_pool(workspace: Workspace, generator: Run, n: int, seed: int, compute: Compute) -> Run:
     """Draw n images spread evenly over the labels, or take a finished set of them."""
-    options = {"generator": generator.name, "n": n, "seed": seed, "snapshot": "last"}
+    options: dict[str, Any] = {
+        "generator": generator.name,
+        "n": n,
+        "seed": seed,
+        "snapshot": "last",
+    }
     complete = finished(workspace, "synthesize", options)
     if complete:
         return complete
     begun = unfinished(workspace, "synthesize", options | {"compute": str(compute)})
-    return synthesize(
-        workspace, RunRequest(resume=begun and begun.name, compute=compute), **options
-    )
+    return synthesize(workspace, RunRequest.of(begun, compute), **options)
 
 
 class _PaperProtocol:
@@ -206,7 +210,7 @@ class _PaperProtocol:
         workspace: Workspace,
         about: Paper,
         settings: Reproduction,
-        trunk: nn.Module | None,
+        trunk: Trunk | None,
         compute: Compute,
     ) -> None:
         self.workspace, self.about, self.trunk, self.compute = workspace, about, trunk, compute
@@ -266,7 +270,7 @@ def _compare_fairly(
     compute: Compute,
 ) -> Run:
     """Make the comparison with these options, go on with it, or take a finished one."""
-    design = {"seeds": seeds}
+    design: dict[str, Any] = {"seeds": seeds}
     wanted = options | {"synthetic": synthetic, "design": Design.from_options(**design).record()}
     complete = finished(workspace, "compare", wanted)
     if complete:
@@ -275,7 +279,7 @@ def _compare_fairly(
     run, _ = compare(
         workspace,
         options,
-        RunRequest(resume=begun and begun.name, compute=compute),
+        RunRequest.of(begun, compute),
         design=design,
         synthetic=synthetic,
         weights=weights,
@@ -296,76 +300,60 @@ def _rows(
     protocol: _PaperProtocol,
     trained: dict[str, ClassifierResult],
     summary: ComparisonSummary,
-) -> list[dict[str, Any]]:
+) -> list[ProtocolResult]:
     """The paper's own figures, those of its protocol here, and those of the fair one."""
-    steps, test_images = protocol.steps, summary.test.images
+    steps = protocol.steps
+    figures = (about.real, about.synthetic)
     return [
-        _row(
-            about.source,
-            about.test_images,
-            "100 epochs, one training",
-            _of_paper(about.real),
-            _of_paper(about.synthetic),
+        ProtocolResult(
+            protocol=about.source,
+            budget="100 epochs, one training",
+            test_images=about.test_images,
+            arms={
+                arm: dict(zip(REPORTED_MEASURES, values, strict=True))
+                for arm, values in zip(REPORTED_ARMS, figures, strict=True)
+            },
         ),
-        _row(
-            "its protocol, here",
-            test_images,
-            f"{protocol.epochs} epochs, one training: {steps['real']} and {steps['real+gan']} "
-            "steps",
-            *(_of_result(trained[arm]) for arm in REPORTED_ARMS),
+        ProtocolResult(
+            protocol="its protocol, here",
+            budget=f"{protocol.epochs} epochs, one training: {steps['real']} and "
+            f"{steps['real+gan']} steps",
+            test_images=summary.test.images,
+            arms={
+                arm: {name: trained[arm].test.measures[name] for name in REPORTED_MEASURES}
+                for arm in REPORTED_ARMS
+            },
         ),
-        _row(
-            "fair protocol, here",
-            test_images,
-            f"{steps['real']} steps for both, {settings.seeds} seeds",
-            *(_of_arm(summary, arm) for arm in REPORTED_ARMS),
+        ProtocolResult(
+            protocol="fair protocol, here",
+            budget=f"{steps['real']} steps for both, {settings.seeds} seeds",
+            test_images=summary.test.images,
+            arms={arm: _measures_of(summary, arm) for arm in REPORTED_ARMS},
         ),
     ]
 
 
-def _of_paper(values: Sequence[float]) -> dict[str, dict[str, Any]]:
-    return {
-        name: {"value": value, "interval": None}
-        for name, value in zip(REPORTED_MEASURES, values, strict=True)
-    }
-
-
-def _of_result(result: ClassifierResult) -> dict[str, dict[str, Any]]:
-    estimates = {name: result.test.measures[name] for name in REPORTED_MEASURES}
-    return {
-        name: {"value": estimate.value, "interval": [estimate.low, estimate.high]}
-        for name, estimate in estimates.items()
-    }
-
-
-def _of_arm(summary: ComparisonSummary, arm: str) -> dict[str, dict[str, Any]]:
+def _measures_of(summary: ComparisonSummary, arm: str) -> dict[str, Estimate | float]:
     measures = next(result.measures for result in summary.results if result.arm == arm)
     estimates = (measures.accuracy, measures.sensitivity, measures.specificity)
     return {
-        name: {"value": estimate.value, "interval": [estimate.low, estimate.high]}
+        name: Estimate(estimate.value, estimate.low, estimate.high, estimate.n)
         for name, estimate in zip(REPORTED_MEASURES, estimates, strict=True)
     }
 
 
-def _row(
-    protocol: str, test_images: int, budget: str, real: dict[str, Any], synthetic: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        "protocol": protocol,
-        "test_images": test_images,
-        "budget": budget,
-        "real": real,
-        "real+gan": synthetic,
-    }
-
-
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    own = ("protocol", "budget", "test_images")
+def _write_csv(path: Path, results: Sequence[ProtocolResult]) -> None:
     names = [(arm, measure) for arm in REPORTED_ARMS for measure in REPORTED_MEASURES]
-    columns = (*own, *(f"{arm}_{measure}" for arm, measure in names))
-    flat = [
-        {name: row[name] for name in own}
-        | {f"{arm}_{measure}": row[arm][measure]["value"] for arm, measure in names}
-        for row in rows
-    ]
-    write_text(path, format_table(columns, flat))
+    columns = ("protocol", "budget", "test_images", *(f"{arm}_{name}" for arm, name in names))
+    rows = []
+    for result in results:
+        row: dict[str, Any] = {
+            "protocol": result.protocol,
+            "budget": result.budget,
+            "test_images": result.test_images,
+        }
+        for arm, name in names:
+            measure = result.arms[arm][name]
+            row[f"{arm}_{name}"] = measure.value if isinstance(measure, Estimate) else measure
+        rows.append(row)
+    write_text(path, format_table(columns, rows))

@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
-from classifier.pretrained import weights_hash
-from classifier.train import train
+from classifier.pretrained import Trunk
+from classifier.train import TrainingData, train
+from classifier.weights import weights_hash
 from pipelines.comparison.arm_results import Outcome
 from pipelines.comparison.arms import ARMS
 from pipelines.comparison.datasets import Datasets, load_datasets, phantom_seeds
@@ -25,7 +24,7 @@ from pipelines.comparison.replicates import (
     make_synthetic_set,
     wanted_generators,
 )
-from pipelines.comparison.summary import Provenance, split_size, summarise
+from pipelines.comparison.summary import Provenance, count_images, summarise
 from pipelines.report.page import write_report
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.results.comparison_rows import ClassifierRow, write_rows
@@ -92,7 +91,7 @@ class Comparison:
 
     def plan(self) -> Plan:
         """What would be trained, and which differences can be expected to be found."""
-        return self.design.plan(split_size(self.datasets.splits["test"]))
+        return self.design.plan(count_images(self.datasets.splits["test"]))
 
 
 def compare(
@@ -192,7 +191,7 @@ def prepare_comparison(
         if synthetic_set
         else choose_image_size(workspace, None, None),
         synthetic_set.config["labels"] if synthetic_set else classes,
-        synthetic_set and synthetic_set.config["n"],
+        synthetic_set.config["n"] if synthetic_set else None,
     )
     check_every_class(datasets.splits, classes)
     wanted = []
@@ -287,18 +286,16 @@ def _make_synthetic_sets(comparison: Comparison, compute: Compute) -> dict[tuple
         generators[wanted.fraction, wanted.number] = generator
         needed = max(datasets.num_added(wanted.fraction, ratio) for ratio in design.ratios)
         for draw in range(design.draws):
-            folder = None
+            folder = ""
             if compute.is_main_process:
-                folder = make_synthetic_set(
-                    workspace, like, generator, draw, needed, compute.alone()
-                ).folder
-            datasets.synthetic_folders[wanted.fraction, wanted.number, draw] = compute.agree(folder)
+                made = make_synthetic_set(workspace, like, generator, draw, needed, compute.alone())
+                folder = str(made.folder)
+            place = wanted.fraction, wanted.number, draw
+            datasets.synthetic_folders[place] = Path(compute.agree(folder))
     return generators
 
 
-def _train_trials(
-    comparison: Comparison, run: Run, trunk: nn.Module | None, compute: Compute
-) -> None:
+def _train_trials(comparison: Comparison, run: Run, trunk: Trunk | None, compute: Compute) -> None:
     """Train this process's share of the classifiers, but those that are finished."""
     trials, datasets = comparison.trials, comparison.datasets
     order: Sequence[int] = range(len(trials))
@@ -331,26 +328,24 @@ def _train_trial(
     what: str,
 ) -> None:
     """Train one classifier on each training set in turn, test it after the last, and finish."""
-    material, config = comparison.material, comparison.config
-    num_reals = len(material.reals[trial.fraction].labels)
+    datasets, config = comparison.datasets, comparison.config
+    num_reals = len(datasets.reals[trial.fraction].labels)
     configs = configs_of(trial, config, comparison.design, training, num_reals)
-    start, validation = None, material.splits["validation"].to_dataset()
+    start, validation = None, datasets.splits["validation"].to_dataset()
     for stage_config, split in zip(configs[:-1], training[:-1], strict=True):
         pretraining = Run(run.folder / "pretraining")
         pretraining.folder.mkdir(parents=True, exist_ok=True)
         start = train(
             stage_config,
-            split.to_dataset(),
-            validation,
+            TrainingData(split.to_dataset(), validation, setup.classes),
             pretraining,
             setup.compute,
             what=f"{what}, pretraining",
-            classes=setup.classes,
             trunk=setup.trunk,
             store=setup.store,
         )
     run.folder.mkdir(parents=True, exist_ok=True)
-    splits = material.splits | {"train": training[-1]}
+    splits = datasets.splits | {"train": training[-1]}
     _, result = train_and_test(configs[-1], splits, run, setup, start=start, what=what)
     _delete_weights(run)
     run.finish(result | (_totals(configs, training) if len(training) > 1 else {}))

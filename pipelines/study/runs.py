@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar, cast, get_type_hints
 
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute, choose_compute, parse_compute
-from runtime.files import configuration
+from runtime.files import parse_config
 from runtime.options import OptionError
 from runtime.run import Run
 
@@ -42,6 +42,11 @@ class RunRequest:
     device: str = "auto"
     precision: str = "auto"
     compute: Compute | None = None
+
+    @classmethod
+    def of(cls, begun: Run | None, compute: Compute) -> RunRequest:
+        """Ask a command for a run within another one: to go on with one, or for a new one."""
+        return cls(resume=begun.name if begun else None, compute=compute)
 
 
 @dataclass(frozen=True)
@@ -129,13 +134,14 @@ def make_settings(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
 
     Raises ValueError when a value is out of range, or a name unknown.
     """
-    own = {name: value for name, value in given.items() if name in _own_names(kind)}
     config_kind = _config_kind(kind)
     if config_kind is None:
         return kind(**dict(given))
+    own = {name: value for name, value in given.items() if name in _own_names(kind)}
     configured = {name: value for name, value in given.items() if name not in own}
-    make = getattr(config_kind, "of", config_kind)  # a preset may have defaults of its own
-    return kind(config=make(**configured), **own)
+    # A preset may have defaults of its own.
+    make = getattr(config_kind, "from_options", config_kind)
+    return kind(**{"config": make(**configured), **own})
 
 
 def settings_record(settings: Any) -> dict[str, Any]:
@@ -190,7 +196,7 @@ def _saved_settings(run: Run, kind: type[Settings]) -> Settings:
     values = {name: config[name] for name in _own_names(kind)}
     if config_kind:
         saved = {name: config[name] for name in names}
-        values["config"] = configuration(config_kind, saved, path)
+        values["config"] = parse_config(config_kind, saved, path)
     return kind(**_as_declared(kind, values))
 
 

@@ -197,7 +197,7 @@ def _load(workspace: Workspace, rows: Sequence[Row], size: int, classes: Sequenc
 def _draw(run: Run, classes: Sequence[str]) -> None:
     """Draw the pictures of a run, as far as it came."""
     best = best_snapshot(run)
-    draw_gan_curves(run.journal(), classes, best and best.step, run.folder / "curves.png")
+    draw_gan_curves(run.journal(), classes, best.step if best else None, run.folder / "curves.png")
     draw_progress_strip(run)
     write_progress_animation(run)
     draw_interpolations(run)

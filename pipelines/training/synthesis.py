@@ -14,7 +14,7 @@ from types import TracebackType
 import numpy as np
 import torch
 
-from gan.doctor import healthy
+from gan.doctor import is_healthy
 from gan.sample import BLOCK, TrainedGenerator, load_generator, sample_block, write_grid
 from gan.snapshots import snapshot_file
 from pipelines.metrics.nearest import CopyGuard, copy_guard
@@ -97,7 +97,7 @@ def synthesize(
             "unhealthy": [
                 label
                 for label, diversity in zip(trained.classes, trained.diversity, strict=True)
-                if not healthy([diversity])
+                if not is_healthy([diversity])
             ],
             "trained_on": sorted(trained.trained_on),
             "copy_threshold": guard.threshold if guard else None,
