@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.cli.audit_tables import audit_table
+from pipelines.cli.classifier_tables import predictions_table
 from pipelines.cli.options import compute_options, done, run_options, say, workspace_option
-from pipelines.cli.tables import (
-    answers_table,
-    audit_table,
-    checks_table,
-    readings_table,
-    scores_table,
-)
+from pipelines.cli.reader_tables import readings_table
+from pipelines.cli.score_tables import checks_table, scores_table
 
 if TYPE_CHECKING:
     from pipelines.study.runs import RunRequest
@@ -107,28 +104,27 @@ def score(
 
     if first is None and (second or statistics or out):
         raise ValueError("--dataset-b, --save-statistics and --out go with --dataset-a DIR")
-    if first is not None:
-        out = out or Path()
-        _, summary = score_folders(
-            first, second, compute, out=out, statistics=statistics, **choices
-        )
-    else:
-        run, _, summary = score_synthetic(workspace, compute, synthetic=synthetic, **choices)
-    if summary:
-        for warning in summary.get("warnings", []):
+    if first is None:
+        run, summary = score_synthetic(workspace, compute, synthetic=synthetic, **choices)
+        for warning in summary.warnings:
+            say(f"cxr: {warning}")
+        click.echo(scores_table(summary))
+        click.echo(checks_table(summary))
+        done(f"the scores of {summary.synthetic}", run.folder / "score.json", "cxr compare")
+        return
+    out = out or Path()
+    scores = score_folders(first, second, compute, out=out, statistics=statistics, **choices)
+    if scores:
+        for warning in scores.warnings:
             say(f"cxr: {warning}")
         click.echo(
-            f"Fréchet distance: {summary['frechet']:.6g}"
-            if "frechet" in summary
-            else scores_table(summary)
+            scores_table(scores)
+            if scores.frechet is None
+            else f"Fréchet distance: {scores.frechet:.6g}"
         )
-        if "memorisation" in summary:
-            click.echo(checks_table(summary))
     if statistics:
         click.echo(f"made: statistics of {first}, in {statistics}")
-    if first is None:
-        done(f"the scores of {summary['synthetic']}", run.folder / "score.json", "cxr compare")
-    elif summary:
+    if scores:
         click.echo(f"made: the scores of {second}, in {out / 'score.json'}")
 
 
@@ -161,12 +157,12 @@ def audit(workspace: Workspace, request: RunRequest, **choices: Any) -> None:
 
     run, result = audit(workspace, request, **choices)
     click.echo(audit_table(result))
-    for number, warning in enumerate(result["warnings"], start=1):
+    for number, warning in enumerate(result.warnings, start=1):
         click.echo(f"warning {number}: {warning}")
-    if not result["warnings"]:
+    if not result.warnings:
         click.echo("no warning: no AUC without lungs comes close to that of the whole images")
-    click.echo(result["intended_use"])
-    done(f"the audit of {result['classifier']}", run.folder / "audit.png", "look at the picture")
+    click.echo(result.intended_use)
+    done(f"the audit of {result.classifier}", run.folder / "audit.png", "look at the picture")
 
 
 @click.command()
@@ -199,9 +195,9 @@ def classify(workspace: Workspace, compute: Compute, **choices: Any) -> None:
     from pipelines.evaluation.prediction import classify_images
     from pipelines.study.intended_use import INTENDED_USE
 
-    run, trained, answers = classify_images(workspace, compute, **choices)
-    click.echo(answers_table(answers))
-    left_out = sum(bool(answer.fault) for answer in answers)
+    run, trained, predictions = classify_images(workspace, compute, **choices)
+    click.echo(predictions_table(predictions))
+    left_out = sum(bool(prediction.fault) for prediction in predictions)
     click.echo(
         f"{run.name}: {trained.config.arch} at {trained.image_size} px, labels "
         f"{', '.join(trained.classes)}" + (f"; {left_out} not classified" if left_out else "")
@@ -251,10 +247,10 @@ def reader_study(
         scores, agreements = score_readings(workspace, answers)
         click.echo(readings_table(scores, agreements))
         for score in scores:
-            folder = workspace.runs / score["run"]
+            folder = workspace.runs / score.run
             click.echo(
-                f"made: the score of {score['answers']}, in {folder / score['file']}"
-                + (f"; look at {folder / score['sheet']}" if score["sheet"] else "")
+                f"made: the score of {score.answers}, in {folder / score.file}"
+                + (f"; look at {folder / score.sheet}" if score.sheet else "")
             )
         return
     from pipelines.evaluation.reader_study import make_reader_study

@@ -11,6 +11,7 @@ from pathlib import Path
 from pipelines.results.reader_results import REAL_ANSWER, SYNTHETIC_ANSWER, JudgedImage
 from pipelines.study.manifest import Row
 from pipelines.study.synthetic import SyntheticRow, SyntheticSet
+from runtime.options import OptionError
 
 
 def choose_images(
@@ -42,9 +43,11 @@ def choose_images(
             f"{label}: {len(reals.get(label, []))} test, {len(synthetic.get(label, []))} synthetic"
             for label in sorted(reals.keys() | synthetic.keys())
         )
-        raise ValueError(
-            f"--n {n}: there are images for at most {2 * sum(counts.values())}, as many real as "
-            f"synthetic of each label ({held})"
+        raise OptionError(
+            "n",
+            n,
+            f"there are images for at most {2 * sum(counts.values())}, as many real as synthetic "
+            f"of each label ({held})",
         )
     images = []
     for label, count in counts.items():

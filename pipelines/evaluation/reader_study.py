@@ -33,6 +33,7 @@ from pipelines.study.manifest import Row, study_fingerprint
 from pipelines.study.synthetic import SyntheticSet, read_synthetic
 from pipelines.study.workspace import Workspace
 from runtime.files import sha256_of, write_text
+from runtime.options import OptionError
 from runtime.run import Run
 
 READER_STUDY = "reader-study"  # the command
@@ -49,8 +50,8 @@ def make_reader_study(workspace: Workspace, *, n: int, synthetic: str | None, se
     images, and on a leak.
     """
     if n < 2 or n % 2:
-        raise ValueError(
-            f"--n {n}: expected an even number from 2 on, since half of the images are real"
+        raise OptionError(
+            "n", n, "expected an even number from 2 on, since half of the images are real"
         )
     synthetic_set = read_synthetic(workspace.find_run("synthesize", synthetic).folder)
     rows = workspace.rows()

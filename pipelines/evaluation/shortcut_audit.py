@@ -45,6 +45,7 @@ from pipelines.study.runs import RunRequest, prepare_run
 from pipelines.study.split import Split, load_splits
 from pipelines.study.workspace import Workspace
 from runtime.files import sha256_of
+from runtime.options import OptionError
 from runtime.run import Run
 
 
@@ -164,7 +165,7 @@ def _with_steps(config: ClassifierConfig, steps: int | None) -> ClassifierConfig
     if steps in (None, config.steps):
         return config
     if config.arch == "svm":
-        raise ValueError(f"--steps {steps}: an svm has none; leave it out")
+        raise OptionError("steps", steps, "an svm has none; leave it out")
     return replace(config, steps=steps)
 
 
@@ -181,9 +182,11 @@ def _starting_trunk(source: Run, trained: TrainedClassifier, weights: Path | Non
         return None
     trunk = load_trunk(trained.config.arch, weights)
     if weights_hash(trunk) != source.config["trunk_sha256"]:
-        raise ValueError(
-            f"--weights {weights}: not the weights that {source.name} began with; it trained "
-            "stages of them, so the audit begins with them too"
+        raise OptionError(
+            "weights",
+            weights,
+            f"not the weights that {source.name} began with; it trained stages of them, so the "
+            "audit begins with them too",
         )
     return trunk
 

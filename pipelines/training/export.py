@@ -33,6 +33,7 @@ from pipelines.training.exportable import (
     exportable_generator,
 )
 from runtime.files import atomic, write_json
+from runtime.options import OptionError
 from runtime.run import Run
 
 TOLERANCE = 1e-4  # of probabilities, and of gray levels in −1..1
@@ -82,7 +83,7 @@ def export(
     original's.
     """
     if format not in FORMATS:
-        raise ValueError(f"--format {format}: expected one of {', '.join(FORMATS)}")
+        raise OptionError("format", format, f"expected one of {', '.join(FORMATS)}")
     source = workspace.named_run(run_name) if run_name else workspace.find_run("classify-train")
     if source.command not in ("classify-train", "gan-train"):
         raise ValueError(

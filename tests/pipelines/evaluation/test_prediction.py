@@ -17,7 +17,7 @@ from tests.conftest import cxr, ok
 
 @pytest.fixture
 def films(study: Path, tmp_path: Path) -> Path:
-    """A training image, the same with other pixels, one that is no image, and a photograph in colour."""
+    """A training image, its negative, a file that is no image, and a photograph in colour."""
     folder = tmp_path / "films"
     folder.mkdir()
     row = next(row for row in Workspace(study).rows() if row.split == "train")
@@ -31,60 +31,105 @@ def films(study: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_files_and_folders_get_a_label_a_probability_and_what_is_to_be_said(
-    study: Path, films: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def classified(study: Path, films: Path, tmp_path: Path) -> tuple[str, dict[str, dict[str, str]]]:
+    """The films classified, one of them named twice: the output, and the table by file name."""
+    table = tmp_path / "answers.csv"
+    maps = tmp_path / "maps"
+    films_again = films / "new.png"
     output = ok(
-        cxr(
-            "classify",
-            films,
-            films / "new.png",
-            "--csv",
-            tmp_path / "answers.csv",
-            "--explain",
-            tmp_path / "maps",
-            folder=study,
-        )
+        cxr("classify", films, films_again, "--csv", table, "--explain", maps, folder=study)
     )
-    assert INTENDED_USE in output
-    assert "2 not classified" in output
-    assert "in the study's train split" in output
-    with open(tmp_path / "answers.csv", newline="", encoding="utf-8") as file:
-        rows = {Path(row["file"]).name: row for row in csv.DictReader(file)}
+    with open(table, newline="", encoding="utf-8") as file:
+        return output, {Path(row["file"]).name: row for row in csv.DictReader(file)}
+
+
+def test_every_file_gets_one_row(classified: tuple[str, dict[str, dict[str, str]]]) -> None:
+    _, rows = classified
     assert list(rows) == ["broken.png", "known.png", "new.png", "photograph.png"]
-    for name in ("known.png", "new.png"):
-        chances = {
-            label: float(rows[name][f"probability_{label}"]) for label in ("covid", "normal")
-        }
-        assert sum(chances.values()) == pytest.approx(1, abs=1e-5)
-        assert rows[name]["label"] == max(chances, key=chances.get)
-    assert "train split" in rows["known.png"]["note"]
-    assert not rows["new.png"]["note"]
-    assert "not an image" in rows["broken.png"]["fault"]
-    assert "colours" in rows["photograph.png"]["fault"]
-    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["known.png", "new.png"]
+
+
+@pytest.mark.parametrize("name", ["known.png", "new.png"])
+def test_the_label_is_the_most_probable_one(
+    classified: tuple[str, dict[str, dict[str, str]]], name: str
+) -> None:
+    row = classified[1][name]
+    probabilities = {label: float(row[f"probability_{label}"]) for label in ("covid", "normal")}
+    assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert row["label"] == max(probabilities, key=lambda label: probabilities[label])
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "text"),
+    [
+        pytest.param("known.png", "note", "in the study's train split", id="image of the study"),
+        pytest.param("broken.png", "fault", "not an image", id="no image"),
+        pytest.param("photograph.png", "fault", "colours", id="photograph in colour"),
+    ],
+)
+def test_the_table_says_what_there_is_to_know(
+    classified: tuple[str, dict[str, dict[str, str]]], name: str, column: str, text: str
+) -> None:
+    assert text in classified[1][name][column]
+
+
+def test_an_unknown_image_has_no_note(
+    classified: tuple[str, dict[str, dict[str, str]]],
+) -> None:
+    assert not classified[1]["new.png"]["note"]
+
+
+def test_a_file_with_a_fault_has_no_probabilities(
+    classified: tuple[str, dict[str, dict[str, str]]],
+) -> None:
+    row = classified[1]["broken.png"]
+    assert (row["label"], row["probability_covid"], row["probability_normal"]) == ("", "", "")
+
+
+@pytest.mark.parametrize("text", [INTENDED_USE, "2 not classified", "in the study's train split"])
+def test_the_command_says_it_too(
+    classified: tuple[str, dict[str, dict[str, str]]], text: str
+) -> None:
+    assert text in classified[0]
+
+
+@pytest.mark.usefixtures("classified")
+def test_only_classified_images_are_explained(tmp_path: Path) -> None:
+    names = sorted(path.name for path in (tmp_path / "maps").iterdir())
+    assert names == ["known.png", "new.png"]
+
+
+@pytest.mark.usefixtures("classified")
+def test_an_explanation_says_its_intended_use(tmp_path: Path) -> None:
     with Image.open(tmp_path / "maps" / "new.png") as picture:
         assert picture.text["Comment"] == INTENDED_USE
 
 
-def test_the_answers_are_those_of_the_test_report(study: Path) -> None:
+def test_the_labels_are_those_of_the_test_report(study: Path) -> None:
     run = study / "runs" / "0003-classify-train"
     with open(run / "predictions.csv", newline="", encoding="utf-8") as file:
         expected = {row["file_name"]: row["predicted"] for row in csv.DictReader(file)}
     output = ok(cxr("classify", *(study / "data" / name for name in expected), folder=study))
-    for name, label in expected.items():
-        (line,) = [line for line in output.splitlines() if name in line]
-        assert line.split()[1] == label
+    labels = {
+        name: line.split()[1] for name in expected for line in output.splitlines() if name in line
+    }
+    assert labels == expected
 
 
-def test_what_cannot_be_classified(study: Path, films: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        pytest.param("absent.png", "does not exist", id="no such file"),
+        pytest.param("empty", "holds no image", id="empty folder"),
+        pytest.param("films/broken.png", "none of the 1 images", id="nothing readable"),
+    ],
+)
+@pytest.mark.usefixtures("films")
+def test_what_cannot_be_classified_is_refused(
+    study: Path, tmp_path: Path, name: str, message: str
+) -> None:
     (tmp_path / "empty").mkdir()
-    for asked, message in (
-        (tmp_path / "absent.png", "does not exist"),
-        (tmp_path / "empty", "holds no image"),
-        (films / "broken.png", "none of the 1 images"),
-    ):
-        result = cxr("classify", asked, folder=study)
-        assert result.exit_code == 2
-        assert message in result.output
-        assert len(result.output.splitlines()) == 1
+    result = cxr("classify", tmp_path / name, folder=study)
+    (line,) = result.output.splitlines()
+    assert result.exit_code == 2
+    assert message in line

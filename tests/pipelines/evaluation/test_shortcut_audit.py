@@ -16,7 +16,11 @@ from scipy.ndimage import gaussian_filter
 from torchvision import models
 
 from classifier import features, pretrained
+from pipelines.evaluation.shortcut_audit import retained_auc
+from pipelines.results.audit_result import AlterationResult, AuditResult, Skill
 from pipelines.study.intended_use import INTENDED_USE
+from runtime.estimate import Estimate
+from runtime.run import Run
 from tests.conftest import cxr, ok, signalled
 
 CLASSIFIER = ["--image-size", 32, "--steps", 60, "--batch-size", 16, "--evaluate-every", 20]
@@ -57,79 +61,174 @@ def draw(
 
 @pytest.fixture(scope="module")
 def marked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A study of two sources with both labels, one brighter than the other, and a white mark at the border of every covid image, audited; and what the audit said."""
+    """An audited study with a white mark at the border of every covid image, and the output.
+
+    It has two sources with both labels, one brighter than the other.
+    """
     folder = tmp_path_factory.mktemp("marked")
-    dark, bright = (
-        draw(folder / "clinic-a", 16, 0, white_mark),
-        draw(folder / "clinic-b", 16, 1, white_mark, 70),
-    )
+    dark = draw(folder / "clinic-a", 16, 0, white_mark)
+    bright = draw(folder / "clinic-b", 16, 1, white_mark, 70)
     ok(cxr("data", "import", dark, bright, "--split", "50/20/30", folder=folder / "study"))
     ok(cxr("classify-train", *CLASSIFIER, folder=folder / "study"))
     return folder / "study", ok(cxr("audit", "--steps", 50, folder=folder / "study"))
 
 
-def audited(study: Path, run: str) -> tuple[dict, dict[str, dict]]:
-    result = json.loads((study / "runs" / run / "audit.json").read_text())
-    return result, {line["name"]: line for line in result["alterations"]}
+@pytest.fixture(scope="module")
+def opaque(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """An audited study whose labels differ within the lungs, one source each; and the output."""
+    folder = tmp_path_factory.mktemp("opaque")
+    study, drawn = folder / "study", draw(folder / "drawn", 40, 2, opacity)
+    sources = [f"{drawn / label}={label}" for label in ("covid", "normal")]
+    ok(cxr("data", "import", *sources, "--split", "50/20/30", folder=study))
+    ok(cxr("classify-train", *CLASSIFIER, folder=study))
+    return study, ok(cxr("audit", "1", folder=study))
 
 
-def test_a_mark_at_the_border_is_found_and_sources_that_differ_too(
+def audited(study: Path, run: str = "0002-audit") -> AuditResult:
+    return AuditResult.load(Run(study / "runs" / run))
+
+
+def alteration(study: Path, name: str) -> AlterationResult:
+    return next(result for result in audited(study).alterations if result.name == name)
+
+
+def retrained_auc(study: Path, name: str) -> float:
+    """The ROC AUC of the classifier that the audit trained on images altered so."""
+    retrained = alteration(study, name).retrained
+    assert retrained is not None
+    return retrained.roc_auc.value
+
+
+# A shortcut: a mark at the border.
+
+
+def test_the_mark_is_learnt(marked: tuple[Path, str]) -> None:
+    assert alteration(marked[0], "whole").as_it_is.roc_auc.value > 0.9
+
+
+def test_with_other_steps_than_its_own_whole_images_get_a_classifier_too(
     marked: tuple[Path, str],
 ) -> None:
-    study, output = marked
-    result, lines = audited(study, "0002-audit")
-    assert lines["whole"]["as_it_is"]["roc_auc"]["value"] > 0.9
-    assert lines["whole"]["retrained"]["roc_auc"]["value"] > 0.9, (
-        "with other steps than its own, whole images get a classifier of as many too"
-    )
-    for name in ("lungs-covered", "border-only"):
-        assert lines[name]["retrained"]["roc_auc"]["value"] > 0.9
-        assert lines[name]["kept"] > 0.8
-        assert any(warning.startswith(lines[name]["title"]) for warning in result["warnings"])
-    assert {one["label"] for one in result["sources"]["predicted"]} == {"covid", "normal"}
-    for one in result["sources"]["predicted"]:
-        assert one["sources"] == ["clinic-a", "clinic-b"]
-        assert one["chance"] == 0.5
-        assert one["balanced_accuracy"]["value"] > 0.85
-    assert "warning 3: the sources of covid, normal can be told apart" in output
-    assert "warning 4" not in output
-    assert INTENDED_USE in output
-    assert "audit.png" in output
-    assert not list(study.rglob("*.partial"))
-    for line in lines.values():
-        for measure in line["as_it_is"].values():
-            low, high = measure["interval"]
-            assert low <= measure["value"] <= high
-    with Image.open(study / "runs" / "0002-audit" / "audit.png") as picture:
+    assert retrained_auc(marked[0], "whole") > 0.9
+
+
+@pytest.mark.parametrize("name", ["lungs-covered", "border-only"])
+def test_the_mark_is_found_without_the_lungs(marked: tuple[Path, str], name: str) -> None:
+    assert retrained_auc(marked[0], name) > 0.9
+    assert alteration(marked[0], name).retained_auc > 0.8
+
+
+@pytest.mark.parametrize("name", ["lungs-covered", "border-only"])
+def test_skill_without_the_lungs_is_warned_of(marked: tuple[Path, str], name: str) -> None:
+    title = alteration(marked[0], name).title
+    assert any(warning.startswith(title) for warning in audited(marked[0]).warnings)
+
+
+def test_sources_that_differ_are_told_apart_for_each_label(marked: tuple[Path, str]) -> None:
+    tests = audited(marked[0]).sources.predicted
+    assert [test.label for test in tests] == ["covid", "normal"]
+    for test in tests:
+        assert test.sources == ("clinic-a", "clinic-b")
+        assert test.chance == 0.5
+        assert test.balanced_accuracy.value > 0.85
+
+
+def test_sources_that_differ_are_warned_of_last(marked: tuple[Path, str]) -> None:
+    assert "warning 3: the sources of covid, normal can be told apart" in marked[1]
+    assert "warning 4" not in marked[1]
+
+
+@pytest.mark.parametrize("text", [INTENDED_USE, "audit.png"])
+def test_the_command_says_what_it_is_for_and_where_the_figure_is(
+    marked: tuple[Path, str], text: str
+) -> None:
+    assert text in marked[1]
+
+
+def test_no_half_written_file_is_left(marked: tuple[Path, str]) -> None:
+    assert not list(marked[0].rglob("*.partial"))
+
+
+def test_values_lie_within_their_intervals(marked: tuple[Path, str]) -> None:
+    for result in audited(marked[0]).alterations:
+        for estimate in (result.as_it_is.accuracy, result.as_it_is.roc_auc):
+            assert estimate.low <= estimate.value <= estimate.high
+
+
+def test_every_number_has_the_number_of_test_images(marked: tuple[Path, str]) -> None:
+    result = audited(marked[0])
+    assert {line.as_it_is.roc_auc.n for line in result.alterations} == {result.test.images}
+
+
+def test_the_figure_is_a_tall_picture(marked: tuple[Path, str]) -> None:
+    with Image.open(marked[0] / "runs" / "0002-audit" / "audit.png") as picture:
         assert picture.height > picture.width > 800
 
 
-def test_a_difference_in_the_lungs_raises_no_warning_but_that_of_the_source(tmp_path: Path) -> None:
-    study, drawn = tmp_path / "study", draw(tmp_path / "drawn", 40, 2, opacity)
-    ok(
-        cxr(
-            "data",
-            "import",
-            f"{drawn / 'covid'}=covid",
-            f"{drawn / 'normal'}=normal",
-            "--split",
-            "50/20/30",
-            folder=study,
-        )
+# No shortcut: a difference in the lungs.
+
+
+def test_a_difference_in_the_lungs_is_learnt(opaque: tuple[Path, str]) -> None:
+    assert alteration(opaque[0], "whole").as_it_is.roc_auc.value > 0.9
+
+
+def test_with_its_own_steps_whole_images_get_no_other_classifier(
+    opaque: tuple[Path, str],
+) -> None:
+    assert alteration(opaque[0], "whole").retrained is None
+
+
+@pytest.mark.parametrize("name", ["lungs-covered", "border-only"])
+def test_a_difference_in_the_lungs_goes_with_them(opaque: tuple[Path, str], name: str) -> None:
+    assert alteration(opaque[0], name).retained_auc < 0.8
+
+
+def test_an_opacity_is_seen_in_few_pixels_too(opaque: tuple[Path, str]) -> None:
+    assert retrained_auc(opaque[0], "few-pixels") > 0.9
+
+
+def test_only_that_source_and_label_are_one_is_warned_of(opaque: tuple[Path, str]) -> None:
+    assert audited(opaque[0]).warnings == (
+        "source and label are the same thing in this study, see above",
     )
-    ok(cxr("classify-train", *CLASSIFIER, folder=study))
-    output = ok(cxr("audit", "1", folder=study))
-    result, lines = audited(study, "0002-audit")
-    assert lines["whole"]["as_it_is"]["roc_auc"]["value"] > 0.9
-    assert lines["whole"]["retrained"] is None
-    for name in ("lungs-covered", "border-only"):
-        assert lines[name]["kept"] < 0.8
-    assert lines["few-pixels"]["retrained"]["roc_auc"]["value"] > 0.9, (
-        "an opacity is seen in few pixels too"
-    )
-    assert result["warnings"] == ["source and label are the same thing in this study, see above"]
-    assert "no audit can tell them apart" in output
-    assert not result["sources"]["predicted"]
+
+
+def test_labels_of_one_source_each_cannot_be_audited(opaque: tuple[Path, str]) -> None:
+    assert "no audit can tell them apart" in opaque[1]
+    assert not audited(opaque[0]).sources.predicted
+
+
+# Arithmetic.
+
+
+def skill(value: float, low: float) -> Skill:
+    estimate = Estimate(value, low, 1.0, 10)
+    return Skill(estimate, estimate)
+
+
+@pytest.mark.parametrize(
+    ("intact", "altered", "expected"),
+    [
+        pytest.param(skill(0.9, 0.8), skill(0.7, 0.6), 0.5, id="half of the skill"),
+        pytest.param(skill(0.9, 0.8), skill(0.5, 0.4), 0.0, id="none"),
+        pytest.param(skill(0.9, 0.8), None, None, id="no classifier of such images"),
+        pytest.param(skill(0.9, 0.5), skill(0.7, 0.6), None, id="no skill to begin with"),
+    ],
+)
+def test_retained_auc(intact: Skill, altered: Skill | None, expected: float | None) -> None:
+    assert retained_auc(intact, altered) == (None if expected is None else pytest.approx(expected))
+
+
+# Its run.
+
+
+def test_an_audit_of_another_format_is_refused(marked: tuple[Path, str], tmp_path: Path) -> None:
+    path = tmp_path / "0001-audit" / "audit.json"
+    path.parent.mkdir()
+    values = json.loads((marked[0] / "runs" / "0002-audit" / "audit.json").read_text())
+    path.write_text(json.dumps(values | {"format": 1}))
+    with pytest.raises(ValueError, match="make it anew with: cxr audit"):
+        AuditResult.load(Run(path.parent))
 
 
 def test_stopped_and_resumed_it_keeps_what_is_finished_and_ends_the_same(
@@ -147,7 +246,7 @@ def test_stopped_and_resumed_it_keeps_what_is_finished_and_ends_the_same(
     assert refused.exit_code == 2
     assert "steps 50 → 60" in refused.stderr
     ok(cxr("audit", "--resume", folder=study))
-    assert audited(study, "0003-audit") == audited(study, "0002-audit")
+    assert audited(study, "0003-audit") == audited(study)
     assert (run / "classifiers" / "whole" / "classifier.pt").stat().st_mtime_ns == kept
     refused = cxr("audit", "--resume", folder=study)
     assert refused.exit_code == 2
@@ -158,7 +257,7 @@ def test_what_is_pretrained_begins_anew_from_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With small batches, which are filled up, and few pixels, for speed."""
-    monkeypatch.setattr(features, "BATCH", 4)
+    monkeypatch.setattr(features, "FEATURE_BATCH", 4)
     monkeypatch.setattr(pretrained, "INPUT", 64)
     study = tmp_path / "study"
     ok(
@@ -208,10 +307,8 @@ def test_what_is_pretrained_begins_anew_from_the_same_weights(
     assert refused.exit_code == 2
     assert "not the weights that 0003-classify-train began with" in refused.stderr
     ok(cxr("audit", "--weights", tmp_path / "first.pth", folder=study))
-    assert [audited(study, f"{number:04d}-audit")[0]["config"]["arch"] for number in (2, 4)] == [
-        "svm",
-        "resnet18",
-    ]
+    runs = ("0002-audit", "0004-audit")
+    assert [audited(study, run).config.arch for run in runs] == ["svm", "resnet18"]
 
 
 def test_a_classifier_of_other_images_is_refused(marked: tuple[Path, str], tmp_path: Path) -> None:
