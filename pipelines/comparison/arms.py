@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.study.synthetic import Split
+from pipelines.study.split import Split
 from runtime.randomness import numpy_generator
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """A way to make a training set out of reals and as many images beside them."""
+    """A way to make a training set out of reals and as many images added to them.
+
+    Attributes:
+        about: What it is trained on, in words.
+        added: What is added: "synthetic" images; "shuffled", those with permuted labels;
+            "duplicates" of the reals; "oracle", fresh true images; or nothing.
+        reals: "mixed" with what is added; "after" it, by fine-tuning; or "none".
+        classical: Whether every batch is classically augmented.
+    """
 
     name: str
     about: str
-    beside: str = ""  # synthetic; shuffled, those with permuted labels; duplicates, of the reals; oracle, fresh true images; or nothing
-    reals: str = "mixed"  # with what is beside them; "after" it, by fine-tuning; or "none"
-    classical: bool = False  # classical augmentation of every batch
+    added: str = ""
+    reals: str = "mixed"
+    classical: bool = False
 
     @property
     def synthetic(self) -> bool:
         """Whether it needs a generator's images."""
-        return self.beside in ("synthetic", "shuffled")
+        return self.added in ("synthetic", "shuffled")
 
 
 ARMS = {
@@ -35,74 +44,81 @@ ARMS = {
         Arm(
             name="real+duplicates",
             about="real images, repeated as often as others have synthetic ones",
-            beside="duplicates",
+            added="duplicates",
         ),
-        Arm(name="real+gan", about="real and synthetic images", beside="synthetic"),
+        Arm(name="real+gan", about="real and synthetic images", added="synthetic"),
         Arm(
             name="real+gan+classical",
             about="real and synthetic images, classically augmented",
-            beside="synthetic",
+            added="synthetic",
             classical=True,
         ),
-        Arm(name="gan-only", about="synthetic images alone", beside="synthetic", reals="none"),
+        Arm(name="gan-only", about="synthetic images alone", added="synthetic", reals="none"),
         Arm(
             name="gan-pretrain",
             about="synthetic images first, real ones after",
-            beside="synthetic",
+            added="synthetic",
             reals="after",
         ),
         Arm(
             name="real+shuffled",
-            about="real images, and synthetic ones with shuffled labels: a control that must not help",
-            beside="shuffled",
+            about=(
+                "real images, and synthetic ones with shuffled labels: a control that must not help"
+            ),
+            added="shuffled",
         ),
         Arm(
             name="real+oracle",
             about="real images, and fresh phantoms: a control that must help",
-            beside="oracle",
+            added="oracle",
         ),
     )
 }
 DEFAULT_ARMS = ("real", "real+classical", "real+gan")
 
 
-def chosen_arms(names: Sequence[str]) -> list[Arm]:
-    """The arms of these names, `real` first, which all are compared with. Raises ValueError on one that there is not, and on none to compare."""
+def select_arms(names: Sequence[str]) -> list[Arm]:
+    """Return the arms of these names, `real` first, which all are compared with.
+
+    Raises ValueError on a name that no arm has, and when there is none to compare with `real`.
+    """
     unknown = [name for name in names if name not in ARMS]
     if unknown:
         raise ValueError(f"--arms {unknown[0]}: expected some of {', '.join(ARMS)}")
-    chosen = [arm for name, arm in ARMS.items() if name == "real" or name in names]
-    if len(chosen) < 2:
+    selected = [arm for name, arm in ARMS.items() if name == "real" or name in names]
+    if len(selected) < 2:
         raise ValueError(
             "--arms real: there is nothing to compare it with; add another, such as real+gan"
         )
-    return chosen
+    return selected
 
 
-def training_sets(arm: Arm, reals: Split, beside: Split | None) -> list[Split]:
-    """What to train on, one set after the other."""
-    if beside is None:
+def training_sets(arm: Arm, reals: Split, added: Split | None) -> list[Split]:
+    """Return what to train on, one set after the other."""
+    if added is None:
         return [reals]
     if arm.reals == "none":
-        return [beside]
-    return [beside, reals] if arm.reals == "after" else [reals.joined(beside)]
+        return [added]
+    return [added, reals] if arm.reals == "after" else [reals.join(added)]
 
 
-def duplicates(reals: Split, labels: np.ndarray, seed: int) -> Split:
-    """Reals of these label indices (N,), none of them more than once oftener than another of its class."""
-    random, places = numpy_generator(seed, "duplicates"), np.empty(len(labels), np.int64)
-    for label in np.unique(labels):
-        mine, wanted = np.flatnonzero(reals.labels == label), np.flatnonzero(labels == label)
-        rounds = [random.permutation(mine) for _ in range(-(-len(wanted) // len(mine)))]
-        places[wanted] = np.concatenate(rounds)[: len(wanted)]
-    return reals.part(places.tolist())
+def repeat_reals(reals: Split, target_labels: np.ndarray, seed: int) -> Split:
+    """Repeat real images so that the result has `target_labels` (N,).
+
+    Within a class every image is used equally often, give or take one.
+    """
+    random = numpy_generator(seed, "duplicates")
+    places = np.empty(len(target_labels), np.int64)  # in the reals, of each image
+    for label in np.unique(target_labels):
+        members = np.flatnonzero(reals.labels == label)
+        targets = np.flatnonzero(target_labels == label)
+        rounds = math.ceil(len(targets) / len(members))
+        shuffled = np.concatenate([random.permutation(members) for _ in range(rounds)])
+        places[targets] = shuffled[: len(targets)]
+    return reals.take(places.tolist())
 
 
-def shuffled(split: Split, seed: int) -> Split:
-    """The same images, each with the label of another."""
-    return Split(
-        split.images,
-        numpy_generator(seed, "shuffled").permutation(split.labels),
-        split.file_names,
-        split.patients,
-    )
+def shuffle_labels(split: Split, seed: int) -> Split:
+    """Give each image the label of another, all labels being used once."""
+    labels = numpy_generator(seed, "shuffled").permutation(split.labels)
+    return Split(split.images, labels, split.file_names, split.patients)

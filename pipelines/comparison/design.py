@@ -1,54 +1,67 @@
-"""What a comparison consists of: arms, replicates, fractions, ratios; and what it can be expected to find."""
+"""What a comparison consists of, and which differences it can be expected to find."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from pipelines.comparison.arms import ARMS, DEFAULT_ARMS, Arm, chosen_arms
-from pipelines.metrics.paired_tests import Replicate, detectable
+from pipelines.comparison.arms import ARMS, DEFAULT_ARMS, Arm, select_arms
+from pipelines.metrics.paired_tests import Replicate, detectable_difference
+from pipelines.results.comparison_summary import Headline, Plan
+from pipelines.results.image_count import ImageCount
 
 SEEDS = 5
 BUDGETS = ("steps", "epochs")
-DISCORDANT = (
+PLANNED_DISCORDANCE = (
     0.02,
     0.05,
     0.1,
-)  # shares of test images that only one of two arms gets right, for the plan
+)  # shares of test images that only one of two arms gets right
+FIELD_OF_OPTION = {"real_fractions": "fractions", "synthetic_ratio": "ratios"}
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One classifier of a comparison, with the condition and the throws of the dice it was trained under."""
+    """One classifier of a comparison: the condition and the throws of the dice that make it.
+
+    Attributes:
+        fraction: Of the real training images.
+        ratio: Images added to the reals, per real image; None for the whole set, or an arm that
+            adds none.
+    """
 
     arm: str
-    fraction: float  # of the real training images
-    ratio: (
-        float | None
-    )  # images beside the reals per real image; None: the whole set, or an arm without any
+    fraction: float
+    ratio: float | None
     replicate: Replicate
 
     @property
     def name(self) -> str:
+        """As its folder is called: real+gan-f0.5-r2-g0-d0-s3."""
         levels = {
             "r": self.ratio,
             "g": self.replicate.generator,
             "d": self.replicate.draw,
             "s": self.replicate.seed,
         }
-        return "-".join(
-            [
-                self.arm,
-                f"f{self.fraction:g}",
-                *(f"{letter}{value:g}" for letter, value in levels.items() if value is not None),
-            ]
-        )
+        parts = [f"{letter}{value:g}" for letter, value in levels.items() if value is not None]
+        return "-".join([self.arm, f"f{self.fraction:g}", *parts])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """Arms and how often each is repeated: generators, draws of each generator, classifier seeds for each draw."""
+    """Arms, and how often each is repeated.
+
+    Attributes:
+        seeds: Classifiers for each draw.
+        generators: How many of them.
+        draws: Synthetic sets of each generator.
+        fractions: Shares of the real training images, each a comparison of its own.
+        ratios: Images added to the reals, per real image; None for the whole synthetic set.
+        budget: "steps", the same for all, or "epochs".
+    """
 
     arms: tuple[str, ...] = DEFAULT_ARMS
     seeds: int = SEEDS
@@ -59,95 +72,103 @@ class Design:
     budget: str = "steps"
 
     def __post_init__(self) -> None:
-        chosen_arms(self.arms)
+        select_arms(self.arms)
         if self.seeds < 2:
             raise ValueError(
-                f"--seeds {self.seeds}: expected at least 2, one run says nothing about its own luck"
+                f"--seeds {self.seeds}: expected at least 2, "
+                "one run says nothing about its own luck"
             )
-        for name in ("generators", "draws"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} {getattr(self, name)}: expected at least 1")
+        for option, count in (("generators", self.generators), ("draws", self.draws)):
+            if count < 1:
+                raise ValueError(f"--{option} {count}: expected at least 1")
         if not all(0 < fraction <= 1 for fraction in self.fractions):
             raise ValueError(
-                f"--real-fractions {_listed(self.fractions)}: expected shares of the real images, each more than 0 and at most 1"
+                f"--real-fractions {_option_text(self.fractions)}: "
+                "expected shares of the real images, each more than 0 and at most 1"
             )
         if not all(ratio is None or 0 < ratio <= 100 for ratio in self.ratios):
             raise ValueError(
-                f"--synthetic-ratio {_listed(self.ratios)}: expected synthetic images per real one, each more than 0 and at most 100"
+                f"--synthetic-ratio {_option_text(self.ratios)}: "
+                "expected synthetic images per real one, each more than 0 and at most 100"
             )
         if self.budget not in BUDGETS:
             raise ValueError(f"--budget {self.budget}: expected {' or '.join(BUDGETS)}")
 
     @classmethod
-    def of(
+    def from_options(
         cls,
         *,
         arms: str | None = None,
         real_fractions: str | None = None,
         synthetic_ratio: str | None = None,
-        **others: Any,
+        **counts: Any,
     ) -> Design:
-        """From the options of the command line, lists as text with commas; None is the default."""
-        given = {
-            "arms": arms
-            and tuple(arm.name for arm in chosen_arms([name.strip() for name in arms.split(",")])),
-            "fractions": real_fractions and _numbers("real-fractions", real_fractions),
-            "ratios": synthetic_ratio and _numbers("synthetic-ratio", synthetic_ratio),
+        """Make a design of the command line's options, lists as text with commas.
+
+        None is the default. counts: other fields by their names.
+        """
+        fields: dict[str, Any] = {
+            name: value for name, value in counts.items() if value is not None
         }
-        return cls(**{name: value for name, value in (given | others).items() if value is not None})
+        if arms is not None:
+            names = [name.strip() for name in arms.split(",")]
+            fields["arms"] = tuple(arm.name for arm in select_arms(names))
+        if real_fractions is not None:
+            fields["fractions"] = _parse_numbers("real-fractions", real_fractions)
+        if synthetic_ratio is not None:
+            fields["ratios"] = _parse_numbers("synthetic-ratio", synthetic_ratio)
+        return cls(**fields)
 
     @classmethod
-    def saved(cls, record: dict[str, Any]) -> Design:
-        """From a run's config.json."""
-        return cls(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in record.items()
-            }
-        )
-
-    def differing(self, given: dict[str, Any]) -> list[str]:
-        """The options among these arguments of `of` that ask for something else than this."""
-        asked, fields = (
-            Design.of(**given),
-            {"real_fractions": "fractions", "synthetic_ratio": "ratios"},
-        )
-        pairs = [
-            (
-                option,
-                getattr(self, fields.get(option, option)),
-                getattr(asked, fields.get(option, option)),
-            )
-            for option, value in given.items()
-            if value is not None
-        ]
-        return [
-            f"--{option.replace('_', '-')} {_listed(old)} → {_listed(new)}"
-            for option, old, new in pairs
-            if old != new
-        ]
+    def from_record(cls, record: Mapping[str, Any]) -> Design:
+        """Make the design that a run's config.json holds."""
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in record.items()
+        }
+        return cls(**fields)
 
     def record(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return what config.json holds of it."""
         return {
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
+            for name, value in dataclasses.asdict(self).items()
         }
 
-    def chosen(self) -> list[Arm]:
-        return chosen_arms(self.arms)
+    def changes(self, options: Mapping[str, Any]) -> list[str]:
+        """Return which of these arguments of `from_options` ask for something else than this."""
+        asked = Design.from_options(**options)
+        changes = []
+        for option, value in options.items():
+            field = FIELD_OF_OPTION.get(option, option)
+            old, new = getattr(self, field), getattr(asked, field)
+            if value is not None and old != new:
+                flag = option.replace("_", "-")
+                changes.append(f"--{flag} {_option_text(old)} → {_option_text(new)}")
+        return changes
+
+    def selected_arms(self) -> list[Arm]:
+        """Return the arms, `real` first."""
+        return select_arms(self.arms)
 
     def conditions(self) -> Iterator[tuple[Arm, float, float | None]]:
-        """Every arm at every fraction and, where it has images beside the reals, ratio; `real` first at each fraction."""
+        """Yield every arm at every fraction and, where it adds images, ratio.
+
+        `real` comes first at each fraction.
+        """
         for fraction in self.fractions:
-            for arm in self.chosen():
-                for ratio in self.ratios if arm.beside else (None,):
+            for arm in self.selected_arms():
+                for ratio in self.ratios if arm.added else (None,):
                     yield arm, fraction, ratio
 
     def replicates(self, arm: Arm, first_seed: int) -> list[Replicate]:
-        """The classifiers of an arm: seeds within draws within generators, as far as it has those levels."""
+        """Return the classifiers of an arm: seeds within draws within generators.
+
+        As far as it has those levels.
+        """
+        has_draws = arm.synthetic or arm.added == "oracle"
         generators = range(self.generators) if arm.synthetic else [None]
-        draws = range(self.draws) if arm.synthetic or arm.beside == "oracle" else [None]
+        draws = range(self.draws) if has_draws else [None]
         return [
             Replicate(generator, draw, first_seed + number)
             for generator in generators
@@ -156,40 +177,53 @@ class Design:
         ]
 
     def trials(self, first_seed: int) -> list[Trial]:
-        """All classifiers, seed by seed, so that a study that is cut short has something of every arm."""
-        found = [
+        """Return all classifiers.
+
+        Seed by seed, so that a study that is cut short has something of every arm.
+        """
+        trials = [
             Trial(arm.name, fraction, ratio, replicate)
             for arm, fraction, ratio in self.conditions()
             for replicate in self.replicates(arm, first_seed)
         ]
-        return sorted(found, key=lambda trial: trial.replicate.seed)
+        return sorted(trials, key=lambda trial: trial.replicate.seed)
 
-    def headline(self) -> tuple[str, float, float | None]:
-        """The condition that the answer is about: real+gan where it is among the arms, at the largest fraction and the first ratio."""
-        arm = (
-            "real+gan"
-            if "real+gan" in self.arms
-            else next(arm.name for arm in self.chosen() if arm.name != "real")
-        )
-        return arm, max(self.fractions), self.ratios[0] if ARMS[arm].beside else None
+    def headline(self) -> Headline:
+        """Return the condition that the answer is about.
 
-    def plan(self, patients: int) -> dict[str, Any]:
-        """The smallest differences that the study can be expected to find, by how many test images two arms disagree about."""
-        found = {
-            f"{share:g}": detectable(share, patients, self.seeds, len(self.chosen()) - 1)
-            for share in DISCORDANT
+        real+gan where it is among the arms, at the largest fraction and the first ratio.
+        """
+        others = [arm.name for arm in self.selected_arms() if arm.name != "real"]
+        arm = "real+gan" if "real+gan" in others else others[0]
+        return Headline(arm, max(self.fractions), self.ratios[0] if ARMS[arm].added else None)
+
+    def plan(self, test: ImageCount) -> Plan:
+        """Work out the smallest differences that the study can be expected to find.
+
+        By how many of the test images two arms disagree about.
+        """
+        num_arms = len(self.selected_arms()) - 1
+        detectable = {
+            f"{share:g}": detectable_difference(share, test.patients, self.seeds, num_arms)
+            for share in PLANNED_DISCORDANCE
         }
         listed = ", ".join(
-            f"{100 * value:.1f} points where they disagree about {100 * float(share):g} % of the test images"
-            for share, value in found.items()
+            f"{100 * value:.1f} points where they disagree about {100 * float(share):g} % "
+            "of the test images"
+            for share, value in detectable.items()
         )
-        return {
-            "detectable": found,
-            "sentence": f"Expected before training, with {patients} test patients and {self.seeds} seeds, to be found in 80 % of such studies: {listed}.",
-        }
+        return Plan(
+            detectable=detectable,
+            sentence=(
+                f"Expected before training, with {test.patients} test patients and {self.seeds} "
+                f"seeds, to be found in 80 % of such studies: {listed}."
+            ),
+            classifiers=len(self.trials(first_seed=0)),
+            test_images=test.images,
+        )
 
 
-def _numbers(option: str, text: str) -> tuple[float, ...]:
+def _parse_numbers(option: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(sorted({float(part) for part in text.split(",")}))
     except ValueError as error:
@@ -198,11 +232,10 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
         ) from error
 
 
-def _listed(value: Any) -> str:
-    """As it is written on the command line."""
+def _option_text(value: object) -> str:
+    """Write an option as it is on the command line."""
     if isinstance(value, tuple):
-        return ",".join(
-            "all" if one is None else f"{one:g}" if isinstance(one, float) else str(one)
-            for one in value
-        )
-    return str(value)
+        return ",".join(_option_text(member) for member in value)
+    if value is None:
+        return "all"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,28 +1,31 @@
-"""Paired comparison of an arm with the reals, over generators, synthetic draws, classifier seeds and patients.
+"""Paired comparison of an arm with `real`, over generators, synthetic draws, seeds and patients.
 
-Several things make a measured difference uncertain: which patients the test split holds, and the luck of one generator, one draw of its
-images and one training. The first is a bootstrap over patients of the difference averaged over all replicates. The others are a two-way
-random-effects analysis of variance of the replicates: rows are generators (or draws, where there is one generator), columns classifier seeds,
-which all rows share. With mean squares MS of rows, columns and the rest over n replicates, the variance of the mean is
-(MS_rows + MS_columns − MS_rest) / n (Scheffé 1959, ch. 7), here never taken to be less than its largest part. All variances add, with the degrees of
-freedom of Satterthwaite (1946) and Welch (1947). Several arms share one error rate by Holm's (1979) method.
+Several things make a measured difference uncertain: which patients the test split holds, and the
+luck of one generator, one draw of its images and one training. The first is a bootstrap over
+patients of the difference averaged over all replicates. The others are a two-way random-effects
+analysis of variance of the replicates: rows are generators (or draws, where there is one
+generator), columns classifier seeds, which all rows share. With mean squares MS of rows, columns
+and the rest over n replicates, the variance of the mean is
+(MS_rows + MS_columns − MS_rest) / n (Scheffé 1959, ch. 7), here never taken to be less than its
+largest part. All variances add, with the degrees of freedom of Satterthwaite (1946) and Welch
+(1947). Several arms share one error rate by Holm's (1979) method.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import binomtest, norm, t
 
-from classifier.metrics import resampled_means
+from classifier.bootstrap import resampled_means
+from runtime.estimate import Estimate
 
 CONFIDENCE = 0.95
 POWER = 0.8
-FEW_PATIENTS = (
-    20  # of a class in the test split, below which a bootstrap over them is not to be trusted
-)
+FEW_PATIENTS = 20  # of a class in the test split; with fewer a bootstrap is not to be trusted
 
 
 @dataclass(frozen=True)
@@ -35,199 +38,276 @@ class Replicate:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean with its 95 % interval and the value of each replicate; all are shares, or differences of shares."""
+class ReplicatedEstimate(Estimate):
+    """A mean over replicates with its 95 % interval: a share, or a difference of shares.
 
-    mean: float
-    interval: tuple[float, float]
+    Attributes:
+        per_replicate: The value of each replicate.
+        detectable: The smallest true difference from zero found in 80 % of such studies.
+    """
+
     per_replicate: tuple[float, ...]
-    detectable: float  # smallest true difference from zero found in 80 % of such studies
-    p: float | None  # two-sided, of a mean of zero; None for a share
+    detectable: float
+
+
+@dataclass(frozen=True)
+class DifferenceEstimate(ReplicatedEstimate):
+    """A mean difference over replicates, and its two-sided p-value.
+
+    Attributes:
+        p: The probability of a mean so far from zero, or farther, were the true one zero.
+    """
+
+    p: float
 
 
 @dataclass(frozen=True)
 class Discordance:
-    """How many test images only one of two predictions gets right, with McNemar's exact p-value."""
+    """How many test images only one of two predictions gets right, and McNemar's exact p-value."""
 
     only_arm: int
     only_real: int
     p: float
 
 
-def estimate(
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviations due to each level of replication; None for a level with one member."""
+
+    generators: float | None
+    draws: float | None
+    seeds: float | None
+
+    def measured(self) -> dict[str, float]:
+        """Return the levels that have several members, by name."""
+        levels = {"generators": self.generators, "draws": self.draws, "seeds": self.seeds}
+        return {name: deviation for name, deviation in levels.items() if deviation is not None}
+
+
+def estimate_share(
     values: np.ndarray,
     counted: np.ndarray,
     patients: Sequence[str],
     replicates: Sequence[Replicate],
-    lowest: float,
-) -> Estimate:
-    """The mean over replicates and images of `values`, and how sure it is.
+) -> ReplicatedEstimate:
+    """Estimate a share: the mean over replicates and images of `values` in 0..1.
 
-    values (R, N): of each test image in each replicate, such as correct (0 or 1) or a paired difference of it.
-    counted (N,): which images count, such as those of one class. patients (N,): whose image it is. replicates (R,).
-    lowest: the least possible value, 0 for a share and −1 for a difference of shares; 1 is the greatest.
+    values: Of each test image in each replicate, such as right (1) or wrong (0), (R, N).
+    counted: Which images count, such as those of one class, bool (N,).
+    patients: Whose image it is, (N,). replicates: (R,).
     """
-    of_replicates = values[:, counted].mean(axis=1)
-    drawn = resampled_means(
+    mean = _estimate_mean(values, counted, patients, replicates)
+    return ReplicatedEstimate(
+        mean.value, *mean.interval(0.0, 1.0), mean.n, mean.per_replicate, mean.detectable
+    )
+
+
+def estimate_difference(
+    values: np.ndarray,
+    counted: np.ndarray,
+    patients: Sequence[str],
+    replicates: Sequence[Replicate],
+) -> DifferenceEstimate:
+    """Estimate a difference of shares from paired differences `values` (R, N) in −1..1.
+
+    The arguments are those of `estimate_share`.
+    """
+    mean = _estimate_mean(values, counted, patients, replicates)
+    return DifferenceEstimate(
+        mean.value, *mean.interval(-1.0, 1.0), mean.n, mean.per_replicate, mean.detectable, mean.p
+    )
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """A mean with its standard error and the degrees of freedom of that."""
+
+    value: float
+    error: float
+    freedom: float
+    n: int
+    per_replicate: tuple[float, ...]
+
+    @property
+    def reach(self) -> float:
+        """Half the length of the confidence interval."""
+        return float(t.ppf((1 + CONFIDENCE) / 2, self.freedom)) * self.error
+
+    @property
+    def detectable(self) -> float:
+        return self.reach + float(t.ppf(POWER, self.freedom)) * self.error
+
+    @property
+    def p(self) -> float:
+        if self.error == 0:
+            return float(self.value == 0)
+        return 2 * float(t.sf(abs(self.value) / self.error, self.freedom))
+
+    def interval(self, lowest: float, highest: float) -> tuple[float, float]:
+        """Return the confidence interval, cut to what is possible."""
+        return max(self.value - self.reach, lowest), min(self.value + self.reach, highest)
+
+
+def _estimate_mean(
+    values: np.ndarray,
+    counted: np.ndarray,
+    patients: Sequence[str],
+    replicates: Sequence[Replicate],
+) -> _Mean:
+    """Average over replicates and counted images, with the variances of patients and replicates.
+
+    They add by Satterthwaite's and Welch's rule: freedom = (Σ v)² / Σ (v² / degrees).
+    """
+    per_replicate = values[:, counted].mean(axis=1)  # (R,)
+    resampled = resampled_means(
         np.where(counted, values.mean(axis=0), 0.0), counted.astype(float), patients
     )
-    tied = len(set(np.asarray(patients)[counted]))
+    num_patients = len(set(np.asarray(patients)[counted]))
     parts = [
-        (float(np.nanvar(drawn, ddof=1)), max(tied - 1, 1)),
-        *_variances(of_replicates, replicates),
+        (float(np.nanvar(resampled, ddof=1)), max(num_patients - 1, 1)),
+        *_replicate_variances(per_replicate, replicates),
     ]
     variance = sum(part for part, _ in parts)
-    mean = float(of_replicates.mean())
     if variance <= 0:
-        return Estimate(
-            mean,
-            (mean, mean),
-            tuple(of_replicates.tolist()),
-            0.0,
-            float(mean == 0) if lowest < 0 else None,
-        )
-    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
-    error = float(np.sqrt(variance))
-    reach = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
-    detectable = reach + float(t.ppf(POWER, freedom)) * error
-    p = 2 * float(t.sf(abs(mean) / error, freedom)) if lowest < 0 else None
-    return Estimate(
-        mean,
-        (max(mean - reach, lowest), min(mean + reach, 1.0)),
-        tuple(of_replicates.tolist()),
-        detectable,
-        p,
+        error, freedom = 0.0, math.inf
+    else:
+        error = float(np.sqrt(variance))
+        freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    return _Mean(
+        value=float(per_replicate.mean()),
+        error=error,
+        freedom=freedom,
+        n=int(counted.sum()),
+        per_replicate=tuple(per_replicate.tolist()),
     )
 
 
-def _variances(values: np.ndarray, replicates: Sequence[Replicate]) -> list[tuple[float, int]]:
-    """Variance of the mean of the replicates' values (R,) and its degrees of freedom, in one or two parts."""
-    rows = _rows(replicates)
-    seeds = sorted({one.seed for one in replicates})
-    by_seed = np.array([values[[one.seed == seed for one in replicates]].mean() for seed in seeds])
-    of_seeds = by_seed.var(ddof=1) / len(seeds) if len(seeds) > 1 else 0.0
+def _replicate_variances(
+    values: np.ndarray, replicates: Sequence[Replicate]
+) -> list[tuple[float, int]]:
+    """Work out the variance of the mean of `values` (R,) and its degrees of freedom.
+
+    In one part, of seeds, or in two, of generators or draws and of seeds.
+    """
+    rows = _row_of_replicates(replicates)
+    seeds = sorted({replicate.seed for replicate in replicates})
+    seed_means = np.array(
+        [values[[replicate.seed == seed for replicate in replicates]].mean() for seed in seeds]
+    )
+    seed_variance = seed_means.var(ddof=1) / len(seeds) if len(seeds) > 1 else 0.0
     if rows is None:
-        return [(float(of_seeds), max(len(seeds) - 1, 1))]
+        return [(float(seed_variance), max(len(seeds) - 1, 1))]
     names = sorted(set(rows))
-    by_row = np.array([values[[row == name for row in rows]].mean() for name in names])
-    of_rows = by_row.var(ddof=1) / len(names)
+    row_means = np.array([values[[row == name for row in rows]].mean() for name in names])
+    row_variance = row_means.var(ddof=1) / len(names)
     if len(seeds) == 1:
-        return [(float(of_rows), len(names) - 1)]
-    rest = _rest(values, rows, replicates, by_row, by_seed)
-    larger = max(of_rows, of_seeds)
-    shared = (
-        max(of_rows + of_seeds - rest / len(values), larger) / (of_rows + of_seeds)
-        if larger > 0
-        else 1.0
-    )
-    return [(float(of_rows * shared), len(names) - 1), (float(of_seeds * shared), len(seeds) - 1)]
+        return [(float(row_variance), len(names) - 1)]
+    row_index = np.array([names.index(row) for row in rows])
+    seed_index = np.array([seeds.index(replicate.seed) for replicate in replicates])
+    residuals = values - row_means[row_index] - seed_means[seed_index] + values.mean()
+    residual_freedom = len(values) - len(names) - len(seeds) + 1
+    residual = float((residuals**2).sum() / residual_freedom) if residual_freedom > 0 else 0.0
+    larger = max(row_variance, seed_variance)
+    total = max(row_variance + seed_variance - residual / len(values), larger)
+    scale = total / (row_variance + seed_variance) if larger > 0 else 1.0
+    return [
+        (float(row_variance * scale), len(names) - 1),
+        (float(seed_variance * scale), len(seeds) - 1),
+    ]
 
 
-def _rows(replicates: Sequence[Replicate]) -> list[int] | None:
-    """The row of each replicate: its generator, or of a single generator its draw; None where there is one of both."""
-    for level in ("generator", "draw"):
-        found = [getattr(one, level) for one in replicates]
-        if len(set(found)) > 1:
-            return found
+def _row_of_replicates(replicates: Sequence[Replicate]) -> list[int] | None:
+    """Return the generator of each replicate, or of a single generator the draw.
+
+    None where there is one of both, or none.
+    """
+    generators = [replicate.generator for replicate in replicates]
+    draws = [replicate.draw for replicate in replicates]
+    for level in (generators, draws):
+        if len(set(level)) > 1:
+            return [member for member in level if member is not None]
     return None
 
 
-def _rest(
-    values: np.ndarray,
-    rows: Sequence[int],
-    replicates: Sequence[Replicate],
-    by_row: np.ndarray,
-    by_seed: np.ndarray,
-) -> float:
-    """Mean square of what rows and seeds do not explain."""
-    names, seeds = sorted(set(rows)), sorted({one.seed for one in replicates})
-    row, seed = (
-        np.array([names.index(one) for one in rows]),
-        np.array([seeds.index(one.seed) for one in replicates]),
-    )
-    left = values - by_row[row] - by_seed[seed] + values.mean()
-    freedom = len(values) - len(names) - len(seeds) + 1
-    return float((left**2).sum() / freedom) if freedom > 0 else 0.0
+def estimate_spread(values: Sequence[float], replicates: Sequence[Replicate]) -> Spread:
+    """Estimate how far apart generators, draws within one, and seeds within a draw lie.
 
-
-def spread(values: Sequence[float], replicates: Sequence[Replicate]) -> dict[str, float | None]:
-    """Standard deviation due to generators, draws within a generator, and classifier seeds within a draw, by nested analysis of variance.
-
-    None for a level with one member; an estimate below zero counts as zero.
+    By nested analysis of variance; an estimate below zero counts as zero.
     """
-    values = np.asarray(values, float)
-    sets: dict[tuple, np.ndarray] = {
-        key: values[[(one.generator, one.draw) == key for one in replicates]]
-        for key in {(one.generator, one.draw) for one in replicates}
-    }
-    per_set = len(values) / len(sets)
-    generators = {key[0] for key in sets}
-    means = {key: found.mean() for key, found in sets.items()}
-    of_generator = {
-        name: np.array([mean for key, mean in means.items() if key[0] == name])
-        for name in generators
-    }
-    draws = len(sets) / len(generators)
-    seeds = float(np.mean([found.var(ddof=1) for found in sets.values()])) if per_set > 1 else None
-    within = (
-        float(np.mean([found.var(ddof=1) for found in of_generator.values()]))
-        if draws > 1
-        else None
-    )  # of the means of draws
-    between = (
-        float(np.var([found.mean() for found in of_generator.values()], ddof=1))
-        if len(generators) > 1
-        else None
-    )
-    of_draws = None if within is None else within - (seeds or 0.0) / per_set
-    of_generators = (
-        None
-        if between is None
-        else between - (within / draws if within is not None else (seeds or 0.0) / per_set)
-    )
-    found = {"generators": of_generators, "draws": of_draws, "seeds": seeds}
-    return {
-        name: None if variance is None else float(np.sqrt(max(variance, 0.0)))
-        for name, variance in found.items()
-    }
+    set_values: dict[tuple[int | None, int | None], list[float]] = {}
+    for value, replicate in zip(values, replicates, strict=True):
+        set_values.setdefault((replicate.generator, replicate.draw), []).append(value)
+    set_means: dict[int | None, list[float]] = {}
+    for (generator, _), members in set_values.items():
+        set_means.setdefault(generator, []).append(float(np.mean(members)))
+    seeds_per_set = len(values) / len(set_values)
+    draws_per_generator = len(set_values) / len(set_means)
+    of_seeds = _mean_variance(set_values.values()) if seeds_per_set > 1 else None
+    seed_luck = (of_seeds or 0.0) / seeds_per_set  # in the mean of a set
+    of_set_means = _mean_variance(set_means.values()) if draws_per_generator > 1 else None
+    of_draws = None if of_set_means is None else of_set_means - seed_luck
+    of_generators = None
+    if len(set_means) > 1:
+        lower_luck = seed_luck if of_set_means is None else of_set_means / draws_per_generator
+        generator_means = [np.mean(means) for means in set_means.values()]
+        of_generators = float(np.var(generator_means, ddof=1)) - lower_luck
+    return Spread(_deviation(of_generators), _deviation(of_draws), _deviation(of_seeds))
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """p-values adjusted for being several, in the same order (Holm 1979)."""
+def _mean_variance(groups: Iterable[Sequence[float]]) -> float:
+    """Average the variances within groups."""
+    return float(np.mean([np.var(group, ddof=1) for group in groups]))
+
+
+def _deviation(variance: float | None) -> float | None:
+    return None if variance is None else float(np.sqrt(max(variance, 0.0)))
+
+
+def adjust_holm(p: Sequence[float]) -> list[float]:
+    """Adjust p-values for being several, in the same order (Holm 1979)."""
     order = np.argsort(p, kind="stable")
-    adjusted = np.maximum.accumulate(
+    ascending = np.maximum.accumulate(
         [(len(p) - place) * p[index] for place, index in enumerate(order)]
     )
-    found = np.empty(len(p))
-    found[order] = np.minimum(adjusted, 1.0)
-    return found.tolist()
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(ascending, 1.0)
+    return [float(value) for value in adjusted]
 
 
-def mcnemar(arm: np.ndarray, real: np.ndarray) -> Discordance:
-    """The exact test of two predictions on the same images (McNemar 1947); arm, real: bool (N,), right or wrong. Takes images for independent."""
+def mcnemar_test(arm: np.ndarray, real: np.ndarray) -> Discordance:
+    """Test two predictions of the same images exactly (McNemar 1947); takes images for independent.
+
+    arm, real: right or wrong, bool (N,).
+    """
     only_arm, only_real = int((arm & ~real).sum()), int((real & ~arm).sum())
+    total = only_arm + only_real
     return Discordance(
-        only_arm,
-        only_real,
-        float(binomtest(only_arm, only_arm + only_real).pvalue) if only_arm + only_real else 1.0,
+        only_arm, only_real, p=float(binomtest(only_arm, total).pvalue) if total else 1.0
     )
 
 
-def verdict(difference: float, p: float) -> str:
-    """ "helps", "hurts" or "cannot tell", from a difference and its p-value after Holm's adjustment."""
+def judge(difference: float, p: float) -> str:
+    """Say "helps", "hurts" or "cannot tell", from a difference and its p by Holm's method."""
     if p > 1 - CONFIDENCE:
         return "cannot tell"
     return "helps" if difference > 0 else "hurts"
 
 
-def detectable(
-    discordant: float, patients: int, seeds: int, arms: int = 1, spread_of_seeds: float = 0.01
+def detectable_difference(
+    discordant: float,
+    patients: int,
+    seeds: int,
+    arms: int = 1,
+    seed_deviation: float = 0.01,
 ) -> float:
-    """The difference found in 80 % of studies, foretold before any training.
+    """Foretell, before any training, the difference that is found in 80 % of studies.
 
-    discordant: share of test images that only one of the two arms gets right. patients: in the test split, each counted as one image,
-    as if all of a patient's images went the same way. arms: how many are compared with the reals (Bonferroni, which Holm never exceeds).
-    spread_of_seeds: standard deviation of a classifier's accuracy from seed to seed.
+    discordant: Share of test images that only one of the two arms gets right.
+    patients: In the test split, each counted as one image, as if all of a patient's images went
+        the same way.
+    arms: How many are compared with `real` (Bonferroni, which Holm never exceeds).
+    seed_deviation: Standard deviation of a classifier's accuracy from seed to seed.
     """
-    error = np.sqrt(discordant / patients + 2 * spread_of_seeds**2 / seeds)
-    return float((norm.ppf(1 - (1 - CONFIDENCE) / 2 / arms) + norm.ppf(POWER)) * error)
+    error = np.sqrt(discordant / patients + 2 * seed_deviation**2 / seeds)
+    quantiles = norm.ppf(1 - (1 - CONFIDENCE) / 2 / arms) + norm.ppf(POWER)
+    return float(quantiles * error)

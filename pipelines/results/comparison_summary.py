@@ -1,94 +1,339 @@
-"""The results of a comparison, as its summary.json and results.csv hold them: which belong side by side, and of what kind an arm is."""
+"""What a comparison found: summary.json, from which its tables, figures and page are made."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-KINDS = {  # of arms; every other one has synthetic images
+from classifier.config import ClassifierConfig
+from pipelines.metrics.paired_tests import (
+    DifferenceEstimate,
+    Discordance,
+    Replicate,
+    ReplicatedEstimate,
+    Spread,
+)
+from pipelines.results.image_count import ImageCount
+from runtime.records import read_record, write_record
+from runtime.run import Run
+
+SUMMARY_FILE = "summary.json"
+SUMMARY_FORMAT = 2
+
+KIND_OF_ARM = {  # every other arm has synthetic images
     "real": "real",
     "real+classical": "classical",
     "real+duplicates": "control",
     "real+shuffled": "control",
     "real+oracle": "control",
 }
-KIND_NAMES = {
+ARM_KINDS = {
     "real": "real images as they are",
     "classical": "classical augmentation",
     "synthetic": "synthetic images",
     "control": "controls",
 }
-NUMBERS = ("fraction", "accuracy", "sensitivity", "specificity", "roc_auc", "seconds")
 
 
-def kind_of(arm: str) -> str:
-    """One of KIND_NAMES."""
-    return KINDS.get(arm, "synthetic")
+def arm_kind(arm: str) -> str:
+    """Return which of ARM_KINDS an arm is."""
+    return KIND_OF_ARM.get(arm, "synthetic")
 
 
-def results_at(
-    summary: dict[str, Any], fraction: float, ratio: float | None
-) -> list[dict[str, Any]]:
-    """The results at one fraction of the real images, `real` first: of each arm that at this ratio, or where it has no ratio the only one."""
-    mine = [one for one in summary["results"] if one["fraction"] == fraction]
-    there = {one["arm"] for one in mine if one["ratio"] == ratio}
-    return [
-        one
-        for one in mine
-        if one["ratio"] == ratio or (one["ratio"] is None and one["arm"] not in there)
-    ]
+@dataclass(frozen=True)
+class ArmMeasures:
+    """The shares that are measured of an arm, each a mean over its replicates."""
+
+    accuracy: ReplicatedEstimate
+    sensitivity: ReplicatedEstimate
+    specificity: ReplicatedEstimate
 
 
-def headline_results(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """The results that the answer is of, `real` first."""
-    return results_at(summary, summary["headline"]["fraction"], summary["headline"]["ratio"])
+@dataclass(frozen=True)
+class MeasureDifferences:
+    """How far an arm's shares lie above those of `real`, paired by replicate and image."""
+
+    accuracy: DifferenceEstimate
+    sensitivity: DifferenceEstimate
+    specificity: DifferenceEstimate
 
 
-def headline_result(summary: dict[str, Any]) -> dict[str, Any]:
-    """The result of the arm that the answer is of."""
+@dataclass(frozen=True)
+class MeanAuc:
+    """The ROC AUC of an arm, as a mean over its replicates."""
+
+    value: float
+    per_replicate: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """An arm against `real` at the same fraction of the real images.
+
+    Attributes:
+        mcnemar: Of the two arms' predictions, each averaged over its replicates.
+        p_holm: The p-value of accuracy, adjusted for the number of arms.
+        verdict: "helps", "hurts" or "cannot tell", by accuracy and `p_holm`.
+    """
+
+    difference: MeasureDifferences
+    mcnemar: Discordance
+    p_holm: float
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmResult:
+    """What was measured of one arm at one fraction of the real images and one ratio.
+
+    Attributes:
+        about: What it is trained on, in words.
+        fraction: The share of the real training images.
+        ratio: Images added to the reals for each of them; None for the whole synthetic set, or an
+            arm that adds none.
+        train_images, synthetic_images: In the training set; the synthetic ones of them.
+        real_images, real_patients: The reals of the fraction.
+        spread: Of the accuracies of its replicates.
+        against_real: None for `real` itself.
+    """
+
+    arm: str
+    about: str
+    fraction: float
+    ratio: float | None
+    train_images: int
+    synthetic_images: int
+    real_images: int
+    real_patients: int
+    measures: ArmMeasures
+    roc_auc: MeanAuc
+    replicates: tuple[Replicate, ...]
+    spread: Spread
+    against_real: PairedDifference | None
+
+    @property
+    def kind(self) -> str:
+        """One of ARM_KINDS."""
+        return arm_kind(self.arm)
+
+    @property
+    def added_per_real(self) -> float:
+        """The ratio, worked out where the whole synthetic set was added."""
+        return self.synthetic_images / self.real_images if self.ratio is None else self.ratio
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The condition that the answer is of."""
+
+    arm: str
+    fraction: float
+    ratio: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataEfficiency:
+    """What synthetic images are worth: further real images that would have done as much.
+
+    Attributes:
+        extra, low, high: That number and its 95 % interval.
+        lower_open, upper_open: Whether the learning curve of `real` ends before that end of the
+            interval, so that the number is a bound.
+        sentence: All that in words.
+    """
+
+    fraction: float
+    ratio: float | None
+    synthetic_images: int
+    real_images: int
+    extra: int
+    low: int
+    high: int
+    lower_open: bool
+    upper_open: bool
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What each classifier was given, and how often each arm was repeated.
+
+    Attributes:
+        kind: "steps", the same for all, or "epochs", more for longer training sets.
+        steps: Optimizer steps of a classifier of `real`.
+        seeds: Of the classifiers.
+        generators: How many of them.
+        draws: How many synthetic sets of each generator.
+    """
+
+    kind: str
+    arch: str
+    steps: int
+    batch_size: int
+    seeds: tuple[int, ...]
+    generators: int
+    draws: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was expected before any training.
+
+    Attributes:
+        detectable: The smallest difference to be found, by the share of test images that two arms
+            disagree about.
+        sentence: That in words.
+    """
+
+    detectable: dict[str, float]
+    sentence: str
+    classifiers: int
+    test_images: int
+
+
+@dataclass(frozen=True)
+class GeneratorUse:
+    """A generator of the comparison: the run that trained it, on which share of the reals."""
+
+    run: str
+    fraction: float
+    index: int
+
+
+@dataclass(frozen=True)
+class SyntheticSetUse:
+    """A synthetic set of the comparison, and which draw of which generator it is."""
+
+    run: str
+    fraction: float
+    generator: int
+    draw: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonSummary:
+    """What a comparison found; all shares lie in 0..1.
+
+    Attributes:
+        verdict, sentence: The answer, and the same in words, with the warnings.
+        positive: The class that sensitivity is of, one of `classes`.
+        results: At each fraction, `real` first.
+        data_efficiency: What real+gan is worth; empty where there is one fraction only.
+        generator, synthetic: The runs of generator 0, and of its draw 0, at the largest fraction.
+        data_fingerprint: Of the images, labels, patients and splits.
+        config: Of the classifiers, but for their seeds.
+    """
+
+    verdict: str
+    sentence: str
+    headline: Headline
+    positive: str
+    classes: tuple[str, ...]
+    results: tuple[ArmResult, ...]
+    data_efficiency: tuple[DataEfficiency, ...]
+    budget: Budget
+    plan: Plan
+    test: ImageCount
+    image_size: int
+    generators: tuple[GeneratorUse, ...]
+    synthetic_sets: tuple[SyntheticSetUse, ...]
+    generator: str | None
+    synthetic: str | None
+    data_fingerprint: str
+    config: ClassifierConfig
+    arms: tuple[str, ...]
+    fractions: tuple[float, ...]
+    ratios: tuple[float | None, ...]
+    limits: tuple[str, ...]
+    warnings: tuple[str, ...]
+    versions: dict[str, str]
+    device: str
+
+    @classmethod
+    def load(cls, run: Run) -> ComparisonSummary:
+        """Read summary.json of a run.
+
+        Raises FileNotFoundError when there is none, ValueError that names it when it is damaged or
+        of another format.
+        """
+        return read_record(run.folder / SUMMARY_FILE, cls, SUMMARY_FORMAT, remedy="cxr compare")
+
+    def save(self, run: Run) -> None:
+        """Write summary.json into a run's folder."""
+        write_record(run.folder / SUMMARY_FILE, self, SUMMARY_FORMAT)
+
+    def result(self, arm: str, fraction: float, ratio: float | None) -> ArmResult:
+        """Return the result of an arm at a fraction and a ratio."""
+        return find_result(self.results, arm, fraction, ratio)
+
+    def results_at(self, fraction: float, ratio: float | None) -> list[ArmResult]:
+        """Return the results at one fraction of the reals, `real` first.
+
+        Of each arm that at this ratio, or where it has no ratio its only one.
+        """
+        at_fraction = [result for result in self.results if result.fraction == fraction]
+        arms_at_ratio = {result.arm for result in at_fraction if result.ratio == ratio}
+        return [
+            result
+            for result in at_fraction
+            if result.ratio == ratio or (result.ratio is None and result.arm not in arms_at_ratio)
+        ]
+
+    def headline_results(self) -> list[ArmResult]:
+        """Return the results that belong side by side with the headline's, `real` first."""
+        return self.results_at(self.headline.fraction, self.headline.ratio)
+
+    def headline_result(self) -> ArmResult:
+        """Return the result that the answer is of."""
+        return self.result(self.headline.arm, self.headline.fraction, self.headline.ratio)
+
+    def headline_difference(self) -> PairedDifference:
+        """Return the difference from `real` that the answer is of."""
+        difference = self.headline_result().against_real
+        if difference is None:
+            raise ValueError("the headline of a comparison is `real`, which is compared with none")
+        return difference
+
+    def headline_data_efficiency(self) -> list[DataEfficiency]:
+        """Return what the synthetic images are worth at each fraction, at the headline's ratio.
+
+        At the first ratio where the headline's arm has none.
+        """
+        ratio = self.headline.ratio if self.headline.ratio in self.ratios else self.ratios[0]
+        return [entry for entry in self.data_efficiency if entry.ratio == ratio]
+
+    def settings(self) -> list[tuple[float, float | None]]:
+        """Return every (fraction, ratio) that some arm was trained at, smallest first.
+
+        A ratio of None only where no arm of the fraction has one, or the whole set was added.
+        """
+        ratios: dict[float, set[float | None]] = {}
+        for result in self.results:
+            at_fraction = ratios.setdefault(result.fraction, set())
+            if result.ratio is not None or result.synthetic_images:
+                at_fraction.add(result.ratio)
+        return [
+            (fraction, ratio)
+            for fraction in sorted(ratios)
+            for ratio in _sort_ratios(ratios[fraction] or {None})
+        ]
+
+
+def find_result(
+    results: Sequence[ArmResult], arm: str, fraction: float, ratio: float | None
+) -> ArmResult:
+    """Return the result of an arm at a fraction and a ratio."""
     return next(
-        one for one in headline_results(summary) if one["arm"] == summary["headline"]["arm"]
+        result
+        for result in results
+        if (result.arm, result.fraction, result.ratio) == (arm, fraction, ratio)
     )
 
 
-def headline_worth(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the synthetic images are worth at each fraction, at the headline's ratio, or at the first one where its arm has none."""
-    found = summary["worth"] or []
-    ratio = (
-        summary["headline"]["ratio"]
-        if summary["headline"]["ratio"] in summary["ratios"]
-        else summary["ratios"][0]
-    )
-    return [one for one in found if one["ratio"] == ratio]
+def compared(results: Iterable[ArmResult]) -> list[tuple[ArmResult, PairedDifference]]:
+    """Pair every result but those of `real` with its difference from `real`."""
+    return [(result, result.against_real) for result in results if result.against_real]
 
 
-def settings(summary: dict[str, Any]) -> list[tuple[float, float | None]]:
-    """Every (fraction, ratio) that some arm was trained at, smallest first; a ratio of None only where no arm of the fraction has one."""
-    ratios: dict[float, set[float | None]] = {}
-    for one in summary["results"]:
-        of_fraction = ratios.setdefault(one["fraction"], set())
-        if one["ratio"] is not None or one["synthetic_images"]:
-            of_fraction.add(one["ratio"])
-    return [
-        (fraction, ratio)
-        for fraction in sorted(ratios)
-        for ratio in _ordered(ratios[fraction] or {None})
-    ]
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """results.csv, one row per trained classifier: shares and seconds as numbers, what an arm has none of as empty text."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    try:
-        return [row | {name: float(row[name]) for name in NUMBERS} for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is damaged, or of another version of cxr ({error!r}); make the comparison anew with: cxr compare"
-        ) from error
-
-
-def _ordered(ratios: Iterable[float | None]) -> list[float | None]:
+def _sort_ratios(ratios: Iterable[float | None]) -> list[float | None]:
     return sorted(ratios, key=lambda ratio: (ratio is None, ratio or 0.0))

@@ -1,4 +1,4 @@
-"""Intervals that cover what they promise, and verdicts that are right as often as they should be."""
+"""Intervals that cover what they promise; verdicts that are right as often as they should be."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from scipy.stats import binom
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from pipelines.data.phantom import cases, draw
+from pipelines.data.phantom import draw, list_cases
 from pipelines.metrics.paired_tests import (
+    DifferenceEstimate,
     Replicate,
-    detectable,
-    estimate,
-    holm,
-    mcnemar,
-    spread,
-    verdict,
+    Spread,
+    adjust_holm,
+    detectable_difference,
+    estimate_difference,
+    estimate_share,
+    estimate_spread,
+    judge,
+    mcnemar_test,
 )
 from pipelines.study.image_io import to_square
 
 PATIENTS, PER_PATIENT = 60, 2
+Levels = tuple[float, float, float]  # deviations of generators, draws and seeds
 
 
 def nested(generators: int, draws: int, seeds: int) -> list[Replicate]:
@@ -31,24 +35,19 @@ def nested(generators: int, draws: int, seeds: int) -> list[Replicate]:
     ]
 
 
-def study(
-    rng: np.random.Generator,
-    effect: float,
-    replicates: list[Replicate],
-    levels: tuple[float, float, float],
+def simulate(
+    rng: np.random.Generator, effect: float, replicates: list[Replicate], levels: Levels
 ) -> tuple[np.ndarray, list[str]]:
-    """Paired differences of correctness (R, images), with luck of patients, generators, draws and trainings in them."""
+    """Paired differences (R, images), with luck of patients, generators, draws and trainings."""
     patients = np.repeat(np.arange(PATIENTS), PER_PATIENT)
     of_patient = rng.normal(0, 0.1, PATIENTS)[patients]
-    of_generator, of_draw, of_seed = (
-        rng.normal(0, levels[0], 9),
-        rng.normal(0, levels[1], (9, 9)),
-        rng.normal(0, levels[2], 9),
-    )
+    of_generator = rng.normal(0, levels[0], 9)
+    of_draw = rng.normal(0, levels[1], (9, 9))
+    of_seed = rng.normal(0, levels[2], 9)
     luck = np.array(
         [
-            of_generator[one.generator] + of_draw[one.generator, one.draw] + of_seed[one.seed]
-            for one in replicates
+            of_generator[r.generator] + of_draw[r.generator, r.draw] + of_seed[r.seed]
+            for r in replicates
         ]
     )
     chance = np.clip(effect + of_patient + luck[:, None], -0.9, 0.9)
@@ -56,7 +55,20 @@ def study(
     return sign, [str(patient) for patient in patients]
 
 
-@pytest.mark.parametrize(
+def share_of_verdicts(
+    effect: float, replicates: list[Replicate], levels: Levels
+) -> dict[str, float]:
+    """How often each verdict is given in 60 studies."""
+    rng, everything = np.random.default_rng(0), np.ones(PATIENTS * PER_PATIENT, bool)
+    verdicts = []
+    for _ in range(60):
+        values, patients = simulate(rng, effect, replicates, levels)
+        difference = estimate_difference(values, everything, patients, replicates)
+        verdicts.append(judge(difference.value, difference.p))
+    return {name: verdicts.count(name) / 60 for name in ("helps", "hurts", "cannot tell")}
+
+
+DESIGNS = pytest.mark.parametrize(
     ("replicates", "levels"),
     [
         (nested(1, 1, 3), (0, 0, 0.01)),
@@ -66,173 +78,225 @@ def study(
     ],
     ids=["seeds", "generators", "draws", "all"],
 )
-def test_no_effect_is_rarely_called_one_and_a_large_one_mostly(
-    replicates: list[Replicate], levels: tuple[float, float, float]
-) -> None:
-    rng, everything, verdicts = np.random.default_rng(0), np.ones(PATIENTS * PER_PATIENT, bool), {}
-    for effect in (0.0, 0.12):
-        found = []
-        for _ in range(60):
-            values, patients = study(rng, effect, replicates, levels)
-            difference = estimate(values, everything, patients, replicates, -1.0)
-            found.append(verdict(difference.mean, difference.p))
-        verdicts[effect] = {
-            name: found.count(name) / len(found) for name in ("helps", "hurts", "cannot tell")
-        }
-    assert verdicts[0.0]["helps"] <= 0.05
-    assert verdicts[0.0]["hurts"] <= 0.06
-    assert verdicts[0.12]["helps"] >= 0.8
-    assert verdicts[0.12]["hurts"] == 0
 
 
-def test_on_phantoms_redrawn_reals_are_rarely_called_a_help_and_fresh_ones_mostly() -> None:
-    """60 studies of each kind: 20 training phantoms and 240 beside them, either the same ones drawn again or ones of other patients.
+@DESIGNS
+def test_no_effect_is_rarely_called_one(replicates: list[Replicate], levels: Levels) -> None:
+    verdicts = share_of_verdicts(0.0, replicates, levels)
+    assert verdicts["helps"] <= 0.05
+    assert verdicts["hurts"] <= 0.06
 
-    The classifier is discriminant analysis of 40 principal components at 16 px, for speed; benchmarks/verdicts.py has the cnn.
+
+@DESIGNS
+def test_a_large_effect_is_mostly_found(replicates: list[Replicate], levels: Levels) -> None:
+    verdicts = share_of_verdicts(0.12, replicates, levels)
+    assert verdicts["helps"] >= 0.8
+    assert verdicts["hurts"] == 0
+
+
+@pytest.fixture(scope="module")
+def phantom_verdicts() -> dict[str, list[str]]:
+    """The verdicts of 60 studies on redrawn reals, and of 60 on fresh images.
+
+    20 training phantoms and 240 added to them, either the same ones drawn again or ones of other
+    patients. The classifier is discriminant analysis of 40 principal components at 16 px, for
+    speed; benchmarks/verdicts.py has the cnn.
     """
-    drawn = cases(640, 11)
-    x = PCA(40, random_state=0).fit_transform(
-        np.stack([to_square(draw(case, 11, 64), 16).ravel() for case in drawn]) / 255
-    )
-    y, patients = (
-        np.array([case.label == "covid" for case in drawn]),
-        np.array([case.patient for case in drawn]),
-    )
-    rng, found = np.random.default_rng(0), {"redrawn": [], "fresh": []}
-    replicates = nested(1, 3, 1)
+    phantoms = list_cases(640, 11)
+    images = np.stack([to_square(draw(case, 11, 64), 16).ravel() for case in phantoms])
+    x = PCA(40, random_state=0).fit_transform(images / 255)
+    y = np.array([case.label == "covid" for case in phantoms])
+    patients = np.array([case.patient for case in phantoms])
+    rng, replicates = np.random.default_rng(0), nested(1, 3, 1)
+    verdicts: dict[str, list[str]] = {"redrawn": [], "fresh": []}
 
-    def right(training: np.ndarray, test: np.ndarray) -> np.ndarray:
-        fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(
-            x[training], y[training]
-        )
+    def is_right(training: np.ndarray, test: np.ndarray) -> np.ndarray:
+        fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+        fitted.fit(x[training], y[training])
         return (fitted.predict(x[test]) == y[test]).astype(float)
 
     for _ in range(60):
         order = rng.permutation(patients.max() + 1)
-        places = [
+        pool, test = (
             np.flatnonzero(np.isin(patients, part))
-            for part in np.array_split(order, [len(order) * 3 // 5])
-        ]
-        pool, test = places
+            for part in np.split(order, [len(order) * 3 // 5])
+        )
         reals = np.concatenate(
             [rng.permutation(pool[y[pool] == side])[:10] for side in (True, False)]
         )
-        others = np.setdiff1d(pool, reals)
-        alone = right(reals, test)
-        for name, source, replace in (("redrawn", reals, True), ("fresh", others, False)):
-            with_more = np.stack(
-                [
-                    right(np.concatenate([reals, rng.choice(source, 240, replace=replace)]), test)
-                    for _ in replicates
-                ]
-            )
-            difference = estimate(
-                with_more - alone,
+        sources = {"redrawn": (reals, True), "fresh": (np.setdiff1d(pool, reals), False)}
+        alone = is_right(reals, test)
+        for name, (source, replace) in sources.items():
+            added = [rng.choice(source, 240, replace=replace) for _ in replicates]
+            with_more = [is_right(np.concatenate([reals, places]), test) for places in added]
+            difference = estimate_difference(
+                np.stack(with_more) - alone,
                 np.ones(len(test), bool),
-                [str(one) for one in patients[test]],
+                [str(patient) for patient in patients[test]],
                 replicates,
-                -1.0,
             )
-            found[name].append(verdict(difference.mean, difference.p))
-    assert found["redrawn"].count("helps") <= 3, found["redrawn"]
-    assert found["fresh"].count("helps") >= 48, found["fresh"]
+            verdicts[name].append(judge(difference.value, difference.p))
+    return verdicts
 
 
-def test_what_it_says_of_itself() -> None:
-    replicates = nested(1, 1, 3)
-    values, patients = study(np.random.default_rng(1), 0.1, replicates, (0, 0, 0.01))
-    counted = np.arange(values.shape[1]) % 3 > 0
-    found = estimate(values, counted, patients, replicates, -1.0)
-    assert found.mean == pytest.approx(values[:, counted].mean())
-    assert found.per_replicate == pytest.approx(values[:, counted].mean(axis=1))
-    assert found.interval[0] < found.mean < found.interval[1]
-    reach = found.mean - found.interval[0]
-    assert reach < found.detectable < 2 * reach
-    assert (found.p < 0.05) == (found.interval[0] > 0)
+def test_redrawn_reals_are_rarely_called_a_help(phantom_verdicts: dict[str, list[str]]) -> None:
+    assert phantom_verdicts["redrawn"].count("helps") <= 3
 
 
-def test_a_share_stays_a_share() -> None:
+def test_fresh_images_are_mostly_called_a_help(phantom_verdicts: dict[str, list[str]]) -> None:
+    assert phantom_verdicts["fresh"].count("helps") >= 48
+
+
+@pytest.fixture(scope="module")
+def counted_values() -> tuple[np.ndarray, np.ndarray]:
+    """Paired differences of a study (R, N), and which images count (N,)."""
+    values, _ = simulate(np.random.default_rng(1), 0.1, nested(1, 1, 3), (0, 0, 0.01))
+    return values, np.arange(values.shape[1]) % 3 > 0
+
+
+@pytest.fixture(scope="module")
+def difference(counted_values: tuple[np.ndarray, np.ndarray]) -> DifferenceEstimate:
+    values, counted = counted_values
+    patients = [str(place // PER_PATIENT) for place in range(values.shape[1])]
+    return estimate_difference(values, counted, patients, nested(1, 1, 3))
+
+
+def test_an_estimate_is_the_mean_of_what_counts(
+    difference: DifferenceEstimate, counted_values: tuple[np.ndarray, np.ndarray]
+) -> None:
+    values, counted = counted_values
+    assert difference.value == pytest.approx(values[:, counted].mean())
+    assert difference.per_replicate == pytest.approx(values[:, counted].mean(axis=1))
+    assert difference.n == counted.sum()
+
+
+def test_an_estimate_lies_within_its_interval(difference: DifferenceEstimate) -> None:
+    assert difference.low < difference.value < difference.high
+
+
+def test_what_is_detectable_is_more_than_half_the_interval(difference: DifferenceEstimate) -> None:
+    reach = difference.value - difference.low
+    assert reach < difference.detectable < 2 * reach
+
+
+def test_p_and_interval_agree(difference: DifferenceEstimate) -> None:
+    assert (difference.p < 0.05) == (difference.low > 0)
+
+
+def test_a_share_does_not_exceed_one() -> None:
     values = np.ones((3, 10))
     values[0, 0] = 0
-    found = estimate(values, np.ones(10, bool), list("abcdefghij"), nested(1, 1, 3), 0.0)
-    assert found.interval[1] == 1.0
-    assert found.interval[0] < found.mean
-    assert found.p is None
-    perfect = estimate(
-        np.ones((3, 10)), np.ones(10, bool), list("abcdefghij"), nested(1, 1, 3), 0.0
-    )
-    assert perfect.interval == (1.0, 1.0)
-    assert perfect.detectable == 0
+    share = estimate_share(values, np.ones(10, bool), list("abcdefghij"), nested(1, 1, 3))
+    assert share.high == 1.0
+    assert share.low < share.value
 
 
-def test_each_level_gets_its_own_variance() -> None:
-    rng, replicates = np.random.default_rng(2), nested(3, 4, 5)
-    truth, found = (0.03, 0.02, 0.01), []
+def test_a_perfect_share_has_no_width() -> None:
+    values = np.ones((3, 10))
+    share = estimate_share(values, np.ones(10, bool), list("abcdefghij"), nested(1, 1, 3))
+    assert (share.low, share.high) == (1.0, 1.0)
+    assert share.detectable == 0
+
+
+def test_equal_predictions_differ_by_nothing() -> None:
+    values = np.zeros((3, 10))
+    difference = estimate_difference(values, np.ones(10, bool), list("abcdefghij"), nested(1, 1, 3))
+    assert (difference.value, difference.low, difference.high) == (0, 0, 0)
+    assert difference.p == 1
+
+
+@pytest.fixture(scope="module")
+def spreads() -> list[Spread]:
+    """Estimates of known deviations: 0.03 of generators, 0.02 of draws, 0.01 of seeds."""
+    rng, replicates, estimates = np.random.default_rng(2), nested(3, 4, 5), []
     for _ in range(300):
-        of_generator, of_draw = rng.normal(0, truth[0], 3), rng.normal(0, truth[1], (3, 4))
-        found.append(
-            spread(
-                [
-                    of_generator[one.generator]
-                    + of_draw[one.generator, one.draw]
-                    + rng.normal(0, truth[2])
-                    for one in replicates
-                ],
-                replicates,
-            )
-        )
-    for name, value in zip(("generators", "draws", "seeds"), truth):
-        assert np.sqrt(np.mean([one[name] ** 2 for one in found])) == pytest.approx(
-            value, rel=0.12
-        ), name
-    alone = spread([0.9, 0.92, 0.94], [Replicate(None, None, seed) for seed in range(3)])
-    assert alone == {"generators": None, "draws": None, "seeds": pytest.approx(0.02)}
+        of_generator, of_draw = rng.normal(0, 0.03, 3), rng.normal(0, 0.02, (3, 4))
+        values = [
+            of_generator[replicate.generator]
+            + of_draw[replicate.generator, replicate.draw]
+            + rng.normal(0, 0.01)
+            for replicate in replicates
+        ]
+        estimates.append(estimate_spread(values, replicates))
+    return estimates
 
 
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5]) == [0.5]
-    assert holm([0.6, 0.7]) == [1.0, 1.0]
+@pytest.mark.parametrize(
+    ("level", "deviation"), [("generators", 0.03), ("draws", 0.02), ("seeds", 0.01)]
+)
+def test_each_level_gets_its_own_deviation(
+    spreads: list[Spread], level: str, deviation: float
+) -> None:
+    variances = [getattr(spread, level) ** 2 for spread in spreads]
+    assert np.sqrt(np.mean(variances)) == pytest.approx(deviation, rel=0.12)
+
+
+def test_a_level_with_one_member_has_no_deviation() -> None:
+    spread = estimate_spread([0.9, 0.92, 0.94], [Replicate(None, None, seed) for seed in range(3)])
+    assert spread == Spread(None, None, pytest.approx(0.02))
+    assert list(spread.measured()) == ["seeds"]
+
+
+@pytest.mark.parametrize(
+    ("p", "adjusted"),
+    [
+        ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),
+        ([0.5], [0.5]),
+        ([0.6, 0.7], [1.0, 1.0]),
+    ],
+    ids=["three", "one", "large"],
+)
+def test_holm_by_hand(p: list[float], adjusted: list[float]) -> None:
+    assert adjust_holm(p) == pytest.approx(adjusted)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_never_lowers_and_keeps_the_order(p: list[float]) -> None:
-    adjusted = holm(p)
+def test_holm_never_lowers_nor_exceeds_bonferroni(p: list[float]) -> None:
     assert all(
-        before <= after <= min(1.0, len(p) * before) + 1e-12 for before, after in zip(p, adjusted)
+        before <= after <= min(1.0, len(p) * before) + 1e-12
+        for before, after in zip(p, adjust_holm(p), strict=True)
     )
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_keeps_the_order(p: list[float]) -> None:
+    adjusted = adjust_holm(p)
     assert all(
         adjusted[i] <= adjusted[j] for i in range(len(p)) for j in range(len(p)) if p[i] <= p[j]
     )
 
 
 def test_mcnemar_by_the_binomial() -> None:
-    arm, real = (
-        np.array([1] * 9 + [0] * 2 + [1] * 30, bool),
-        np.array([0] * 9 + [1] * 2 + [1] * 30, bool),
-    )
-    found = mcnemar(arm, real)
-    assert (found.only_arm, found.only_real) == (9, 2)
-    assert found.p == pytest.approx(2 * binom.cdf(2, 11, 0.5))
-    assert mcnemar(arm, arm).p == 1
+    arm = np.array([1] * 9 + [0] * 2 + [1] * 30, bool)
+    real = np.array([0] * 9 + [1] * 2 + [1] * 30, bool)
+    discordance = mcnemar_test(arm, real)
+    assert (discordance.only_arm, discordance.only_real) == (9, 2)
+    assert discordance.p == pytest.approx(2 * binom.cdf(2, 11, 0.5))
+
+
+def test_mcnemar_of_equal_predictions_is_one() -> None:
+    arm = np.array([1, 0, 1], bool)
+    assert mcnemar_test(arm, arm).p == 1
 
 
 def test_the_plan_is_kept_by_the_study() -> None:
-    """Where two arms disagree about 10 % of the images of as many patients, a true difference of what the plan says is found in about 80 % of studies."""
-    rng, patients, seeds, found = np.random.default_rng(3), 200, 5, 0
-    effect = detectable(0.1, patients, seeds)
+    """A difference of what the plan says is found in about 80 % of studies.
+
+    Two arms disagree about 10 % of the images, of as many patients.
+    """
+    rng, patients, seeds, times_found = np.random.default_rng(3), 200, 5, 0
+    effect = detectable_difference(0.1, patients, seeds)
     replicates = [Replicate(None, None, seed) for seed in range(seeds)]
     for _ in range(100):
         once = rng.random(patients)
         sign = np.where(once < (0.1 + effect) / 2, 1.0, np.where(once < 0.1, -1.0, 0.0))
         of_seed = rng.normal(0, 0.01 * np.sqrt(2), (seeds, 1))
         flipped = np.where(rng.random((seeds, patients)) < np.abs(of_seed), np.sign(of_seed), 0.0)
-        difference = estimate(
+        difference = estimate_difference(
             sign + flipped,
             np.ones(patients, bool),
-            [str(one) for one in range(patients)],
+            [str(patient) for patient in range(patients)],
             replicates,
-            -1.0,
         )
-        found += difference.p < 0.05 and difference.mean > 0
-    assert 0.65 <= found / 100 <= 0.95
+        times_found += difference.p < 0.05 and difference.value > 0
+    assert 0.65 <= times_found / 100 <= 0.95

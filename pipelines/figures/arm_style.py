@@ -1,0 +1,36 @@
+"""How arms are drawn: each has the colour and the mark of its kind.
+
+They are told apart by colour-blind readers and in grey print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from pipelines.figures.style import INK, REAL, REAL_GAN
+
+KIND_COLOURS = {
+    "real": REAL,
+    "classical": "#1f6fb2",
+    "synthetic": REAL_GAN,
+    "control": "#8a4f9e",
+}
+KIND_MARKERS = {"real": "D", "classical": "s", "synthetic": "^", "control": "o"}
+REFERENCE_LINE: dict[str, Any] = {"color": REAL, "linewidth": 1, "linestyle": (0, (4, 3))}
+
+
+def add_legend(figure: Figure, handles: Sequence[Any]) -> None:
+    """Put a legend of two columns below a figure."""
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=2,
+        frameon=False,
+        fontsize=8.3,
+        labelcolor=INK,
+        handlelength=2.2,
+        columnspacing=1.6,
+    )

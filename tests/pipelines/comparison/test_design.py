@@ -1,0 +1,107 @@
+"""What a comparison consists of."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from pipelines.comparison.arms import ARMS
+from pipelines.comparison.design import Design
+from pipelines.results.comparison_summary import Headline
+from pipelines.results.image_count import ImageCount
+
+DESIGN = Design.from_options(
+    arms=",".join(ARMS),
+    real_fractions="1,0.1",
+    synthetic_ratio="2,0.5",
+    seeds=3,
+    generators=2,
+    draws=2,
+)
+TRIALS = DESIGN.trials(first_seed=10)
+
+
+def test_every_classifier_has_a_name_of_its_own() -> None:
+    assert len({trial.name for trial in TRIALS}) == len(TRIALS)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 1.0])
+def test_an_arm_is_repeated_over_the_levels_that_it_has(fraction: float) -> None:
+    counts = Counter(trial.arm for trial in TRIALS if trial.fraction == fraction)
+    seeds, ratios, draws, generators = 3, 2, 2, 2
+    assert counts == {
+        **dict.fromkeys(ARMS, seeds * draws * generators * ratios),
+        "real": seeds,
+        "real+classical": seeds,
+        "real+duplicates": seeds * ratios,
+        "real+oracle": seeds * draws * ratios,
+    }
+
+
+def test_seeds_are_consecutive() -> None:
+    assert {trial.replicate.seed for trial in TRIALS} == {10, 11, 12}
+
+
+def test_classifiers_come_seed_by_seed() -> None:
+    seeds = [trial.replicate.seed for trial in TRIALS]
+    assert seeds == sorted(seeds)
+
+
+def test_a_design_is_read_from_its_record() -> None:
+    assert Design.from_record(DESIGN.record()) == DESIGN
+
+
+def test_the_headline_is_of_all_reals_and_the_first_ratio() -> None:
+    assert DESIGN.headline() == Headline("real+gan", 1.0, 0.5)
+
+
+def test_the_headline_without_a_gan_is_of_the_first_other_arm() -> None:
+    assert Design(arms=("real", "real+classical")).headline() == Headline(
+        "real+classical", 1.0, None
+    )
+
+
+def test_the_plan_counts_classifiers_and_names_what_could_be_found() -> None:
+    plan = DESIGN.plan(ImageCount(images=184, patients=118))
+    assert plan.classifiers == len(TRIALS)
+    assert plan.test_images == 184
+    assert "118 test patients and 3 seeds" in plan.sentence
+    assert list(plan.detectable) == ["0.02", "0.05", "0.1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "changes"),
+    [
+        ({"seeds": 3, "arms": None}, []),
+        ({"seeds": 4}, ["--seeds 3 → 4"]),
+        ({"real_fractions": "0.1"}, ["--real-fractions 0.1,1 → 0.1"]),
+        ({"arms": "real+gan"}, [f"--arms {','.join(ARMS)} → real,real+gan"]),
+    ],
+    ids=["none", "seeds", "fractions", "arms"],
+)
+def test_options_that_ask_for_something_else_are_named(options: dict, changes: list[str]) -> None:
+    assert DESIGN.changes(options) == changes
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"arms": "real,fake"}, "--arms fake: expected some of real,"),
+        ({"arms": "real"}, "nothing to compare"),
+        ({"arms": ""}, "--arms : expected some of"),
+        ({"seeds": 1}, "at least 2"),
+        ({"generators": 0}, "--generators 0"),
+        ({"draws": -1}, "--draws -1"),
+        ({"real_fractions": "0,1"}, "more than 0 and at most 1"),
+        ({"real_fractions": "half"}, "expected numbers with commas"),
+        ({"real_fractions": ""}, "expected numbers with commas"),
+        ({"real_fractions": "nan"}, "more than 0"),
+        ({"synthetic_ratio": "0"}, "--synthetic-ratio 0"),
+        ({"budget": "minutes"}, "steps or epochs"),
+    ],
+    ids=str,
+)
+def test_a_design_that_cannot_be_is_refused(option: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Design.from_options(**option)

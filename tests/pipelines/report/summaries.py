@@ -1,0 +1,232 @@
+"""Summaries of comparisons written by hand, for tests of the report and of its figures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from classifier.config import ClassifierConfig
+from pipelines.metrics.paired_tests import (
+    DifferenceEstimate,
+    Discordance,
+    Replicate,
+    ReplicatedEstimate,
+    Spread,
+)
+from pipelines.results.comparison_rows import ClassifierRow
+from pipelines.results.comparison_summary import (
+    ArmMeasures,
+    ArmResult,
+    Budget,
+    ComparisonSummary,
+    DataEfficiency,
+    GeneratorUse,
+    Headline,
+    MeanAuc,
+    MeasureDifferences,
+    PairedDifference,
+    Plan,
+    SyntheticSetUse,
+)
+from pipelines.results.image_count import ImageCount
+
+IMAGE_SIZE = 32
+CLASSES = ("covid", "normal")
+ARMS = {  # accuracy with all reals, and whether images are added
+    "real": (0.9111, False),
+    "real+classical": (0.9222, False),
+    "real+duplicates": (0.9058, True),
+    "real+gan": (0.9027, True),
+    "real+gan+classical": (0.9333, True),
+    "gan-only": (0.8144, True),
+    "gan-pretrain": (0.9299, True),
+    "real+shuffled": (0.7766, True),
+}
+REAL_IMAGES, PATIENTS, SYNTHETIC = 400, 250, 1000
+SEEDS, GENERATORS, DRAWS = (4, 5, 6), 2, 2
+CONFIG = ClassifierConfig(steps=12800, seed=4)
+
+
+def make_estimate(mean: float, count: int) -> ReplicatedEstimate:
+    """Make the mean of some replicates, each of another value."""
+    values = tuple(mean + 0.0113 * ((number * 7) % 5 - 2) / 2 for number in range(count))
+    return ReplicatedEstimate(mean, mean - 0.0312, mean + 0.03, 4, values, 0.0444)
+
+
+def make_difference(mean: float, count: int) -> DifferenceEstimate:
+    """Make the same with a p-value."""
+    estimate = make_estimate(mean, count)
+    return DifferenceEstimate(**dataclasses.asdict(estimate), p=0.0321)
+
+
+def make_result(arm: str, fraction: float, ratio: float | None) -> ArmResult:
+    """Make a result whose accuracy falls with the reals, and a little with more images added."""
+    mean, has_added = ARMS[arm]
+    mean -= 0.05 * (1 - fraction) + (0.004 * ratio if has_added and ratio else 0)
+    has_synthetic = has_added and arm != "real+duplicates"
+    replicates = tuple(
+        Replicate(generator, draw, seed)
+        for generator in (range(GENERATORS) if has_synthetic else [None])
+        for draw in (range(DRAWS) if has_synthetic else [None])
+        for seed in SEEDS
+    )
+    count, reals = len(replicates), round(REAL_IMAGES * fraction)
+    added = (SYNTHETIC if ratio is None else round(ratio * reals)) if has_added else 0
+    return ArmResult(
+        arm=arm,
+        about=f"what {arm} is",
+        fraction=fraction,
+        ratio=ratio if has_added else None,
+        train_images=reals + added,
+        synthetic_images=added if has_synthetic else 0,
+        real_images=reals,
+        real_patients=round(PATIENTS * fraction),
+        measures=ArmMeasures(*(make_estimate(mean - place / 50, count) for place in range(3))),
+        roc_auc=MeanAuc(mean + 0.0123, (mean,) * count),
+        replicates=replicates,
+        spread=Spread(
+            generators=0.0041 if has_synthetic else None,
+            draws=0.0083 if has_synthetic else None,
+            seeds=0.0127,
+        ),
+        against_real=None if arm == "real" else _compare(mean, fraction, count),
+    )
+
+
+def _compare(mean: float, fraction: float, count: int) -> PairedDifference:
+    change = mean - ARMS["real"][0] + 0.05 * (1 - fraction)
+    return PairedDifference(
+        difference=MeasureDifferences(
+            *(make_difference(change - place / 100, count) for place in range(3))
+        ),
+        mcnemar=Discordance(13, 17, 0.5847),
+        p_holm=0.1284,
+        verdict="cannot tell" if abs(change) < 0.03 else "hurts" if change < 0 else "helps",
+    )
+
+
+def make_data_efficiency(fraction: float, ratio: float | None) -> DataEfficiency:
+    """Make a worth in real images, open below at few reals and above at all of them."""
+    return DataEfficiency(
+        fraction=fraction,
+        ratio=ratio,
+        synthetic_images=SYNTHETIC,
+        real_images=round(REAL_IMAGES * fraction),
+        extra=round(37 - 90 * fraction),
+        low=round(-21 - 80 * fraction),
+        high=113,
+        lower_open=fraction < 0.2,
+        upper_open=fraction == 1,
+        sentence=f"A sentence of worth at {fraction:g}.",
+    )
+
+
+def make_summary(
+    classes: Sequence[str] = CLASSES,
+    data: str = "cd" * 32,
+    *,
+    arms: Sequence[str] = tuple(ARMS),
+    fractions: Sequence[float] = (0.1, 0.25, 1.0),
+    ratios: Sequence[float | None] = (0.5, 2.0),
+    **changes: Any,
+) -> ComparisonSummary:
+    """Make what a comparison of these arms might leave, with some fields changed."""
+    results = [
+        make_result(arm, fraction, ratio)
+        for fraction in fractions
+        for number, ratio in enumerate(ratios)
+        for arm in arms
+        if ARMS[arm][1] or number == 0
+    ]
+    results.sort(key=lambda result: (result.fraction, result.arm != "real"))
+    has_curve = len(fractions) > 1
+    summary = ComparisonSummary(
+        verdict="cannot tell",
+        sentence=(
+            "Whether synthetic images help cannot be told. Beware: few test patients: 2 covid."
+        ),
+        headline=Headline("real+gan", 1.0, ratios[-1]),
+        positive=classes[0],
+        classes=tuple(classes),
+        results=tuple(results),
+        data_efficiency=tuple(
+            make_data_efficiency(fraction, ratios[-1]) for fraction in fractions if has_curve
+        ),
+        budget=Budget(
+            kind="steps",
+            arch="cnn",
+            steps=12800,
+            batch_size=32,
+            seeds=SEEDS,
+            generators=GENERATORS,
+            draws=DRAWS,
+        ),
+        plan=Plan({"0.02": 0.03, "0.05": 0.05}, "What was stated in the plan.", 100, 4),
+        test=ImageCount(images=4, patients=4),
+        image_size=IMAGE_SIZE,
+        generators=(
+            GeneratorUse("0001-gan-train", 1.0, 0),
+            GeneratorUse("replicates/0001-gan-train", 1.0, 1),
+        ),
+        synthetic_sets=(
+            SyntheticSetUse("0002-synthesize", 1.0, 0, 0),
+            SyntheticSetUse("replicates/0002-synthesize", 1.0, 1, 0),
+        ),
+        generator="0001-gan-train",
+        synthetic="0002-synthesize",
+        data_fingerprint=data,
+        config=CONFIG,
+        arms=tuple(arms),
+        fractions=tuple(fractions),
+        ratios=tuple(ratios),
+        limits=("A limit of this study.",),
+        warnings=("few test patients: 2 covid",),
+        versions={"cxr": "0.1.0", "torch": "2.99.1"},
+        device="cpu, fp32",
+    )
+    return dataclasses.replace(summary, **changes)
+
+
+def make_poor_summary(data: str) -> ComparisonSummary:
+    """Make a summary of two arms without synthetic images, at one fraction."""
+    summary = make_summary(
+        data=data,
+        arms=("real", "real+classical"),
+        fractions=(1.0,),
+        ratios=(None,),
+        headline=Headline("real+classical", 1.0, None),
+        warnings=(),
+        generators=(),
+        synthetic_sets=(),
+        generator=None,
+        synthetic=None,
+        sentence="Whether augmentation helps cannot be told.",
+    )
+    budget = dataclasses.replace(summary.budget, kind="epochs", generators=0, draws=0)
+    return dataclasses.replace(summary, budget=budget)
+
+
+def make_rows(summary: ComparisonSummary) -> list[ClassifierRow]:
+    """Make a row of results.csv for every replicate."""
+    return [
+        ClassifierRow(
+            arm=result.arm,
+            fraction=result.fraction,
+            ratio=result.ratio,
+            generator=replicate.generator,
+            draw=replicate.draw,
+            seed=replicate.seed,
+            steps=summary.budget.steps,
+            train_images=result.train_images,
+            synthetic_images=result.synthetic_images,
+            accuracy=0.8766,
+            sensitivity=0.7654,
+            specificity=0.6543,
+            roc_auc=0.5432,
+            best_step=340,
+            seconds=41.4,
+        )
+        for result in summary.results
+        for replicate in result.replicates
+    ]
