@@ -2,43 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from pipelines.results.comparison_summary import read_rows
+from pipelines.data.check_report import CheckReport
+from pipelines.results.audit_result import AUDIT_FILE, AuditResult
+from pipelines.results.classifier_result import METRICS_FILE, ClassifierResult
+from pipelines.results.comparison_rows import ClassifierRow, read_rows
+from pipelines.results.comparison_summary import SUMMARY_FILE, ComparisonSummary
+from pipelines.results.score_summary import SCORE_FILE, ScoreSummary
+from pipelines.study.import_log import ImportSummary
 from pipelines.study.manifest import EXTERNAL, Row, study_fingerprint
 from pipelines.study.workspace import Workspace
 from runtime.files import read_json
+from runtime.records import FormatError
 from runtime.run import Run, list_runs
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a run left in one JSON file, and the run."""
+class RunResult(Generic[Result]):
+    """A run, and what it found."""
 
     run: Run
-    says: dict[str, Any]
+    result: Result
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A comparison, and what else its study has; None or empty where there is no such thing."""
+    """A comparison, and what else its study has; None or empty where there is no such thing.
+
+    Attributes:
+        run, summary, classifiers: The comparison, what it found, and a row per trained classifier.
+        rows: Of the manifest.
+        fingerprint: Of the data as they are now.
+        imports: What data/import.json tells of each import.
+        check: What data/check.json tells.
+        score: The newest score of a synthetic set of the comparison.
+        other_score: The newest score of all, where none is of those sets.
+        audit: The newest shortcut audit.
+        comparisons: Names of all comparisons with these data, this one among them.
+        num_singles: How many single classifiers were trained.
+        singles: The newest without synthetic images, and the newest with them.
+        left_out: What is not on the page since another version of cxr wrote it, in words.
+    """
 
     workspace: Workspace
-    run: Run  # the comparison
-    summary: dict[str, Any]  # its summary.json
-    classifiers: list[dict[str, Any]]  # its results.csv, one row per trained classifier
-    rows: list[Row]  # of the manifest
-    fingerprint: str  # of the data as they are now
-    imports: list[dict[str, Any]]  # of data/import.json
-    check: dict[str, Any] | None  # data/check.json
-    score: Found | None  # the newest score of a synthetic set of the comparison
-    other_score: Found | None  # the newest score of all, where that is of another set
-    audit: Found | None  # the newest shortcut audit
-    comparisons: list[str]  # names of all comparisons with these data, this one among them
-    singles: list[Run]  # finished runs of classify-train
+    run: Run
+    summary: ComparisonSummary
+    classifiers: list[ClassifierRow]
+    rows: list[Row]
+    fingerprint: str
+    imports: list[ImportSummary]
+    check: CheckReport | None
+    score: RunResult[ScoreSummary] | None
+    other_score: RunResult[ScoreSummary] | None
+    audit: RunResult[AuditResult] | None
+    comparisons: list[str]
+    num_singles: int
+    singles: list[RunResult[ClassifierResult]]
+    left_out: list[str]
 
     @property
     def own(self) -> list[Row]:
@@ -47,67 +72,118 @@ class Study:
 
     @property
     def given_set(self) -> str | None:
-        """The synthetic set that the comparison was given; where it needed more images it made a larger set of the same ones, in replicates/."""
-        return self.run.config.get("synthetic") or self.summary["synthetic"]
+        """The synthetic set that the comparison was given.
+
+        Where it needed more images it made a larger set of the same ones, in replicates/.
+        """
+        return self.run.config.get("synthetic") or self.summary.synthetic
 
     @property
     def sets(self) -> list[str]:
         """The synthetic set that the comparison was given, and all that it used."""
-        return _sets(self.run, self.summary)
+        return _synthetic_sets(self.run, self.summary)
+
+    @property
+    def generators(self) -> list[str]:
+        """The generators of the comparison, the first one first."""
+        names = [self.summary.generator, *(use.run for use in self.summary.generators)]
+        return [name for name in dict.fromkeys(names) if name]
 
     def config_of(self, name: str) -> dict[str, Any] | None:
-        """What a run was asked for; None when its folder is gone."""
+        """Read what a run was asked for; None when its folder is gone."""
         path = self.workspace.folder_of(name) / "config.json"
         return read_json(path) if path.exists() else None
 
 
 def read_study(workspace: Workspace, run: Run) -> Study:
-    """Read what there is. Raises FileNotFoundError or ValueError that names the file when one it needs is missing or damaged."""
-    summary = read_json(run.folder / "summary.json")
-    if "results" not in summary:
-        raise ValueError(
-            f"{run.folder / 'summary.json'} is of an earlier version of cxr; make the comparison anew with: cxr compare"
-        )
-    rows = workspace.rows()
-    runs = list_runs(workspace.runs)
-    scores = list(_holding(runs, "score", "score.json"))
-    of_sets = [found for found in scores if found.says["synthetic"] in _sets(run, summary)]
-    audits = list(_holding(runs, "audit", "audit.json"))
-    same = [
-        found.run.name
-        for found in _holding(runs, "compare", "summary.json")
-        if found.says["data_fingerprint"] == summary["data_fingerprint"]
-    ]
+    """Read what there is.
+
+    Raises FileNotFoundError or ValueError that names the file when one it needs is missing or
+    damaged.
+    """
+    summary = ComparisonSummary.load(run)
+    rows, runs = workspace.rows(), list_runs(workspace.runs)
+    sets, scores = _synthetic_sets(run, summary), _runs_with(runs, "score", SCORE_FILE)
+    score, old_scores = _newest(scores, ScoreSummary.load, lambda score: score.synthetic in sets)
+    other_score, _ = (None, []) if score else _newest(scores, ScoreSummary.load)
+    audit, old_audits = _newest(_runs_with(runs, "audit", AUDIT_FILE), AuditResult.load)
+    trainings = [one for one in runs if one.command == "classify-train" and one.finished]
+    singles, old_singles = _newest_singles(trainings)
     check = workspace.data / "check.json"
     return Study(
         workspace=workspace,
         run=run,
         summary=summary,
-        classifiers=read_rows(run.folder / "results.csv"),
+        classifiers=read_rows(run),
         rows=rows,
         fingerprint=study_fingerprint(rows),
         imports=workspace.imports(),
-        check=read_json(check) if check.exists() else None,
-        score=of_sets[-1] if of_sets else None,
-        other_score=scores[-1] if scores and not of_sets else None,
-        audit=audits[-1] if audits else None,
-        comparisons=same,
-        singles=[one for one in runs if one.command == "classify-train" and one.finished],
+        check=CheckReport.load(check) if check.exists() else None,
+        score=score,
+        other_score=other_score,
+        audit=audit,
+        comparisons=[
+            one.name
+            for one in _runs_with(runs, "compare", SUMMARY_FILE)
+            if one.config.get("data") == summary.data_fingerprint
+        ],
+        num_singles=len(trainings),
+        singles=singles,
+        left_out=[
+            *(_left_out(old, SCORE_FILE, "cxr score") for old in old_scores),
+            *(_left_out(old, AUDIT_FILE, "cxr audit") for old in old_audits),
+            *(_left_out(old, METRICS_FILE, "cxr classify-train") for old in old_singles),
+        ],
     )
 
 
-def _sets(run: Run, summary: dict[str, Any]) -> list[str]:
+def _synthetic_sets(run: Run, summary: ComparisonSummary) -> list[str]:
     names = [
         run.config.get("synthetic"),
-        summary["synthetic"],
-        *(one["run"] for one in summary["synthetic_sets"]),
+        summary.synthetic,
+        *(use.run for use in summary.synthetic_sets),
     ]
     return [name for name in dict.fromkeys(names) if name]
 
 
-def _holding(runs: Sequence[Run], command: str, name: str) -> Iterator[Found]:
-    """What runs of a command left under this name, oldest first."""
-    for run in runs:
-        path: Path = run.folder / name
-        if run.command == command and path.exists():
-            yield Found(run, read_json(path))
+def _runs_with(runs: Sequence[Run], command: str, file_name: str) -> list[Run]:
+    """Return the runs of a command that left a file of this name, oldest first."""
+    return [run for run in runs if run.command == command and (run.folder / file_name).exists()]
+
+
+def _newest(
+    runs: Sequence[Run],
+    load: Callable[[Run], Result],
+    is_wanted: Callable[[Result], bool] = lambda _: True,
+) -> tuple[RunResult[Result] | None, list[Run]]:
+    """Load the newest wanted result; also return newer runs whose file is of another format."""
+    unreadable = []
+    for run in reversed(runs):
+        try:
+            result = load(run)
+        except FormatError:
+            unreadable.append(run)
+            continue
+        if is_wanted(result):
+            return RunResult(run, result), unreadable
+    return None, unreadable
+
+
+def _newest_singles(
+    trainings: Sequence[Run],
+) -> tuple[list[RunResult[ClassifierResult]], list[Run]]:
+    """Load the newest classifier without synthetic images, and the newest with them."""
+    singles, unreadable = [], []
+    for has_synthetic in (False, True):
+        runs = [run for run in trainings if (run.config["synthetic"] is not None) == has_synthetic]
+        single, old = _newest(runs, ClassifierResult.load)
+        singles += [single] if single else []
+        unreadable += old
+    return singles, unreadable
+
+
+def _left_out(run: Run, file_name: str, remedy: str) -> str:
+    return (
+        f"{file_name} of {run.name} was written by another version of cxr; "
+        f"make it anew with: {remedy}"
+    )

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 
-def picture(path: Path) -> dict[str, Any] | None:
-    """A PNG as a data: URI with its size in pixels; None when the file is absent, ValueError when it is damaged."""
+@dataclass(frozen=True)
+class Picture:
+    """An image as a data: URI, with its size in pixels."""
+
+    uri: str
+    width: int
+    height: int
+
+
+def embed_picture(path: Path) -> Picture | None:
+    """Read a PNG file; None when it is absent. Raises ValueError when it is damaged."""
     if not path.exists():
         return None
     try:
@@ -18,8 +27,5 @@ def picture(path: Path) -> dict[str, Any] | None:
             width, height = image.size
     except OSError as error:
         raise ValueError(f"{path} is damaged ({error}); delete it, or make it anew") from error
-    return {
-        "uri": "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii"),
-        "width": width,
-        "height": height,
-    }
+    encoded = base64.b64encode(path.read_bytes()).decode("ascii")
+    return Picture(f"data:image/png;base64,{encoded}", width, height)

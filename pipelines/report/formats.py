@@ -2,75 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from runtime.estimate import Estimate
 
 
 def percent(share: float) -> str:
-    """A share in 0..1 as per cent: 94.0 %."""
+    """Write a share in 0..1 as per cent: 94.0 %."""
     return f"{100 * share:.1f}\u00a0%"
 
 
-def percent_range(bounds: Sequence[float]) -> str:
-    """An interval of a share in per cent, cut to what a share can be: 91.0–97.0."""
-    low, high = (min(max(bound, 0.0), 1.0) for bound in bounds)
+def percent_range(share: Estimate) -> str:
+    """Write the interval of a share in per cent, cut to what a share can be: 91.0–97.0."""
+    low, high = (min(max(bound, 0.0), 1.0) for bound in (share.low, share.high))
     return f"{100 * low:.1f}–{100 * high:.1f}"
 
 
 def points(difference: float) -> str:
-    """A difference of shares in percentage points, with its sign: +1.0 or −1.0."""
+    """Write a difference of shares in percentage points, with its sign: +1.0 or −1.0."""
     value = round(100 * difference, 1)
     return f"{value:+.1f}".replace("-", "−") if value else "0.0"
 
 
-def points_range(bounds: Sequence[float]) -> str:
-    return f"{points(bounds[0])} to {points(bounds[1])}"
+def points_range(difference: Estimate) -> str:
+    """Write the interval of a difference of shares in percentage points: −1.0 to +3.0."""
+    return f"{points(difference.low)} to {points(difference.high)}"
 
 
 def p_value(p: float) -> str:
-    """A probability: 0.040, below a thousandth < 0.001."""
+    """Write a probability: 0.040, below a thousandth < 0.001."""
     return f"{p:.3f}" if p >= 0.001 else "<\u202f0.001"
 
 
 def deviation(value: float | None) -> str:
-    """A standard deviation of shares in percentage points, a dash for none: 1.24."""
+    """Write a standard deviation of shares in percentage points, a dash for none: 1.24."""
     return "–" if value is None else f"{100 * value:.2f}"
 
 
 def count(number: int) -> str:
-    """A whole number; groups of three from 10 000 on."""
+    """Write a whole number; groups of three from 10 000 on."""
     return f"{number:,}".replace(",", "\u202f") if number >= 10_000 else str(number)
 
 
 def signed(number: float) -> str:
-    """A whole number of images with its sign: +40, −20, 0."""
+    """Write a whole number of images with its sign: +40, −20, 0."""
     return f"{round(number):+d}".replace("-", "−") if round(number) else "0"
 
 
 def part(fraction: float) -> str:
-    """A fraction of the real images: all, 10 %, 2.5 %."""
+    """Write a fraction of the real images: all, 10 %, 2.5 %."""
     return "all" if fraction == 1 else f"{100 * fraction:g}\u00a0%"
 
 
 def plural(number: int, thing: str, things: str | None = None) -> str:
-    """1 image, 2 images."""
+    """Write a number of things: 1 image, 2 images."""
     return f"{count(number)} {thing if number == 1 else things or thing + 's'}"
 
 
 def sentence(text: str) -> str:
-    """Text with a capital letter in front and a full stop behind."""
+    """Give a text a capital letter in front and a full stop behind."""
     text = text.strip()
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
-def plain(value: Any) -> str:
-    """A configuration's value for people: lists and tables without brackets, a dash for none."""
+def plain(value: object) -> str:
+    """Write a configuration's value: lists and tables without brackets, a dash for none."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {plain(one)}" for name, one in value.items()) or "–"
+        return ", ".join(f"{name} {plain(member)}" for name, member in value.items()) or "–"
     if isinstance(value, list):
         return ", ".join(map(plain, value)) or "–"
+    return "–" if value is None else str(value)
+
+
+def dash(value: object) -> str:
+    """Write a value, a dash for none."""
     return "–" if value is None else str(value)
 
 
@@ -87,4 +92,5 @@ FILTERS = (
     plural,
     sentence,
     plain,
+    dash,
 )

@@ -1,4 +1,4 @@
-"""The report of a comparison: one self-contained HTML page, made from what lies in the study's folder."""
+"""The report of a comparison: one self-contained HTML page, made from the study's files."""
 
 from __future__ import annotations
 
@@ -8,36 +8,28 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines.figures.comparison_figures import (
-    comparison,
-    learning_curve,
-    ratio_curve,
-    sensitivity_specificity,
+from pipelines.report.answers import MARK_NAMES
+from pipelines.report.checklist import checklist
+from pipelines.report.comparison_section import (
+    answer_without_warnings,
+    blocks,
+    draw_pictures,
+    headline_block,
 )
-from pipelines.report.checklist import MARKS, checklist
 from pipelines.report.contents import Study, read_study
-from pipelines.report.embedding import picture
-from pipelines.report.formats import FILTERS, part
+from pipelines.report.formats import FILTERS
+from pipelines.report.provenance import configurations, hashes
 from pipelines.report.references import REFERENCES
+from pipelines.report.score_section import score_section
 from pipelines.report.sections import (
     audit_section,
-    configurations,
     data_section,
-    generators,
-    hashes,
-    score_section,
-    sheets,
+    generator_sections,
+    image_sheets,
     single_classifiers,
 )
 from pipelines.report.shell_commands import commands
-from pipelines.results.comparison_summary import (
-    headline_result,
-    headline_results,
-    headline_worth,
-    kind_of,
-    results_at,
-    settings,
-)
+from pipelines.results.comparison_summary import arm_kind
 from pipelines.study.workspace import Workspace
 from runtime.files import write_text
 from runtime.run import Run
@@ -60,103 +52,69 @@ CONTENTS = {
 
 
 def write_report(workspace: Workspace, run: Run) -> Path:
-    """Write report.html and its figures into the folder of a comparison; returns the page's path.
+    """Write report.html and its figures into the folder of a comparison; return the page's path.
 
-    Needs the comparison's summary.json and results.csv and the study's images; what else is absent is said to be.
-    Raises FileNotFoundError or ValueError that names the file when one of those it needs is missing or damaged.
+    Needs the comparison's summary.json and results.csv and the study's images; what else is absent
+    is said to be. Raises FileNotFoundError or ValueError that names the file when one of those it
+    needs is missing or damaged.
     """
     study = read_study(workspace, run)
-    summary, found = study.summary, checklist(study)
-    tally = Counter(item.answer.mark for item in found)
-    used = {item.source for item in found}
-    page = (
-        _environment()
-        .get_template("report.html")
-        .render(
-            run=run.name,
-            summary=summary,
-            answer=_answer(summary),
-            headline=headline_result(summary),
-            results=headline_results(summary),
-            setting=_setting(
-                summary, summary["headline"]["fraction"], summary["headline"]["ratio"]
-            ),
-            blocks=_blocks(summary),
-            classifiers=study.classifiers,
-            pictures=_figures(study),
-            worth_drawn=bool(headline_worth(summary)),
-            contents=CONTENTS,
-            phantom=sum(row.source == "phantom" for row in study.rows),
-            images=len(study.own),
-            changed=study.fingerprint != summary["data_fingerprint"],
-            sets=study.sets,
-            score=score_section(study.score),
-            other_score=study.other_score,
-            sheets=sheets(study),
-            audit=audit_section(study),
-            singles=single_classifiers(study),
-            generators=generators(study),
-            data=data_section(study),
-            checklist=found,
-            tally={mark: tally[mark] for mark in MARKS},
-            marks=MARKS,
-            references={name: title for name, title in REFERENCES.items() if name in used},
-            commands=commands(study),
-            hashes=hashes(study),
-            configurations=configurations(study),
-        )
-    )
+    template = _environment().get_template("report.html")
     path = run.folder / "report.html"
-    write_text(path, page)
+    write_text(path, template.render(_overview(study) | _sections(study) | _appendix(study)))
     return path
 
 
-def _answer(summary: dict[str, Any]) -> str:
-    """The answer in a sentence, without the warnings that stand below it."""
-    text = summary["sentence"]
-    for warning in summary["warnings"]:
-        text = text.replace(f" Beware: {warning}.", "")
-    return text
-
-
-def _figures(study: Study) -> dict[str, Any]:
-    """The comparison's figures, drawn now; None for one that there is nothing to draw of."""
-    drawn = {
-        comparison: True,
-        sensitivity_specificity: True,
-        learning_curve: len(study.summary["fractions"]) > 1,
-        ratio_curve: len(study.summary["ratios"]) > 1,
-    }
-    for draw, wanted in drawn.items():
-        if wanted:
-            draw(study.summary, study.run.folder / f"{draw.__name__}.png")
+def _overview(study: Study) -> dict[str, Any]:
+    """Collect what the top of the page shows: the answer, and what must be known beforehand."""
+    summary = study.summary
     return {
-        draw.__name__: picture(study.run.folder / f"{draw.__name__}.png") if wanted else None
-        for draw, wanted in drawn.items()
+        "run": study.run.name,
+        "contents": CONTENTS,
+        "summary": summary,
+        "answer": answer_without_warnings(summary),
+        "headline": summary.headline_result(),
+        "difference": summary.headline_difference().difference.accuracy,
+        "phantoms": sum(row.source == "phantom" for row in study.rows),
+        "images": len(study.own),
+        "has_changed": study.fingerprint != summary.data_fingerprint,
+        "left_out": study.left_out,
     }
 
 
-def _blocks(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """The results of every fraction and ratio, each block under its title."""
-    return [
-        {
-            "title": _setting(summary, fraction, ratio),
-            "results": results_at(summary, fraction, ratio),
-        }
-        for fraction, ratio in settings(summary)
-    ]
+def _sections(study: Study) -> dict[str, Any]:
+    """Collect what the sections show, and draw their figures."""
+    return {
+        "headline_block": headline_block(study.summary),
+        "blocks": blocks(study.summary),
+        "classifiers": study.classifiers,
+        "pictures": draw_pictures(study),
+        "has_data_efficiency": bool(study.summary.headline_data_efficiency()),
+        "sets": study.sets,
+        "score": score_section(study.score),
+        "other_score": study.other_score,
+        "sheets": image_sheets(study),
+        "audit": audit_section(study),
+        "singles": single_classifiers(study),
+        "generators": generator_sections(study),
+        "data": data_section(study),
+    }
 
 
-def _setting(summary: dict[str, Any], fraction: float, ratio: float | None) -> str:
-    real = results_at(summary, fraction, ratio)[0]
-    share = "All real images" if fraction == 1 else f"{part(fraction)} of the real images"
-    text = f"{share}, {real['real_images']} of {real['real_patients']} patients"
-    added = max(one["synthetic_images"] for one in results_at(summary, fraction, ratio))
-    return text + (
-        f"; {added} synthetic ones{'' if ratio is None else f', {ratio:g} per real one'}"
-        if added
-        else ""
-    )
+def _appendix(study: Study) -> dict[str, Any]:
+    """Collect the checklist with its sources, and how to make the study again."""
+    items = checklist(study)
+    tally = Counter(item.answer.mark for item in items)
+    sources = {item.source for item in items}
+    return {
+        "checklist": items,
+        "tally": {mark: tally[mark] for mark in MARK_NAMES},
+        "marks": MARK_NAMES,
+        "references": {name: title for name, title in REFERENCES.items() if name in sources},
+        "commands": commands(study),
+        "hashes": hashes(study),
+        "configurations": configurations(study),
+    }
 
 
 def _environment() -> Environment:
@@ -167,5 +125,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {form.__name__: form for form in (*FILTERS, kind_of)}
+    environment.filters |= {form.__name__: form for form in (*FILTERS, arm_kind)}
     return environment

@@ -68,9 +68,9 @@ def telling_fingerprints(study: Study) -> Answer | None:
             "cxr score",
         )
     farthest = [
-        (max(abs(auc.value - 0.5) for auc in found.synthetic_from_real.values()), name)
-        for name, found in fingerprints.by_name.items()
-        if found.synthetic_from_real
+        (max(abs(auc.value - 0.5) for auc in fingerprint.synthetic_from_real.values()), name)
+        for name, fingerprint in fingerprints.by_name.items()
+        if fingerprint.synthetic_from_real
     ]
     distance, name = max(farthest, default=(0.0, "none"))
     return Answer(

@@ -9,15 +9,28 @@ import pytest
 
 from pipelines.study.manifest import study_fingerprint
 from pipelines.study.workspace import Workspace
-from runtime.files import write_json
 from runtime.run import Run
-from tests.pipelines.report.studies import make_study, make_summary, write_results
+from tests.pipelines.report.html_page import Page, page_of
+from tests.pipelines.report.studies import make_study, poor_study, write_comparison
+from tests.pipelines.report.summaries import make_summary
 
 
 @pytest.fixture(scope="session")
 def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Run]:
     """A study with everything. Not to be changed."""
     return make_study(tmp_path_factory.mktemp("full"))
+
+
+@pytest.fixture(scope="session")
+def page(full: tuple[Workspace, Run]) -> Page:
+    """The page of the study with everything."""
+    return page_of(*full)
+
+
+@pytest.fixture(scope="session")
+def poor_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The page of a study with next to nothing."""
+    return page_of(*poor_study(tmp_path_factory.mktemp("poor")))
 
 
 @pytest.fixture
@@ -36,6 +49,5 @@ def small(own_study: tuple[Workspace, Run]) -> tuple[Workspace, Run]:
         fractions=(1.0,),
         ratios=(2.0,),
     )
-    write_json(own_study[1].folder / "summary.json", summary)
-    write_results(own_study[1], summary)
+    write_comparison(own_study[1], summary)
     return own_study

@@ -3,46 +3,92 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipelines.report.checklist import PITFALLS, checklist
 from pipelines.report.contents import read_study
 from pipelines.report.references import REFERENCES
+from pipelines.results.audit_result import AuditResult
+from pipelines.results.comparison_summary import ComparisonSummary
+from pipelines.results.score_summary import ScoreSummary
+from pipelines.study.import_log import NearDuplicate, write_imports
 from pipelines.study.workspace import Workspace
-from runtime.files import read_json, write_json
 from runtime.run import Run
-from tests.pipelines.report.studies import change, make_summary, poor_study
+from tests.pipelines.report.made_scores import make_fingerprints, make_memorisation
+from tests.pipelines.report.studies import change, poor_study
+from tests.pipelines.report.summaries import make_summary
+
+Spoil = Callable[[Workspace, Run], None]
 
 
 def marks(workspace: Workspace, run: Run) -> dict[str, str]:
-    """The mark of every pitfall."""
+    """Return the mark of every pitfall."""
     return {item.pitfall: item.answer.mark for item in checklist(read_study(workspace, run))}
 
 
-def test_the_checklist_of_a_full_and_of_a_poor_study(
-    full: tuple[Workspace, Run], tmp_path: Path
+@pytest.fixture(scope="module")
+def full_marks(full: tuple[Workspace, Run]) -> dict[str, str]:
+    return marks(*full)
+
+
+@pytest.fixture(scope="module")
+def poor_marks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return marks(*poor_study(tmp_path_factory.mktemp("poor")))
+
+
+def test_a_full_study_answers_every_pitfall_in_order(full_marks: dict[str, str]) -> None:
+    assert list(full_marks) == [pitfall.name for pitfall in PITFALLS]
+
+
+def test_every_source_is_referred_to() -> None:
+    assert {pitfall.source for pitfall in PITFALLS} == set(REFERENCES)
+
+
+@pytest.mark.parametrize(
+    ("mark", "pitfalls"),
+    [
+        (
+            "bad",
+            {"Too few test patients", "Shortcuts outside of the lungs", "No external test"},
+        ),
+        (
+            "open",
+            {
+                "Many comparisons, one of them lucky",
+                "Memorised training images",
+                "Synthetic images betray themselves",
+            },
+        ),
+    ],
+)
+def test_a_full_study_avoids_most_pitfalls(
+    full_marks: dict[str, str], mark: str, pitfalls: set[str]
 ) -> None:
-    found = marks(*full)
-    assert list(found) == [pitfall for pitfall, _, _ in PITFALLS]
-    assert {source for _, source, _ in PITFALLS} == set(REFERENCES)
-    assert {pitfall for pitfall, mark in found.items() if mark == "bad"} == {
-        "Too few test patients",
-        "Shortcuts outside of the lungs",
-        "No external test",
-    }
-    assert {pitfall for pitfall, mark in found.items() if mark == "open"} == {
-        "Many comparisons, one of them lucky",
-        "Memorised training images",
-        "Synthetic images betray themselves",
-    }
-    poor = marks(*poor_study(tmp_path))
-    assert len(poor) == len(PITFALLS) - 3
-    assert poor["Unequal training budgets"] == "good"
-    assert poor["Duplicate images across splits"] == "open"
-    assert poor["No control arm"] == "open"
+    assert {pitfall for pitfall, own in full_marks.items() if own == mark} == pitfalls
+
+
+def test_a_study_without_synthetic_images_is_not_asked_about_them(
+    poor_marks: dict[str, str],
+) -> None:
+    assert len(poor_marks) == len(PITFALLS) - 3
+
+
+@pytest.mark.parametrize(
+    ("pitfall", "mark"),
+    [
+        ("Unequal training budgets", "good"),
+        ("Duplicate images across splits", "open"),
+        ("No control arm", "open"),
+    ],
+)
+def test_a_poor_study_answers_what_it_can(
+    poor_marks: dict[str, str], pitfall: str, mark: str
+) -> None:
+    assert poor_marks[pitfall] == mark
 
 
 def _split_patient(workspace: Workspace, run: Run) -> None:
@@ -63,20 +109,8 @@ def _same_pixels(workspace: Workspace, run: Run) -> None:
 
 def _near_pair_apart(workspace: Workspace, run: Run) -> None:
     rows, path = workspace.rows(), workspace.data / "import.json"
-    imported = read_json(path)["imports"][0]
-    write_json(
-        path,
-        {
-            "imports": [
-                imported
-                | {
-                    "near_duplicates": [
-                        {"images": [rows[0].file_name, rows[-2].file_name], "bits": 1}
-                    ]
-                }
-            ]
-        },
-    )
+    pair = NearDuplicate((rows[0].file_name, rows[-2].file_name), bits=1)
+    write_imports(path, [replace(workspace.imports()[0], near_duplicates=[pair])])
 
 
 def _sources_apart(workspace: Workspace, run: Run) -> None:
@@ -122,46 +156,45 @@ def _second_comparison(workspace: Workspace, run: Run) -> None:
     shutil.copytree(run.folder, workspace.runs / "0099-compare")
 
 
+def _change_summary(run: Run, **changes: Any) -> None:
+    replace(ComparisonSummary.load(run), **changes).save(run)
+
+
 def _one_generator(workspace: Workspace, run: Run) -> None:
-    summary = read_json(run.folder / "summary.json")
-    change(run.folder / "summary.json", budget=summary["budget"] | {"generators": 1})
+    budget = ComparisonSummary.load(run).budget
+    _change_summary(run, budget=replace(budget, generators=1))
 
 
 def _one_run(workspace: Workspace, run: Run) -> None:
-    summary = read_json(run.folder / "summary.json")
-    for one in summary["results"]:
-        one["replicates"] = one["replicates"][:1]
-    write_json(run.folder / "summary.json", summary)
+    results = ComparisonSummary.load(run).results
+    _change_summary(
+        run,
+        results=tuple(replace(result, replicates=result.replicates[:1]) for result in results),
+    )
 
 
-def _without(*arms: str):  # type: ignore[no-untyped-def]
+def _without(*arms: str) -> Spoil:
     def leave_out(workspace: Workspace, run: Run) -> None:
-        summary = read_json(run.folder / "summary.json")
-        change(
-            run.folder / "summary.json",
-            results=[one for one in summary["results"] if one["arm"] not in arms],
-        )
+        results = ComparisonSummary.load(run).results
+        _change_summary(run, results=tuple(own for own in results if own.arm not in arms))
 
     return leave_out
 
 
 def _shuffled_helps(workspace: Workspace, run: Run) -> None:
-    summary = read_json(run.folder / "summary.json")
-    for one in summary["results"]:
-        if one["arm"] == "real+shuffled":
-            one["against_real"]["verdict"] = "helps"
-    write_json(run.folder / "summary.json", summary)
+    summary = ComparisonSummary.load(run)
+    results = [
+        replace(result, against_real=replace(result.against_real, verdict="helps"))
+        if result.arm == "real+shuffled" and result.against_real
+        else result
+        for result in summary.results
+    ]
+    _change_summary(run, results=tuple(results))
 
 
 def _one_fraction(workspace: Workspace, run: Run) -> None:
-    change(
-        run.folder / "summary.json",
-        **{
-            name: value
-            for name, value in make_summary(fractions=(1.0,), ratios=(2.0,)).items()
-            if name in ("results", "fractions", "ratios", "worth")
-        },
-    )
+    data = ComparisonSummary.load(run).data_fingerprint
+    make_summary(data=data, fractions=(1.0,), ratios=(2.0,)).save(run)
 
 
 def _facts_tell(workspace: Workspace, run: Run) -> None:
@@ -180,11 +213,12 @@ def _unaudited(workspace: Workspace, run: Run) -> None:
 
 
 def _clean_audit(workspace: Workspace, run: Run) -> None:
-    change(workspace.find_run("audit").folder / "audit.json", warnings=[])
+    audited = workspace.find_run("audit")
+    replace(AuditResult.load(audited), warnings=()).save(audited)
 
 
 @pytest.mark.parametrize(
-    "spoil, pitfall, mark",
+    ("spoil", "pitfall", "mark"),
     [
         (_split_patient, "One patient in several splits", "bad"),
         (_lone_patients, "One patient in several splits", "open"),
@@ -210,8 +244,8 @@ def _clean_audit(workspace: Workspace, run: Run) -> None:
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_each_pitfall_is_told_from_the_files(
-    own_study: tuple[Workspace, Run], spoil, pitfall: str, mark: str
-) -> None:  # type: ignore[no-untyped-def]
+    own_study: tuple[Workspace, Run], spoil: Spoil, pitfall: str, mark: str
+) -> None:
     before = marks(*own_study)
     spoil(*own_study)
     after = marks(*own_study)
@@ -219,33 +253,26 @@ def test_each_pitfall_is_told_from_the_files(
     assert after[pitfall] == mark
 
 
-def test_copies_and_fingerprints_are_marked(own_study: tuple[Workspace, Run]) -> None:
-    path = own_study[0].find_run("score").folder / "score.json"
-    share = {"copied_share": {"value": 0.0123}}
-    prints = {
-        "by_name": {"sharpness": {"synthetic_from_real": {"covid": {"value": 0.31}}}},
-        "warnings": [],
-    }
-    change(
-        path,
-        memorisation={"pixels": share, "features": share, "n_synthetic": 6, "warnings": []},
-        fingerprints=prints,
-    )
+@pytest.mark.parametrize(
+    ("copy_warnings", "fingerprint_warnings", "mark"),
+    [([], [], "good"), (["copies"], ["dark"], "bad")],
+    ids=["no warning", "warnings"],
+)
+def test_copies_and_fingerprints_are_marked(
+    own_study: tuple[Workspace, Run],
+    copy_warnings: list[str],
+    fingerprint_warnings: list[str],
+    mark: str,
+) -> None:
+    scored = own_study[0].find_run("score")
+    replace(
+        ScoreSummary.load(scored),
+        memorisation=make_memorisation(0.0123, copy_warnings),
+        fingerprints=make_fingerprints(0.31, fingerprint_warnings),
+    ).save(scored)
     answers = {item.pitfall: item.answer for item in checklist(read_study(*own_study))}
-    copied, betrayed = (
-        answers["Memorised training images"],
-        answers["Synthetic images betray themselves"],
-    )
-    assert copied.mark == betrayed.mark == "good"
+    copied = answers["Memorised training images"]
+    betrayed = answers["Synthetic images betray themselves"]
+    assert copied.mark == betrayed.mark == mark
     assert "1.2\u00a0%" in copied.text
     assert "sharpness, with a ROC AUC of 69.0" in betrayed.text
-    change(
-        path,
-        memorisation={"pixels": share, "features": share, "n_synthetic": 6, "warnings": ["copies"]},
-        fingerprints=prints | {"warnings": ["dark"]},
-    )
-    assert (
-        marks(*own_study)["Memorised training images"]
-        == marks(*own_study)["Synthetic images betray themselves"]
-        == "bad"
-    )

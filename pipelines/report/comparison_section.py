@@ -1,0 +1,80 @@
+"""What the page shows of the comparison itself: the answer, its figures, and blocks of arms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.figures.comparison_figures import draw_comparison, draw_sensitivity_specificity
+from pipelines.figures.learning_curves import draw_learning_curve, draw_ratio_curve
+from pipelines.report.contents import Study
+from pipelines.report.embedding import Picture, embed_picture
+from pipelines.report.formats import part
+from pipelines.results.comparison_summary import ArmResult, ComparisonSummary
+
+
+@dataclass(frozen=True)
+class Block:
+    """The results of one fraction and ratio, under its title."""
+
+    title: str
+    results: list[ArmResult]
+
+
+@dataclass(frozen=True)
+class ComparisonPictures:
+    """The figures of the comparison; None for one that there is nothing to draw of."""
+
+    comparison: Picture | None
+    sensitivity_specificity: Picture | None
+    learning_curve: Picture | None
+    ratio_curve: Picture | None
+
+
+def answer_without_warnings(summary: ComparisonSummary) -> str:
+    """Return the answer in a sentence, without the warnings that stand below it."""
+    text = summary.sentence
+    for warning in summary.warnings:
+        text = text.replace(f" Beware: {warning}.", "")
+    return text
+
+
+def draw_pictures(study: Study) -> ComparisonPictures:
+    """Draw the figures of a comparison into its folder."""
+
+    def draw(write: Callable[[ComparisonSummary, Path], None], name: str) -> Picture | None:
+        path = study.run.folder / name
+        write(study.summary, path)
+        return embed_picture(path)
+
+    has_fractions = len(study.summary.fractions) > 1
+    has_ratios = len(study.summary.ratios) > 1
+    return ComparisonPictures(
+        comparison=draw(draw_comparison, "comparison.png"),
+        sensitivity_specificity=draw(draw_sensitivity_specificity, "sensitivity_specificity.png"),
+        learning_curve=draw(draw_learning_curve, "learning_curve.png") if has_fractions else None,
+        ratio_curve=draw(draw_ratio_curve, "ratio_curve.png") if has_ratios else None,
+    )
+
+
+def blocks(summary: ComparisonSummary) -> list[Block]:
+    """Return the results of every fraction and ratio."""
+    return [_block(summary, fraction, ratio) for fraction, ratio in summary.settings()]
+
+
+def headline_block(summary: ComparisonSummary) -> Block:
+    """Return the results that belong side by side with the headline's."""
+    return _block(summary, summary.headline.fraction, summary.headline.ratio)
+
+
+def _block(summary: ComparisonSummary, fraction: float, ratio: float | None) -> Block:
+    results = summary.results_at(fraction, ratio)
+    real = results[0]
+    share = "All real images" if fraction == 1 else f"{part(fraction)} of the real images"
+    title = f"{share}, {real.real_images} of {real.real_patients} patients"
+    added = max(result.synthetic_images for result in results)
+    if added:
+        per_real = "" if ratio is None else f", {ratio:g} per real one"
+        title += f"; {added} synthetic ones{per_real}"
+    return Block(title, results)
