@@ -117,28 +117,31 @@ def _label_lines(audit: LabelAudit | LeftOut) -> list[str]:
     ]
 
 
-def _agreement_line(label: str, found: Agreement) -> str:
+def _agreement_line(label: str, agreement: Agreement) -> str:
     agreed = "none asked for"
-    if found.agreement is not None:
-        share = found.agreement
+    if agreement.agreement is not None:
+        share = agreement.agreement
         agreed = f"{share.percent()} of {share.n} synthetic images called as asked"
-    return f"  {label:18}{agreed}; test reals {found.recall.percent()}"
+    return f"  {label:18}{agreed}; test reals {agreement.recall.percent()}"
 
 
 def _fingerprint_lines(fingerprints: Fingerprints) -> list[str]:
     return [
         "fingerprints, AUC in %: synthetic against real by class (50: alike); a class against the "
         "others in training reals, and with the synthetic images added",
-        *(_fingerprint_line(name, found) for name, found in fingerprints.by_name.items()),
+        *(
+            _fingerprint_line(name, fingerprint)
+            for name, fingerprint in fingerprints.by_name.items()
+        ),
     ]
 
 
-def _fingerprint_line(name: str, found: Fingerprint) -> str:
+def _fingerprint_line(name: str, fingerprint: Fingerprint) -> str:
     by_class = ", ".join(
-        f"{label} {100 * auc.value:.0f}" for label, auc in found.synthetic_from_real.items()
+        f"{label} {100 * auc.value:.0f}" for label, auc in fingerprint.synthetic_from_real.items()
     )
     classes = ", ".join(
-        f"{label} {100 * auc:.0f} → {100 * found.class_in_mixture[label]:.0f}"
-        for label, auc in found.class_in_reals.items()
+        f"{label} {100 * auc:.0f} → {100 * fingerprint.class_in_mixture[label]:.0f}"
+        for label, auc in fingerprint.class_in_reals.items()
     )
     return f"  {name:18}{by_class}; {classes}"

@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.metrics.classifier_tests import TwoSample, correct_answers, two_sample_test
 from pipelines.metrics.confidence_intervals import estimate_accuracy
 from pipelines.metrics.image_selection import (
-    MAX_IMAGES,
+    MAX_SCORED_IMAGES,
     check_enough,
     first_of_each_patient,
     group_mask,
@@ -38,7 +38,7 @@ def measure_two_samples(parts: Parts, patients: Parts) -> Measurements:
     left_out = check_enough(independent, MIN_FOR_TWO_SAMPLES, "patients' images")
     if left_out is not None:
         return {"two_sample_accuracy": left_out}
-    n = min(MAX_IMAGES, *map(len, independent.values()))
+    n = min(MAX_SCORED_IMAGES, *map(len, independent.values()))
     equal = {name: part[thin(len(part), n)] for name, part in independent.items()}
     synthetic = two_sample_test(equal["train"], equal["synthetic"])
     floor = two_sample_test(equal["train"], equal["held_out"])

@@ -32,7 +32,7 @@ from classifier.weighted_measures import roc_auc
 from runtime.estimate import Estimate
 from runtime.randomness import numpy_generator
 
-DRAWS = 10  # of n candidates, where there are more
+CANDIDATE_DRAWS = 10  # of n candidates, where there are more
 HALF_SAMPLES = 100
 Z = 1.959964  # standard deviations on either side of a 95 % interval
 
@@ -57,7 +57,7 @@ def estimate_by_half_samples(
         purpose: A name that the random draws belong to.
     """
     random = numpy_generator(0, "score", purpose)
-    draws = DRAWS if len(candidates) > n else 1
+    draws = CANDIDATE_DRAWS if len(candidates) > n else 1
     values, variances = [], []
     for _ in range(draws):
         chosen = _draw_images(candidates, n, random)

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipelines.metrics.confidence_intervals import estimate_by_half_samples, widen_to_wilson
 from pipelines.metrics.frechet import frechet_distance, nuclear_norm
-from pipelines.metrics.image_selection import MAX_IMAGES, check_enough, thin
+from pipelines.metrics.image_selection import MAX_SCORED_IMAGES, check_enough, thin
 from pipelines.metrics.kernel import (
     discrepancy,
     kernel_distance,
@@ -122,7 +122,7 @@ def _compare_all(
 ) -> tuple[dict[str, float], str]:
     """Score all synthetic images, as other tools do; and say how the kernel distance was taken."""
     scores = {"frechet": frechet_distance(reals, synthetic)}
-    reals, synthetic = (rows[thin(len(rows), MAX_IMAGES)] for rows in (reals, synthetic))
+    reals, synthetic = (rows[thin(len(rows), MAX_SCORED_IMAGES)] for rows in (reals, synthetic))
     scores["kernel"] = kernel_distance(reals, synthetic)
     if with_neighbours:
         scores |= vars(manifold(reals, synthetic))
@@ -133,7 +133,7 @@ def _compare_at_equal_n(
     parts: Parts, patients: Parts, with_neighbours: bool
 ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
     """Score synthetic images, and as many held-out reals, against the training reals."""
-    kept = {name: thin(len(part), MAX_IMAGES) for name, part in parts.items()}
+    kept = {name: thin(len(part), MAX_SCORED_IMAGES) for name, part in parts.items()}
     rows = {name: part[kept[name]].astype(np.float64) for name, part in parts.items()}
     train = rows["train"]
     n = min(len(rows["synthetic"]), len(rows["held_out"]))

@@ -140,15 +140,15 @@ def _warnings(by_name: Mapping[str, Fingerprint]) -> list[str]:
     warnings = []
     for name, fingerprint in by_name.items():
         gains = {label: _gain(fingerprint, label) for label in fingerprint.class_in_mixture}
-        told = {
+        auc_by_class = {
             label: max(auc.value, 1 - auc.value)
             for label, auc in fingerprint.synthetic_from_real.items()
         }
-        if not gains or max(told.values(), default=0) < SUSPICIOUS_AUC:
+        if not gains or max(auc_by_class.values(), default=0) < SUSPICIOUS_AUC:
             continue
         label = max(gains, key=lambda label: gains[label])
         if gains[label] >= WARNING_GAIN:
-            warnings.append(_describe_danger(name, label, fingerprint, told))
+            warnings.append(_describe_danger(name, label, fingerprint, auc_by_class))
     return warnings
 
 
@@ -160,13 +160,13 @@ def _gain(fingerprint: Fingerprint, label: str) -> float:
 
 
 def _describe_danger(
-    name: str, label: str, fingerprint: Fingerprint, told: Mapping[str, float]
+    name: str, label: str, fingerprint: Fingerprint, auc_by_class: Mapping[str, float]
 ) -> str:
     reals, mixed = fingerprint.class_in_reals[label], fingerprint.class_in_mixture[label]
     more = "more"
     if mixed <= 0.5:
         more, reals, mixed = "less", 1 - reals, 1 - mixed
-    by_class = ", ".join(f"{other} {100 * value:.0f} %" for other, value in told.items())
+    by_class = ", ".join(f"{other} {100 * value:.0f} %" for other, value in auc_by_class.items())
     return (
         f"{name} tells synthetic images from real ones (AUC {by_class}), and not alike in every "
         f"class: with them added {more} {name} speaks for {label} with AUC {100 * mixed:.0f} %, "

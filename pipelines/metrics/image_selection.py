@@ -9,7 +9,9 @@ import numpy as np
 from pipelines.metrics.scores import OVERALL, LeftOut
 from runtime.randomness import numpy_generator
 
-MAX_IMAGES = 3000  # of a set; of more, as many are drawn, for all but the distance of all images
+MAX_SCORED_IMAGES = (
+    3000  # of a set; of more, as many are drawn, for all but the distance of all images
+)
 
 
 def group_names(classes: Sequence[str]) -> list[str]:

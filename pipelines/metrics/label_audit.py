@@ -231,8 +231,8 @@ def _judge(
 def _weak_classes(by_class: Mapping[str, Agreement], chance: float) -> list[str]:
     """Name the classes of which surely few synthetic images are called what was asked for."""
     weak = []
-    for name, found in by_class.items():
-        agreement, recall = found.agreement, found.recall
+    for name, class_agreement in by_class.items():
+        agreement, recall = class_agreement.agreement, class_agreement.recall
         least = chance + HEARD_SHARE * (recall.value - chance)
         if agreement is not None and agreement.high < least:
             weak.append(

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pipelines.metrics.scores import Score
 
 MEASURES = ("accuracy", "sensitivity", "specificity")  # by which arms are compared
 POSITIVE_CLASS_MEASURES = ("sensitivity", "precision", "f1")
@@ -52,29 +48,3 @@ SCORE_FORMATS = {  # in the order in which scores are listed
     "train_synthetic_test_real": ScoreFormat("train synthetic, test real", "higher"),
     "train_real_test_synthetic": ScoreFormat("train real, test synthetic", "higher"),
 }
-
-
-@dataclass(frozen=True)
-class ScoreCells:
-    """A score's numbers as text; `all_synthetic` is empty where it has none."""
-
-    label: str
-    synthetic: str
-    synthetic_interval: str
-    floor: str
-    floor_interval: str
-    all_synthetic: str
-
-
-def score_cells(score: Score) -> ScoreCells:
-    """Write a score's numbers, each as its format has it."""
-    form = SCORE_FORMATS[score.name]
-    synthetic, floor = score.synthetic, score.floor
-    return ScoreCells(
-        label=form.label,
-        synthetic=form.number(synthetic.value),
-        synthetic_interval=f"{form.number(synthetic.low)} to {form.number(synthetic.high)}",
-        floor=form.number(floor.value),
-        floor_interval=f"{form.number(floor.low)} to {form.number(floor.high)}",
-        all_synthetic="" if score.all_synthetic is None else form.number(score.all_synthetic),
-    )

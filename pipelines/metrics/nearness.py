@@ -163,10 +163,10 @@ def write_neighbours(
     rows = []
     for place, file_name in enumerate(sets["synthetic"].file_names):
         row = {"file_name": file_name}
-        for space, found in neighbours.items():
+        for space, of_space in neighbours.items():
             for kind, nearest_of_kind, split in (
-                ("training", found.training, sets["train"]),
-                ("held_out", found.held_out, sets["held_out"]),
+                ("training", of_space.training, sets["train"]),
+                ("held_out", of_space.held_out, sets["held_out"]),
             ):
                 column = f"{space}_{kind}"
                 row[column] = split.file_names[nearest_of_kind.index[place]]

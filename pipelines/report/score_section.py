@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 from pipelines.metrics.fingerprints import Fingerprints
 from pipelines.metrics.label_audit import LabelAudit
 from pipelines.metrics.memorisation import Memorisation
-from pipelines.metrics.names import ScoreCells, score_cells
+from pipelines.metrics.names import SCORE_FORMATS
 from pipelines.metrics.scores import OVERALL, PIXELS, LeftOut, Score
 from pipelines.report.contents import RunResult
 from pipelines.report.embedding import Picture, embed_picture
 from pipelines.results.score_summary import ScoreSummary
+from runtime.estimate import Estimate
 
 Tables = dict[str, dict[str, list["ScoreRow"]]]  # by caption and group
+
+
+@dataclass(frozen=True)
+class ScoreCells:
+    """A score's numbers as text; `all_synthetic` is empty where it has none."""
+
+    label: str
+    synthetic: str
+    synthetic_interval: str
+    floor: str
+    floor_interval: str
+    all_synthetic: str
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,10 @@ class ScoreSection:
         overall, by_class: Its scores in tables, one for each extractor and one of pixels.
         distances: The overall Fréchet distances that have a floor to be compared with.
         unscored: Why scores were left out.
-        memorisation, label_audit: None where they were left out, for the reasons beside them.
+        memorisation, label_audit: None where they were left out.
+        no_memorisation, no_label_audit: Why they were.
+        fingerprints: Of simple properties.
+        warnings: Of all three.
         pairs, map: Its figures.
     """
 
@@ -55,27 +71,29 @@ class ScoreSection:
     map: Picture | None
 
 
-def score_section(score: RunResult[ScoreSummary] | None) -> ScoreSection | None:
+def score_section(scored: RunResult[ScoreSummary] | None) -> ScoreSection | None:
     """Collect what the page shows of a score; None where there is none."""
-    if score is None:
+    if scored is None:
         return None
-    summary, folder = score.result, score.run.folder
+    summary, folder = scored.result, scored.run.folder
     captions = {
         record.name: f"in features of {record.name} ({record.note})"
         for record in summary.extractors
     }
     captions[PIXELS] = "from pixels"
-    overall = [found for found in summary.scores if found.group == OVERALL]
-    by_class = [found for found in summary.scores if found.group != OVERALL]
+    overall = [score for score in summary.scores if score.group == OVERALL]
+    by_class = [score for score in summary.scores if score.group != OVERALL]
     memorisation, labels = summary.memorisation, summary.label_audit
-    left_out = {f"{found.group}, {found.features}: {found.reason}" for found in summary.unscored}
+    left_out = {
+        f"{unscored.group}, {unscored.features}: {unscored.reason}" for unscored in summary.unscored
+    }
     sections = (memorisation, labels, summary.fingerprints)
     return ScoreSection(
-        run=score.run.name,
+        run=scored.run.name,
         summary=summary,
         overall=_make_tables(overall, captions),
         by_class=_make_tables(by_class, captions),
-        distances=[found for found in summary.overall_distances if found.floor.value > 0],
+        distances=[score for score in summary.overall_distances if score.floor.value > 0],
         unscored=sorted(left_out),
         memorisation=None if isinstance(memorisation, LeftOut) else memorisation,
         no_memorisation=memorisation.reason if isinstance(memorisation, LeftOut) else "",
@@ -98,15 +116,25 @@ def _make_tables(scores: Sequence[Score], captions: Mapping[str, str]) -> Tables
     tables: Tables = {caption: {} for caption in captions.values()}
     for score in scores:
         rows = tables[captions[score.features]].setdefault(score.group, [])
-        rows.append(ScoreRow(score, _with_minus_signs(score_cells(score))))
+        rows.append(ScoreRow(score, _write_cells(score)))
     return {caption: groups for caption, groups in tables.items() if groups}
 
 
-def _with_minus_signs(cells: ScoreCells) -> ScoreCells:
-    """Write numbers with a minus sign where they have a hyphen."""
-    numbers = {
-        field.name: getattr(cells, field.name).replace("-", "−")
-        for field in fields(cells)
-        if field.name != "label"
-    }
-    return replace(cells, **numbers)
+def _write_cells(score: Score) -> ScoreCells:
+    """Write a score's numbers, each as its format has it, with minus signs for hyphens."""
+    form = SCORE_FORMATS[score.name]
+
+    def number(value: float) -> str:
+        return form.number(value).replace("-", "−")
+
+    def interval(estimate: Estimate) -> str:
+        return f"{number(estimate.low)} to {number(estimate.high)}"
+
+    return ScoreCells(
+        label=form.label,
+        synthetic=number(score.synthetic.value),
+        synthetic_interval=interval(score.synthetic),
+        floor=number(score.floor.value),
+        floor_interval=interval(score.floor),
+        all_synthetic="" if score.all_synthetic is None else number(score.all_synthetic),
+    )
