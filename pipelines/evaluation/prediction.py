@@ -14,6 +14,7 @@ from classifier.explain import grad_cam
 from classifier.predict import TrainedClassifier, load_classifier, predict
 from pipelines.data.cleaning import find_fault
 from pipelines.data.folders import walk_images
+from pipelines.data.importing import MIN_SIDE
 from pipelines.figures.explanation_figure import draw_explanation
 from pipelines.study.image_io import Picture, pixel_hash, read_picture, to_square
 from pipelines.study.tables import format_table
@@ -23,8 +24,6 @@ from runtime.device import Compute
 from runtime.files import write_text
 from runtime.progress import progress
 from runtime.run import Run
-
-MIN_SIDE = 64  # pixels
 
 
 @dataclass(frozen=True)

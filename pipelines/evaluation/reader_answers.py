@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.evaluation.reader_study import READER_STUDY
 from pipelines.results.reader_results import (
-    KEY_FILE,
+    READER_KEY_FILE,
     REAL_ANSWER,
     SYNTHETIC_ANSWER,
     ReaderKey,
@@ -81,7 +81,7 @@ def _find_study(workspace: Workspace, study: str, file: Path) -> tuple[Run, Read
     runs = [
         run
         for run in list_runs(workspace.runs)
-        if run.command == READER_STUDY and (run.folder / KEY_FILE).exists()
+        if run.command == READER_STUDY and (run.folder / READER_KEY_FILE).exists()
     ]
     for run in reversed(runs):
         if key := find_key(run.folder, study):

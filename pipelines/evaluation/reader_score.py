@@ -25,7 +25,7 @@ from pipelines.study.workspace import Workspace
 from runtime.estimate import Estimate
 from runtime.files import read_json, sha256_of
 
-SHEET_COLUMNS = 6
+MISTAKES_COLUMNS = 6
 ONE_READER = (
     "one reader is one reader: this says how well {} told these images apart, "
     "not how well radiologists do"
@@ -143,4 +143,4 @@ def _write_sheet(workspace: Workspace, reading: Reading, score: ReaderScore, pat
         for heading, names in kinds
         if names
     ]
-    draw_image_sheet(groups, path, columns=SHEET_COLUMNS)
+    draw_image_sheet(groups, path, columns=MISTAKES_COLUMNS)

@@ -37,7 +37,7 @@ from runtime.options import OptionError
 from runtime.run import Run
 
 READER_STUDY = "reader-study"  # the command
-TEMPLATES = Path(__file__).parent / "templates"
+READER_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def make_reader_study(workspace: Workspace, *, n: int, synthetic: str | None, seed: int) -> Run:
@@ -106,9 +106,9 @@ def _render_page(workspace: Workspace, key: ReaderKey) -> str:
         )
     }
     images = [{"id": image.image, "png": _png_uri(pixels[image.file_name])} for image in key.images]
-    script = (TEMPLATES / "reader.js").read_text(encoding="utf-8")
+    script = (READER_TEMPLATES / "reader.js").read_text(encoding="utf-8")
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined
+        loader=FileSystemLoader(READER_TEMPLATES), autoescape=True, undefined=StrictUndefined
     )
     return environment.get_template("reader.html").render(
         n=key.n,

@@ -27,7 +27,7 @@ from pipelines.figures.style import (
 from pipelines.results.audit_result import AuditResult
 from runtime.estimate import Estimate
 
-ROW_HEIGHT = 0.62  # inches
+ALTERATION_HEIGHT = 0.62  # inches
 THUMBNAIL_SIDE = 128  # pixels, at least
 THUMBNAIL_MARGIN = 6  # pixels, around each
 MAX_CLASS_NAME = 9  # characters above the thumbnails
@@ -40,7 +40,7 @@ def draw_audit(audit: AuditResult, examples: Sequence[np.ndarray], path: Path) -
     examples: for each alteration uint8 (K, S, S), an image of each of K classes.
     """
     rows = len(audit.alterations)
-    figure = new_figure(WIDTH, 1.6 + ROW_HEIGHT * rows)
+    figure = new_figure(WIDTH, 1.6 + ALTERATION_HEIGHT * rows)
     thumbnails, plot = figure.subplots(1, 2, sharey=True, width_ratios=(1.02, 1))
     _draw_thumbnails(thumbnails, audit, examples)
     _draw_aucs(plot, audit)

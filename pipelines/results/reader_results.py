@@ -18,7 +18,7 @@ from runtime.estimate import Estimate
 from runtime.files import read_json, write_json
 from runtime.records import RecordError, parse_record, write_record
 
-KEY_FILE = "key.json"
+READER_KEY_FILE = "key.json"
 SCORE_FORMAT = 2
 
 REAL_ANSWER = "real"
@@ -76,7 +76,7 @@ class ReaderKey:
 
     def save(self, folder: Path) -> None:
         """Write key.json."""
-        write_json(folder / KEY_FILE, asdict(self))
+        write_json(folder / READER_KEY_FILE, asdict(self))
 
 
 def find_key(folder: Path, study: str) -> ReaderKey | None:
@@ -84,7 +84,7 @@ def find_key(folder: Path, study: str) -> ReaderKey | None:
 
     Raises ValueError when it is damaged, or not the key that the study was made with.
     """
-    path = folder / KEY_FILE
+    path = folder / READER_KEY_FILE
     values = read_json(path).expect(study=str, images=list)
     if values["study"] != study:
         return None

@@ -10,7 +10,6 @@ import hashlib
 import importlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ from gan.sample import load_generator
 from pipelines.study.intended_use import INTENDED_USE
 from pipelines.study.workspace import Workspace
 from pipelines.training.export_formats import (
-    FORMATS,
+    EXPORT_FORMATS,
     Function,
     check_packages,
     export_module,
@@ -56,7 +55,7 @@ class Export:
         run: That holds it.
         file: Its name.
         kind: classifier or generator.
-        format: One of FORMATS.
+        format: One of EXPORT_FORMATS.
         source: The run that it was exported from.
         inputs, outputs: What it takes and gives.
     """
@@ -78,12 +77,12 @@ def export(
 
     Next to it a JSON says what it takes and gives.
 
-    run_name: the newest finished classify-train when None. format: one of FORMATS. Raises
+    run_name: the newest finished classify-train when None. format: one of EXPORT_FORMATS. Raises
     ValueError for an svm, without the packages of ONNX, or when the outputs differ from the
     original's.
     """
-    if format not in FORMATS:
-        raise OptionError("format", format, f"expected one of {', '.join(FORMATS)}")
+    if format not in EXPORT_FORMATS:
+        raise OptionError("format", format, f"expected one of {', '.join(EXPORT_FORMATS)}")
     source = workspace.named_run(run_name) if run_name else workspace.find_run("classify-train")
     if source.command not in ("classify-train", "gan-train"):
         raise ValueError(
@@ -94,7 +93,7 @@ def export(
     model.module.eval().requires_grad_(False)
     exported, function = export_module(model, format)
     check = _check_outputs(model, function, f"{source.name} as {format}")
-    file_name = f"{model.kind}.{FORMATS[format].suffix}"
+    file_name = f"{model.kind}.{EXPORT_FORMATS[format].suffix}"
     description = _describe(model, exported, file_name, format, source, check)
     run = workspace.create_run(
         "export", {"exported_from": source.name, "format": format}, instead=True
@@ -149,9 +148,9 @@ def largest_difference(function: Function, inputs: Mapping[str, Tensor], expecte
 
 def _describe(
     model: Exportable, exported: bytes, file_name: str, format: str, source: Run, check: Check
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What the JSON next to an exported file says."""
-    packages = ("torch", *FORMATS[format].packages)
+    packages = ("torch", *EXPORT_FORMATS[format].packages)
     return {
         "file": file_name,
         "sha256": hashlib.sha256(exported).hexdigest(),

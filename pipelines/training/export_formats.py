@@ -26,7 +26,7 @@ class Format:
     packages: tuple[str, ...] = ()
 
 
-FORMATS = {
+EXPORT_FORMATS = {
     "torchscript": Format("torchscript.pt"),
     "onnx": Format("onnx", ("onnx", "onnxruntime", "onnxscript")),
 }
@@ -34,7 +34,7 @@ FORMATS = {
 
 def check_packages(format: str) -> None:
     """Raise ValueError when a package that this format needs is not installed."""
-    packages = FORMATS[format].packages
+    packages = EXPORT_FORMATS[format].packages
     try:
         for package in packages:
             importlib.import_module(package)

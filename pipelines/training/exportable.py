@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +50,7 @@ class Exportable:
     output: TensorSpec
     samples: dict[str, Tensor]
     expected: Tensor
-    facts: dict[str, Any]
+    facts: dict[str, str | int | list[str]]
     notes: dict[str, str]
 
 

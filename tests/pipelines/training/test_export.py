@@ -17,7 +17,7 @@ from classifier.predict import TrainedClassifier, load_classifier, predict
 from gan.sample import TrainedGenerator, load_generator
 from pipelines.study.intended_use import INTENDED_USE
 from pipelines.training import export
-from pipelines.training.export_formats import FORMATS
+from pipelines.training.export_formats import EXPORT_FORMATS
 from pipelines.training.exportable import CPU
 from tests.conftest import ROOT, cxr, ok
 
@@ -150,7 +150,7 @@ def test_a_generator_of_one_network_per_class_in_torchscript(study: Path) -> Non
 def test_both_in_onnx(
     study: Path, classifier: TrainedClassifier, generator: TrainedGenerator
 ) -> None:
-    for package in FORMATS["onnx"].packages:
+    for package in EXPORT_FORMATS["onnx"].packages:
         pytest.importorskip(package)
     import onnxruntime
 
