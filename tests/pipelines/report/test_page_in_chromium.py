@@ -1,8 +1,9 @@
-"""The report page as a browser shows it: at three widths, light and dark, with all and with next to nothing to show."""
+"""The report page as a browser shows it: at three widths, light and dark, full and nearly empty."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,48 +13,12 @@ from tests.support.chromium import Chromium, Page
 
 WIDTHS = (360, 768, 1200)
 CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3, text of any size
+PROBES = (Path(__file__).parent / "page_probes.js").read_text(encoding="utf-8")
 
-# Every text's contrast with what is painted below it, as WCAG defines it; colours may be translucent. Gives how many texts there are, those below `least`, and the best.
-FAINT = """
-(least => {
-  const rgba = text => { const found = text.match(/[\\d.]+/g).map(Number); return found.length < 4 ? [...found, 1] : found; };
-  const over = (top, below) => [0, 1, 2].map(k => top[k] * top[3] + below[k] * (1 - top[3])).concat(1);
-  const light = colour => {
-    const [r, g, b] = colour.slice(0, 3).map(value => value / 255).map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const grounds = new Map([[null, [255, 255, 255, 1]]]);
-  const below = element => {
-    if (!grounds.has(element)) grounds.set(element, over(rgba(getComputedStyle(element).backgroundColor), below(element.parentElement)));
-    return grounds.get(element);
-  };
-  const faint = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  let seen = 0, best = 0;
-  while (walker.nextNode()) {
-    const element = walker.currentNode.parentElement, text = walker.currentNode.textContent.trim();
-    if (!text || !element.checkVisibility()) continue;
-    const ground = below(element), ink = light(over(rgba(getComputedStyle(element).color), ground)), paper = light(ground);
-    const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
-    seen += 1;
-    best = Math.max(best, ratio);
-    if (ratio < least) faint.push([text.slice(0, 40), ratio]);
-  }
-  return {seen, faint, best};
-})
-"""
-IMAGES = """
-(width => [...document.images].map(image => {
-  const box = image.getBoundingClientRect();
-  return [image.alt.slice(0, 40), image.complete && image.naturalWidth > 0, box.width > 40 && box.height > 20, box.left >= -1 && box.right <= width + 1,
-    Math.abs(box.width / box.height - image.naturalWidth / image.naturalHeight) < 0.05 * box.width / box.height];
-}))
-"""
-# What sticks out of the page, other than within a region that scrolls by itself.
-OUTSIDE = """
-(width => [...document.querySelectorAll('body *')].filter(one => !one.closest('.scroll, pre') && one.checkVisibility() && one.getBoundingClientRect().right > width + 1)
-  .map(one => one.outerHTML.slice(0, 80)))
-"""
-FOCUSABLE = "[...document.querySelectorAll('a[href], summary, [tabindex]')].filter(one => one.checkVisibility({contentVisibilityAuto: true}))"
+
+def probe(page: Page, expression: str) -> Any:
+    """Evaluate an expression that uses the functions of page_probes.js."""
+    return page.evaluate(f"(() => {{ {PROBES}\nreturn {expression}; }})()")
 
 
 @pytest.fixture(scope="module")
@@ -77,48 +42,48 @@ def page(tab: Page) -> Page:
     return tab
 
 
+@pytest.fixture
+def unfolded_page(page: Page) -> Page:
+    """The page with all its folded parts open."""
+    probe(page, "openDetails()")
+    return page
+
+
 def test_it_is_quiet_and_asks_for_nothing(page: Page) -> None:
     assert page.faults == []
     assert page.requests == []
 
 
-def test_its_pictures_are_shown_and_nothing_sticks_out_at_any_width(page: Page) -> None:
-    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+def test_its_pictures_are_shown_and_nothing_sticks_out_at_any_width(unfolded_page: Page) -> None:
     for width in WIDTHS:
-        page.show(width, 800)
-        images = page.evaluate(f"{IMAGES}({width})")
+        unfolded_page.show(width, 800)
+        images = probe(unfolded_page, f"images({width})")
         assert len(images) >= 3
         assert [image for image in images if not all(image[1:])] == []
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.evaluate(f"{OUTSIDE}({width})") == []
+        assert unfolded_page.evaluate("document.documentElement.scrollWidth") <= width
+        assert probe(unfolded_page, f"outside({width})") == []
 
 
-def test_its_text_has_contrast_in_light_and_dark(page: Page) -> None:
-    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+def test_its_text_has_contrast_in_light_and_dark(unfolded_page: Page) -> None:
     papers = set()
     for dark in (False, True):
-        page.show(768, 800, dark=dark)
-        found = page.evaluate(f"{FAINT}({CONTRAST})")
-        assert found["seen"] > 100
-        assert found["faint"] == []
-        assert 10 < found["best"] < 21
-        papers.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        unfolded_page.show(768, 800, dark=dark)
+        contrasts = probe(unfolded_page, f"contrasts({CONTRAST})")
+        assert contrasts["seen"] > 100
+        assert contrasts["faint"] == []
+        assert 10 < contrasts["best"] < 21
+        papers.add(unfolded_page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert len(papers) == 2
 
 
-def test_tab_reaches_everything_that_can_be_used_in_order(page: Page) -> None:
-    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
-    wanted = page.evaluate(f"{FOCUSABLE}.length")
-    assert wanted > 15
+def test_tab_reaches_everything_that_can_be_used_in_order(unfolded_page: Page) -> None:
+    count = probe(unfolded_page, "focusable().length")
+    assert count > 15
     reached = []
-    for _ in range(wanted):
-        page.press("Tab")
-        reached.append(
-            page.evaluate(
-                f"[{FOCUSABLE}.indexOf(document.activeElement), getComputedStyle(document.activeElement).outlineStyle != 'none']"
-            )
-        )
-    assert reached == [[place, True] for place in range(wanted)]
+    for _ in range(count):
+        unfolded_page.press("Tab")
+        reached.append(probe(unfolded_page, "focused()"))
+    assert reached == [[place, True] for place in range(count)]
 
 
 def test_the_keyboard_opens_what_is_folded_and_follows_links(page: Page) -> None:
@@ -132,26 +97,15 @@ def test_the_keyboard_opens_what_is_folded_and_follows_links(page: Page) -> None
 
 
 def test_every_link_has_its_target(page: Page) -> None:
-    assert (
-        page.evaluate(
-            "[...document.links].filter(link => !document.getElementById(link.hash.slice(1))).length"
-        )
-        == 0
-    )
+    assert probe(page, "deadLinks()") == 0
     assert page.evaluate("document.links.length") >= 12
 
 
 def test_wide_tables_keep_their_first_column_on_a_phone(page: Page) -> None:
     """Scrolled to its end, the name of a row is still there."""
-    moved = page.evaluate("""
-      [...document.querySelectorAll('.scroll')].filter(one => one.checkVisibility() && one.scrollWidth > one.clientWidth + 2).map(one => {
-        one.scrollLeft = 1e6;
-        const name = one.querySelector('tbody th:not([colspan])');
-        return [one.scrollLeft > 0, !name || Math.abs(name.getBoundingClientRect().left - one.getBoundingClientRect().left) < 2];
-      })
-    """)
-    assert moved
-    assert all(all(one) for one in moved)
+    tables = probe(page, "scrolledTables()")
+    assert tables
+    assert all(has_moved and has_names for has_moved, has_names in tables)
 
 
 def test_on_paper_folded_parts_are_open_and_links_gone(page: Page) -> None:
