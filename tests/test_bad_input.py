@@ -227,7 +227,7 @@ ROWS = [
     Row("classify-train --resume", "no unfinished classify-train"),
     Row("classify-train --resume 1", "expected a classify-train"),
     Row("classify-train --resume 3 --steps 9", "--steps 6 → 9"),
-    Row("classify-train --resume 3 --with-synthetic", "→"),
+    Row("classify-train --resume 3 --with-synthetic", "was begun without synthetic images"),
     Row("classify-train --find-learning-rate --arch svm", "svm"),
     Row("classify-train --preview-augment --image-size 4", "--image-size 4"),
     Row("classify-train", "needs two", of_one_label),
