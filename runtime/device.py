@@ -164,16 +164,18 @@ def _choose_device(name: str) -> torch.device:
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and (kind != "cuda" or not index.isdecimal())):
         raise OptionError("device", name, "expected auto, cpu, cuda, cuda:N or mps")
-    count = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count(),
-        "mps": int(torch.backends.mps.is_available()),
-    }[kind]
+    count = _count_devices(kind)
     if int(index or 0) >= count:
         raise OptionError(
             "device", name, f"this machine has {count} {kind} device(s); use `device` auto"
         )
     return torch.device(name)
+
+
+def _count_devices(kind: str) -> int:
+    if kind == "cuda":
+        return torch.cuda.device_count()
+    return int(kind == "cpu" or torch.backends.mps.is_available())
 
 
 def _is_fast_in_bf16(device: torch.device) -> bool:
