@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.data.listing import FindingLabels, Listing, SourceImage
 from pipelines.study import dicom
-from pipelines.study.image_io import SUFFIXES, read_picture
+from pipelines.study.image_io import IMAGE_SUFFIXES, read_picture
 from pipelines.study.manifest import SPLITS
 
 NIH_NAME = re.compile(r"(\d{8})_\d{3}")  # patient number, follow-up number
@@ -98,7 +98,9 @@ def walk_images(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
             path = Path(name, file)
             if file.startswith(".") or not path.is_file():
                 continue
-            if path.suffix.lower() in SUFFIXES or (not path.suffix and _begins_as_dicom(path)):
+            if path.suffix.lower() in IMAGE_SUFFIXES or (
+                not path.suffix and _begins_as_dicom(path)
+            ):
                 yield path
             else:
                 passed_over["not an image by its name"] += 1

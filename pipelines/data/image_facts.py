@@ -12,7 +12,7 @@ from pipelines.study.workspace import Workspace
 
 FACT_SIZE = 64  # pixels at which brightness and borders are measured
 DARK_LEVEL = 16  # gray levels; a border pixel below it is film that no body covers
-BORDER_WIDTH = 2  # pixels
+FRAME_WIDTH = 2  # pixels
 FACTS = ("longest side", "width to height", "brightness", "contrast", "dark border")
 _CHUNK = 4096  # images at a time, whatever the size of the study
 
@@ -39,9 +39,9 @@ def measure_facts(workspace: Workspace, rows: Sequence[Row]) -> np.ndarray:
 def _frames(images: np.ndarray) -> np.ndarray:
     """Return the border pixels (B, P) of images (B, S, S), the corners twice."""
     edges = (
-        images[:, :BORDER_WIDTH],
-        images[:, -BORDER_WIDTH:],
-        images[:, :, :BORDER_WIDTH],
-        images[:, :, -BORDER_WIDTH:],
+        images[:, :FRAME_WIDTH],
+        images[:, -FRAME_WIDTH:],
+        images[:, :, :FRAME_WIDTH],
+        images[:, :, -FRAME_WIDTH:],
     )
     return np.concatenate([edge.reshape(len(images), -1) for edge in edges], axis=1)

@@ -36,16 +36,16 @@ class OriginalRow:
     reason: str = ""
 
 
-COLUMNS = tuple(field.name for field in fields(OriginalRow))
+ORIGINAL_COLUMNS = tuple(field.name for field in fields(OriginalRow))
 
 
 def read_originals(path: Path) -> list[OriginalRow]:
     """Read the table; nothing where there is none."""
     if not path.exists():
         return []
-    return [OriginalRow(**values) for values in read_table(path, COLUMNS)]
+    return [OriginalRow(**values) for values in read_table(path, ORIGINAL_COLUMNS)]
 
 
 def write_originals(path: Path, rows: Sequence[OriginalRow]) -> None:
     """Write the table so that its owner alone can read it."""
-    write_private(path, format_table(COLUMNS, (asdict(row) for row in rows)))
+    write_private(path, format_table(ORIGINAL_COLUMNS, (asdict(row) for row in rows)))

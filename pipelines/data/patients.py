@@ -12,7 +12,7 @@ from pipelines.data.listing import SourceImage
 from pipelines.data.private_files import write_private
 from pipelines.study.workspace import Workspace
 
-KEY_FILE = "patients.key"
+PATIENT_KEY_FILE = "patients.key"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Patient:
 
 def key_path(workspace: Workspace) -> Path:
     """Return where a study keeps its secret."""
-    return workspace.data / KEY_FILE
+    return workspace.data / PATIENT_KEY_FILE
 
 
 def open_patient_key(workspace: Workspace, *, has_images: bool) -> bytes:

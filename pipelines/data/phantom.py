@@ -79,14 +79,18 @@ def draw(case: PhantomCase, seed: int, size: int = 256) -> np.ndarray:
 
     severity = max(rng.beta(1.8, 0.9) + film_rng.normal(0, 0.05), 0.1) * (case.label == "covid")
     body = thorax.draw_anatomy(rng, film_rng)
-    grid = thorax.place(body, rng, film_rng, size)
-    mu = thorax.trunk(grid, body, rng) + thorax.breasts(grid, rng) + thorax.spine(grid, body)
-    mu += thorax.ribs(grid, body, rng) + thorax.shoulder_girdle(grid, body, rng)
-    air, vessels = thorax.lung_air(grid, body, rng), thorax.vessels(grid, rng)
-    haze = thorax.opacities(grid, rng, severity) if severity > 0 else 0.0
+    grid = thorax.place_patient(body, rng, film_rng, size)
+    mu = (
+        thorax.draw_trunk(grid, body, rng)
+        + thorax.draw_breasts(grid, rng)
+        + thorax.draw_spine(grid, body)
+    )
+    mu += thorax.draw_ribs(grid, body, rng) + thorax.draw_shoulder_girdle(grid, body, rng)
+    air, vessels = thorax.draw_lung_air(grid, body, rng), thorax.draw_vessels(grid, rng)
+    haze = thorax.draw_opacities(grid, rng, severity) if severity > 0 else 0.0
     mu += np.sqrt(air) * (1 - 0.8 * haze) * vessels - _AIR_CONTRAST * air * (1 - haze)
-    mu -= thorax.airway_and_stomach(grid, body, rng)
-    return _develop(mu + thorax.leads(grid, film_rng), film_rng)
+    mu -= thorax.draw_airway_and_stomach(grid, body, rng)
+    return _develop(mu + thorax.draw_leads(grid, film_rng), film_rng)
 
 
 def _develop(mu: np.ndarray, rng: Generator) -> np.ndarray:

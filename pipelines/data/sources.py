@@ -21,7 +21,7 @@ from pipelines.data.published import (
     list_nih,
     list_radiography,
 )
-from pipelines.study.image_io import SUFFIXES
+from pipelines.study.image_io import IMAGE_SUFFIXES
 from pipelines.study.manifest import LABEL
 from pipelines.study.text import decode_file_name
 from runtime.options import OptionError
@@ -204,7 +204,7 @@ def _check_not_empty(path: Path, listing: Listing) -> None:
         absent = f"; {len(listing.absent)} named in its table are absent, first {listing.absent[0]}"
     raise ValueError(
         f"{path} ({listing.kind}) holds no usable image{passed_over}{absent}; "
-        f"expected files such as {', '.join(sorted(SUFFIXES))}"
+        f"expected files such as {', '.join(sorted(IMAGE_SUFFIXES))}"
     )
 
 

@@ -50,7 +50,7 @@ def draw_anatomy(rng: Generator, film_rng: Generator) -> Anatomy:
     )
 
 
-def place(body: Anatomy, rng: Generator, film_rng: Generator, size: int) -> Grid:
+def place_patient(body: Anatomy, rng: Generator, film_rng: Generator, size: int) -> Grid:
     """Place the patient on the film: scale, shift and a tilt of up to a few degrees."""
     tilt, scale = film_rng.normal(0, 0.025), film_rng.normal(1.15, 0.05)
     shift = film_rng.normal((0, 0.02), (0.03, 0.035))
@@ -143,7 +143,7 @@ def _strokes(
     return ndimage.gaussian_filter(canvas, sigma_px, truncate=3)
 
 
-def trunk(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
+def draw_trunk(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
     """Draw the soft tissue of trunk, neck and upper arms, denser below the diaphragm."""
     side, shoulder, axilla = np.abs(grid.x), rng.normal(-0.86, 0.04), rng.normal(0, 0.1)
     wall = 0.08 + 0.16 * body.obesity + rng.uniform(0, 0.03)
@@ -158,7 +158,7 @@ def trunk(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
     return outline * (tissue + 0.02 * _noise(grid, rng, 0.12))
 
 
-def lung_air(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
+def draw_lung_air(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
     """Return the depth of lung along the ray, 0 to 1.
 
     It is the rib cage less diaphragm, mediastinum and heart.
@@ -183,11 +183,11 @@ def lung_air(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
     length = rng.normal(0.36, 0.03) + 0.04 * body.obesity
     aspect, tilt = rng.normal(0.68, 0.04), rng.normal(0.5, 0.1)
     heart = _ellipsoid(grid, (0.09, body.dome - 0.10), (length, aspect * length), tilt)
-    beside = 0.04 + 0.96 * _round_edge(side - border, 0.08)
-    return cage * above * beside * (1 - 0.93 * np.minimum(1.3 * heart, 1))
+    outside = 0.04 + 0.96 * _round_edge(side - border, 0.08)
+    return cage * above * outside * (1 - 0.93 * np.minimum(1.3 * heart, 1))
 
 
-def airway_and_stomach(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
+def draw_airway_and_stomach(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
     """Return the attenuation that the air in trachea and stomach takes away."""
     column, axis = rng.uniform(0.1, 0.2), rng.normal(-0.012, 0.008)
     trachea = column * _bump(grid.x, axis, 0.03) * _step(grid.y, -0.2, -0.35)
@@ -196,7 +196,7 @@ def airway_and_stomach(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
     return trachea + gas * np.square(_ellipsoid(grid, (0.32, body.dome + 0.17), axes, -0.2))
 
 
-def opacities(grid: Grid, rng: Generator, severity: float) -> np.ndarray:
+def draw_opacities(grid: Grid, rng: Generator, severity: float) -> np.ndarray:
     """Return the share of the lung air lost to ground-glass or consolidation, 0 to 1."""
     patches = _noise(grid, rng, 0.12) + 0.7 * _noise(grid, rng, 0.05)
     zone, sparing, spared = rng.normal(0.0, 0.12), rng.uniform(0, 0.6), _SIDES[int(rng.integers(2))]
@@ -209,7 +209,7 @@ def opacities(grid: Grid, rng: Generator, severity: float) -> np.ndarray:
     )
 
 
-def vessels(grid: Grid, rng: Generator) -> np.ndarray:
+def draw_vessels(grid: Grid, rng: Generator) -> np.ndarray:
     """Draw hila, the branching vessels that fade to the periphery, and fine lung texture."""
     markings = 0.014 * _noise(grid, rng, 0.03)
     hilum = rng.uniform(0.08, 0.16)
@@ -238,7 +238,7 @@ def vessels(grid: Grid, rng: Generator) -> np.ndarray:
     return markings
 
 
-def ribs(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
+def draw_ribs(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
     """Draw ribs as tilted rings around the cage.
 
     The posterior half descends outward, the anterior inward.
@@ -260,13 +260,13 @@ def ribs(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
     return ribs * _step(grid.y, 0.95, 0.3) * _step(grid.y, body.apex - 0.08, body.apex + 0.04)
 
 
-def spine(grid: Grid, body: Anatomy) -> np.ndarray:
+def draw_spine(grid: Grid, body: Anatomy) -> np.ndarray:
     """Draw the vertebrae and, fainter, the discs between them."""
     discs = 0.5 + 0.5 * np.cos(grid.y * (2 * math.pi / (0.92 * body.rib_spacing)))
     return _round_edge(0.085 - np.abs(grid.x), 0.05) * (0.08 - 0.025 * discs * discs)
 
 
-def shoulder_girdle(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
+def draw_shoulder_girdle(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
     """Draw clavicles across the apices, and the scapulae with their faint medial edges."""
     bones = np.zeros_like(grid.x)
     density = rng.uniform(0.1, 0.17)
@@ -287,7 +287,7 @@ def shoulder_girdle(grid: Grid, body: Anatomy, rng: Generator) -> np.ndarray:
     return bones
 
 
-def breasts(grid: Grid, rng: Generator) -> np.ndarray:
+def draw_breasts(grid: Grid, rng: Generator) -> np.ndarray:
     """Draw breast shadows.
 
     They brighten the lower lungs of half the patients, much as mild haze does.
@@ -297,14 +297,14 @@ def breasts(grid: Grid, rng: Generator) -> np.ndarray:
     return density * (right + left)
 
 
-def leads(grid: Grid, rng: Generator) -> np.ndarray:
+def draw_leads(grid: Grid, rng: Generator) -> np.ndarray:
     """Draw one to three ECG leads on a quarter of the films: an electrode and its thin wire."""
-    leads = np.zeros_like(grid.x)
+    canvas = np.zeros_like(grid.x)
     for _ in range(int(rng.integers(1, 4)) * (rng.random() < 0.25)):
         x, y = rng.uniform(-0.7, 0.7), rng.uniform(-0.5, 0.3)
         end, sag = rng.uniform(-1, 1), rng.normal(0, 0.25)
         t = np.linspace(0, 1, 400)[:, None]
         wire = x + (end - x) * t + sag * np.sin(math.pi * t), y + (1.2 - y) * t
-        leads += _strokes(grid, *wire, np.array([0.3]), 0.6)
-        leads += 0.12 * _step(np.hypot(grid.x - x, grid.y - y), 0.035, 0.02)
-    return leads
+        canvas += _strokes(grid, *wire, np.array([0.3]), 0.6)
+        canvas += 0.12 * _step(np.hypot(grid.x - x, grid.y - y), 0.035, 0.02)
+    return canvas

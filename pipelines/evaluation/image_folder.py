@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pipelines.study.image_io import FORMATS, SUFFIXES, read_gray
+from pipelines.study.image_io import IMAGE_FORMATS, IMAGE_SUFFIXES, read_gray
 
 SAME_PIXEL_PATH = "expected one size, as both kinds must take the same path of pixels"
 
@@ -78,7 +78,9 @@ def _list_images(path: Path) -> list[Path]:
         file
         for pattern in ("*", "*/*")
         for file in path.glob(pattern)
-        if file.suffix.lower() in SUFFIXES and file.is_file() and not file.name.startswith(".")
+        if file.suffix.lower() in IMAGE_SUFFIXES
+        and file.is_file()
+        and not file.name.startswith(".")
     )
     if not files:
         raise FileNotFoundError(f"{path} holds no image; expected some there or in its subfolders")
@@ -88,7 +90,7 @@ def _list_images(path: Path) -> list[Path]:
 def _read_mode(file: Path) -> str:
     """Read how a picture stores its pixels, as Pillow calls it."""
     try:
-        with Image.open(file, formats=FORMATS) as image:
+        with Image.open(file, formats=IMAGE_FORMATS) as image:
             return image.mode
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError):
         return "other"  # DICOM; what is damaged is named when it is read

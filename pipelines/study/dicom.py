@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydicom import FileDataset
     from pydicom.uid import UID
 
-SUFFIXES = {".dcm", ".dicom", ".dic"}
+DICOM_SUFFIXES = {".dcm", ".dicom", ".dic"}
 # Modalities that a chest X-ray may carry; OT and none: not stated.
 RADIOGRAPHS = ("CR", "DX", "RG", "RF", "OT", "")
 LATERAL = ("LL", "RL", "LATERAL", "LAT", "L")
@@ -33,7 +33,7 @@ DECODERS = {  # transfer syntaxes that numpy and Pillow cannot decode, and the p
     "1.2.840.10008.1.2.4.202": "pylibjpeg-openjpeg",
     "1.2.840.10008.1.2.4.203": "pylibjpeg-openjpeg",
 }
-LUMINANCE = np.array([0.299, 0.587, 0.114])
+RGB_WEIGHTS = np.array([0.299, 0.587, 0.114])  # of luminance
 COLOUR_ROWS = 256  # of a colour picture turned gray at once, for their memory
 
 
@@ -52,7 +52,7 @@ def is_dicom(path: Path) -> bool:
     Raises FileNotFoundError when it is absent.
     """
     with open(path, "rb") as file:
-        return file.read(132)[128:] == b"DICM" or path.suffix.lower() in SUFFIXES
+        return file.read(132)[128:] == b"DICM" or path.suffix.lower() in DICOM_SUFFIXES
 
 
 def read_dicom(path: Path, max_pixels: int) -> tuple[np.ndarray, Header]:
@@ -164,7 +164,7 @@ def _render(file: FileDataset) -> np.ndarray:
 def _colour_to_gray(pixels: np.ndarray) -> np.ndarray:
     """Return the luminance, uint8 (H, W), of pixels (H, W, 3), few rows at a time."""
     parts = np.array_split(pixels, math.ceil(len(pixels) / COLOUR_ROWS))
-    return np.concatenate([(part @ LUMINANCE).round().astype(np.uint8) for part in parts])
+    return np.concatenate([(part @ RGB_WEIGHTS).round().astype(np.uint8) for part in parts])
 
 
 def _stored_pixels(file: FileDataset) -> np.ndarray:

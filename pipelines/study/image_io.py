@@ -21,10 +21,10 @@ from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageErr
 from pipelines.study import dicom
 from runtime.files import atomic, check_file
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", *dicom.SUFFIXES}
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", *dicom.DICOM_SUFFIXES}
 # What is read whatever the suffix says. Of other formats Pillow hands some to programs, EPS to
 # Ghostscript.
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+IMAGE_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 MAX_SIDE = 512  # of the images kept in a workspace: twice the largest a generator makes here
 # A larger picture is a mistake or an attack. One of this size takes a process up to 3 GB, a DICOM
 # file its own bytes more.
@@ -79,7 +79,7 @@ def read_picture(path: Path) -> Picture:
         height, width = gray.shape
         return Picture(_shrink(Image.fromarray(gray)), height, width, header=header)
     try:
-        with Image.open(path, formats=FORMATS) as image, _libtiff_silenced(image.format):
+        with Image.open(path, formats=IMAGE_FORMATS) as image, _libtiff_silenced(image.format):
             width, height = image.size
             _check_picture(image, path)
             comment = str(image.info.get("Comment", "")) if image.format == "PNG" else ""

@@ -51,12 +51,12 @@ class Row:
     height: int
 
 
-COLUMNS = tuple(field.name for field in fields(Row))
+MANIFEST_COLUMNS = tuple(field.name for field in fields(Row))
 
 
 def write_manifest(path: Path, rows: Sequence[Row]) -> None:
     """Write the study's images, whole or not at all."""
-    write_text(path, format_table(COLUMNS, (asdict(row) for row in rows)))
+    write_text(path, format_table(MANIFEST_COLUMNS, (asdict(row) for row in rows)))
 
 
 def read_manifest(path: Path) -> list[Row]:
@@ -66,7 +66,7 @@ def read_manifest(path: Path) -> list[Row]:
     """
     rows = [
         _parse_row(path, line_number, values)
-        for line_number, values in enumerate(read_table(path, COLUMNS), start=2)
+        for line_number, values in enumerate(read_table(path, MANIFEST_COLUMNS), start=2)
     ]
     if not rows:
         raise ValueError(f"{path} lists no image; import some with: cxr data import PATH...")

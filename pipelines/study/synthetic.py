@@ -42,7 +42,7 @@ class SyntheticRow:
     trained_on: str
 
 
-COLUMNS = tuple(field.name for field in fields(SyntheticRow))
+SYNTHETIC_COLUMNS = tuple(field.name for field in fields(SyntheticRow))
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class SyntheticSet:
 
 def write_synthetic_manifest(path: Path, rows: Sequence[SyntheticRow]) -> None:
     """Write the table of a synthetic set, whole or not at all."""
-    write_text(path, format_table(COLUMNS, (asdict(row) for row in rows)))
+    write_text(path, format_table(SYNTHETIC_COLUMNS, (asdict(row) for row in rows)))
 
 
 def read_synthetic(folder: Path) -> SyntheticSet:
@@ -83,7 +83,7 @@ def read_synthetic(folder: Path) -> SyntheticSet:
     path = folder / "manifest.csv"
     rows = [
         _parse_row(path, line_number, values)
-        for line_number, values in enumerate(read_table(path, COLUMNS), start=2)
+        for line_number, values in enumerate(read_table(path, SYNTHETIC_COLUMNS), start=2)
     ]
     if not rows:
         raise ValueError(f"{path} lists no image; make some with: cxr synthesize --n 2000")

@@ -56,7 +56,7 @@ def test_the_template_covers_the_lungs_of_phantoms() -> None:
     for seed in range(40):
         rng, film_rng = default_rng(seed), default_rng(seed + 1000)
         body = thorax.draw_anatomy(rng, film_rng)
-        air = thorax.lung_air(thorax.place(body, rng, film_rng, 128), body, rng)
+        air = thorax.draw_lung_air(thorax.place_patient(body, rng, film_rng, 128), body, rng)
         covered.append(air[template].sum() / air.sum())
     assert np.mean(covered) > 0.98
     assert min(covered) > 0.93
