@@ -1,11 +1,13 @@
-"""Training batches from a workspace against torchvision's ImageFolder, and how import grows with the number of images.
+"""Training batches from a study against torchvision's ImageFolder, and how import grows.
 
     python benchmarks/data_loading.py [--images 2000] [--sizes 1000,3000,10000]
 
-The epoch: every image at 128 px once, in batches of 64 and seeded random order. ImageFolder reads the workspace's own PNGs with the usual transforms
-(gray, resize, crop, tensor, normalise) and two workers that stay alive. Ours is measured twice: the same DataLoader without workers over
-`open_study`, and `batch`, the indexing that our own trainers use. Rounds of all are interleaved; medians. The images are noise of 256 px with a smooth
-background, so that their files are as large as those of radiographs.
+The epoch: every image at 128 px once, in batches of 64 and seeded random order. ImageFolder reads
+the study's own PNGs with the usual transforms (gray, resize, crop, tensor, normalise) and two
+workers that stay alive. Ours is measured twice: the same DataLoader without workers over
+`open_study`, and `batch`, the indexing that our own trainers use. Rounds of all are interleaved;
+medians. The images are noise of 256 px with a smooth background, so that their files are as large
+as those of radiographs.
 """
 
 from __future__ import annotations
@@ -30,13 +32,29 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from pipelines.study.dataset import open_study
+from pipelines.study.dataset import StudyImages, open_study
 
-SIZE, BATCH = 128, 64
+IMAGE_SIZE, BATCH_SIZE = 128, 64
+IMAGE_FOLDER = "ImageFolder, 2 workers"
 ROOT = Path(__file__).resolve().parent.parent
+IMPORT = """
+import os, resource, sys
+from pipelines.cli import main
+
+try:
+    main(sys.argv[1:])
+except SystemExit as stop:
+    assert not stop.code
+# getrusage would give the peak of the process before exec
+status = open("/proc/self/status")
+own = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print((own + min(os.cpu_count(), 16) * worker) / 1024, file=sys.stderr)
+"""
 
 
-def draw(task: tuple[Path, int]) -> None:
+def draw_image(task: tuple[Path, int]) -> None:
+    """Write one image, in a worker."""
     path, number = task
     rng = np.random.default_rng(number)
     smooth = gaussian_filter(rng.standard_normal((256, 256)), 24)
@@ -44,27 +62,26 @@ def draw(task: tuple[Path, int]) -> None:
     Image.fromarray(gray.clip(0, 255).astype(np.uint8)).save(path, compress_level=1)
 
 
-def source(folder: Path, count: int) -> Path:
+def draw_source(folder: Path, count: int) -> Path:
+    """Write a folder per label with so many images in all."""
     tasks = []
     for number in range(count):
         path = folder / ("covid", "normal")[number % 2] / f"{number:06d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         tasks.append((path, number))
     with ProcessPoolExecutor() as pool:
-        list(pool.map(draw, tasks, chunksize=64))
+        list(pool.map(draw_image, tasks, chunksize=64))
     return folder
 
 
-def imported(images: Path, study: Path) -> tuple[float, float]:
-    """Seconds and peak memory in MB of `cxr data import`, all its processes together: the first one's peak plus the largest of a worker for each core."""
-    code = (
-        "import os, resource, sys\nfrom pipelines.cli import main\ntry: main(sys.argv[1:])\nexcept SystemExit as stop: assert not stop.code\n"
-        "own = next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM'))  # getrusage would give that of the process before exec\n"
-        "worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\nprint((own + min(os.cpu_count(), 16) * worker) / 1024, file=sys.stderr)"
-    )
+def import_source(images: Path, study: Path) -> tuple[float, float]:
+    """Return seconds and peak memory in MB of `cxr data import`, all its processes together.
+
+    That is the first one's peak plus the largest of a worker for each core.
+    """
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", code, "-C", str(study), "data", "import", str(images)],
+        [sys.executable, "-c", IMPORT, "-C", str(study), "data", "import", str(images)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -73,76 +90,89 @@ def imported(images: Path, study: Path) -> tuple[float, float]:
     return time.perf_counter() - started, float(done.stderr.strip().splitlines()[-1])
 
 
-def seconds_of(epoch: Callable[[], int], expected: int) -> float:
+def measure_imports(folder: Path, sizes: list[int]) -> None:
+    """Print time and memory of imports of so many images each."""
+    print(
+        "cxr data import, images of 256 px "
+        "(peak memory: the first process and one worker for each core, added up)"
+    )
+    for count in sizes:
+        source = draw_source(folder / f"source-{count}", count)
+        seconds, peak = import_source(source, folder / f"study-{count}")
+        per_image = 1000 * seconds / count
+        print(f"{count:6d} images: {seconds:6.1f} s, {per_image:5.2f} ms an image, {peak:5.0f} MB")
+
+
+def image_folder_loader(study: Path, count: int) -> DataLoader:
+    """Return a loader of `count` of the study's images by torchvision's usual means."""
+    steps = [
+        transforms.Grayscale(),
+        transforms.Resize(IMAGE_SIZE),
+        transforms.CenterCrop(IMAGE_SIZE),
+        transforms.ToTensor(),
+        transforms.Normalize(0.5, 0.5),
+    ]
+    images = ImageFolder(study / "data" / "images", transforms.Compose(steps))
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    return DataLoader(
+        images,
+        BATCH_SIZE,
+        sampler=order[:count].tolist(),
+        num_workers=2,
+        persistent_workers=True,
+    )
+
+
+def count_images(loader: DataLoader) -> int:
+    """Go through an epoch of a loader."""
+    return sum(len(pixels) for pixels, _ in loader)
+
+
+def count_indexed(study: StudyImages) -> int:
+    """Go through an epoch by indexing."""
+    batches = torch.randperm(len(study)).split(BATCH_SIZE)
+    return sum(len(study.batch(indices)[0]) for indices in batches)
+
+
+def measure_epochs(folder: Path, rounds: int) -> None:
+    """Print the time of an epoch of a study by each of three means."""
     started = time.perf_counter()
-    assert epoch() == expected
-    return time.perf_counter() - started
+    study = open_study(folder, "train", image_size=IMAGE_SIZE)
+    seconds = time.perf_counter() - started
+    print(f"the first opening at {IMAGE_SIZE} px decodes all images: {seconds:.1f} s, once")
+    plain = image_folder_loader(folder, len(study))
+    ours = DataLoader(study, BATCH_SIZE, shuffle=True)
+    epochs: dict[str, Callable[[], int]] = {
+        IMAGE_FOLDER: lambda: count_images(plain),
+        "open_study in a DataLoader": lambda: count_images(ours),
+        "open_study, batch": lambda: count_indexed(study),
+    }
+    epochs[IMAGE_FOLDER]()  # workers and files are ready
+    times: dict[str, list[float]] = {name: [] for name in epochs}
+    for _ in range(rounds):
+        for name, epoch in epochs.items():
+            started = time.perf_counter()
+            assert epoch() == len(study)
+            times[name].append(time.perf_counter() - started)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    for name, median in medians.items():
+        print(
+            f"{name:28} {median:7.3f} s an epoch of {len(study)} images, "
+            f"{len(study) / median:9.0f} images/s, {medians[IMAGE_FOLDER] / median:6.1f}×"
+        )
 
 
 @click.command()
-@click.option("--images", default=2000)
-@click.option("--sizes", default="1000,3000,10000")
-@click.option("--rounds", default=3)
+@click.option("--images", default=2000, help="Of the study whose epochs are measured.")
+@click.option("--sizes", default="1000,3000,10000", help="Numbers of images to import.")
+@click.option("--rounds", default=3, help="Epochs by each means.")
 def main(images: int, sizes: str, rounds: int) -> None:
+    """Measure imports of several sizes, then epochs."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        print(
-            "cxr data import, images of 256 px (peak memory: the first process and one worker for each core, added up)"
-        )
-        for count in map(int, sizes.split(",")):
-            taken, peak = imported(
-                source(folder / f"source-{count}", count), folder / f"study-{count}"
-            )
-            print(
-                f"{count:6d} images: {taken:6.1f} s, {1000 * taken / count:5.2f} ms an image, {peak:5.0f} MB"
-            )
-
-        imported(source(folder / "source", images), folder / "study")
-        steps = [
-            transforms.Grayscale(),
-            transforms.Resize(SIZE),
-            transforms.CenterCrop(SIZE),
-            transforms.ToTensor(),
-            transforms.Normalize(0.5, 0.5),
-        ]
-        plain = ImageFolder(folder / "study" / "data" / "images", transforms.Compose(steps))
-        started = time.perf_counter()
-        study = open_study(folder / "study", "train", image_size=SIZE)
-        print(
-            f"the first opening at {SIZE} px decodes {images} images: {time.perf_counter() - started:.1f} s, once"
-        )
-        chosen = torch.randperm(len(plain), generator=torch.Generator().manual_seed(0))[
-            : len(study)
-        ].tolist()
-        loaders = {
-            "ImageFolder, 2 workers": DataLoader(
-                plain, BATCH, sampler=chosen, num_workers=2, persistent_workers=True
-            ),
-            "open_study in a DataLoader": DataLoader(study, BATCH, shuffle=True),
-        }
-
-        def through(loader: DataLoader) -> int:
-            return sum(len(pixels) for pixels, _ in loader)
-
-        def indexed() -> int:
-            return sum(
-                len(study.batch(part)[0]) for part in torch.randperm(len(study)).split(BATCH)
-            )
-
-        epochs = {
-            what: lambda loader=loader: through(loader) for what, loader in loaders.items()
-        } | {"open_study, batch": indexed}
-        times: dict[str, list[float]] = {what: [] for what in epochs}
-        through(loaders["ImageFolder, 2 workers"])  # workers and files are ready
-        for _ in range(rounds):
-            for what, epoch in epochs.items():
-                times[what].append(seconds_of(epoch, len(study)))
-        first = statistics.median(times["ImageFolder, 2 workers"])
-        for what, values in times.items():
-            median = statistics.median(values)
-            print(
-                f"{what:28} {median:7.3f} s an epoch of {len(study)} images, {len(study) / median:9.0f} images/s, {first / median:6.1f}×"
-            )
+        measure_imports(folder, [int(size) for size in sizes.split(",")])
+        import_source(draw_source(folder / "source", images), folder / "study")
+        measure_epochs(folder / "study", rounds)
 
 
 if __name__ == "__main__":

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
+import shutil
 import signal
 import time
-from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.study.manifest import read_manifest
+from pipelines.data.check_report import CheckReport
+from pipelines.study.import_log import read_imports
+from pipelines.study.manifest import Row, read_manifest
 from tests.conftest import cxr, ok
 from tests.support.command_server import CommandServer
+
+SMALL_GAN = ("--image-size", 32, "--width", 4, "--batch-size", 8)
+
+
+def blocks(seed: int, highest: int) -> np.ndarray:
+    """Draw a picture of 240 × 240 px, unlike all others."""
+    gray = np.random.default_rng(seed).integers(0, highest, (20, 20), dtype=np.uint8)
+    return gray.repeat(12, 0).repeat(12, 1)
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +38,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Path:
         table.writerow(["file_name", "label", "patient", "view"])
         for number in range(240):
             label = ("covid", "normal")[number % 2]
-            gray = np.random.default_rng(number).integers(0, 160, (20, 20), dtype=np.uint8).repeat(
-                12, 0
-            ).repeat(12, 1) + np.uint8(60 * (label == "covid"))
+            gray = blocks(number, highest=160) + np.uint8(60 * (label == "covid"))
             Image.fromarray(gray).save(folder / f"{number}.png", compress_level=1)
             table.writerow(
                 [
@@ -43,11 +51,10 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def without_patients(folder: Path) -> list[tuple]:
-    return [
-        (row.file_name, row.label, row.split, row.sha256, row.near_hash)
-        for row in read_manifest(folder / "data" / "manifest.csv")
-    ]
+def without_patients(folder: Path) -> list[Row]:
+    """Return the rows of a study without their patients, whom every study names otherwise."""
+    rows = read_manifest(folder / "data" / "manifest.csv")
+    return [replace(row, patient="") for row in rows]
 
 
 def started(command_server: CommandServer, folder: Path, clinic: Path, lines: int) -> int:
@@ -112,14 +119,14 @@ def test_a_full_disk_leaves_the_study_as_it_was(
     assert after == before
 
 
-def test_strict_and_what_is_left_out(clinic: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def flawed(clinic: Path, tmp_path: Path) -> Path:
+    """A folder per label of 24 pictures, and besides one of each kind that is left out."""
     source = tmp_path / "source"
-    for label in ("covid", "normal"):
+    for first, label in enumerate(("covid", "normal")):
         (source / label).mkdir(parents=True)
         for number in range(12):
-            (source / label / f"{number}.png").write_bytes(
-                (clinic / f"{2 * number + (label == 'normal')}.png").read_bytes()
-            )
+            shutil.copy(clinic / f"{2 * number + first}.png", source / label / f"{number}.png")
     gray = Image.open(clinic / "0.png")
     gray.resize((200, 200)).save(source / "covid" / "again.png")
     gray.save(source / "covid" / "copy.png")
@@ -128,11 +135,18 @@ def test_strict_and_what_is_left_out(clinic: Path, tmp_path: Path) -> None:
     gray.resize((20, 20)).save(source / "covid" / "small.png")
     (source / "covid" / "broken.png").write_bytes(b"\x89PNG")
     (source / "covid" / "readme.txt").write_text("")
-    refused = cxr("data", "import", source, "--strict", folder=tmp_path / "study")
+    return source
+
+
+def test_strict_leaves_the_study_as_it_was(flawed: Path, tmp_path: Path) -> None:
+    refused = cxr("data", "import", flawed, "--strict", folder=tmp_path / "study")
     assert refused.exit_code == 2
     assert "--strict: 6 files would be left out" in refused.output
     assert not (tmp_path / "study" / "data").exists()
-    output = ok(cxr("data", "import", source, folder=tmp_path / "study"))
+
+
+def test_an_import_says_what_is_left_out(flawed: Path, tmp_path: Path) -> None:
+    output = ok(cxr("data", "import", flawed, folder=tmp_path / "study"))
     for line in (
         "1 blank",
         "1 too small",
@@ -143,33 +157,49 @@ def test_strict_and_what_is_left_out(clinic: Path, tmp_path: Path) -> None:
         "1 pairs look like one film",
     ):
         assert line in output, line
-    (imported,) = json.loads((tmp_path / "study" / "data" / "import.json").read_text())["imports"]
-    assert imported["kept"] + len(imported["left_out"]) == 30
-    assert all(entry["reason"] for entry in imported["left_out"])
-    again = cxr("data", "import", source, folder=tmp_path / "study")
+
+
+def test_import_json_has_a_reason_for_every_image_left_out(flawed: Path, tmp_path: Path) -> None:
+    ok(cxr("data", "import", flawed, folder=tmp_path / "study"))
+    (summary,) = read_imports(tmp_path / "study" / "data" / "import.json")
+    assert summary.kept + len(summary.left_out) == 30
+    assert all(image.reason for image in summary.left_out)
+
+
+def test_importing_the_same_again_says_so(flawed: Path, tmp_path: Path) -> None:
+    ok(cxr("data", "import", flawed, folder=tmp_path / "study"))
+    again = cxr("data", "import", flawed, folder=tmp_path / "study")
     assert again.exit_code == 2
     assert "nothing to import" in again.output
     assert "24 already in the study" in again.output
 
 
-def test_more_can_be_imported_only_with_the_key_and_without_the_originals(
-    clinic: Path, phantom_study: Path, tmp_path: Path
-) -> None:
-    data = tmp_path / "data"
-    ok(cxr("data", "import", clinic, folder=tmp_path))
-    assert (data / "originals.csv").stat().st_mode & 0o077 == 0
-    assert (data / "patients.key").stat().st_mode & 0o077 == 0
-    (data / "originals.csv").unlink()
-    ok(cxr("data", "phantom", "--n", 8, folder=tmp_path))
-    (data / "patients.key").unlink()
-    result = cxr("data", "phantom", "--n", 12, folder=tmp_path)
+@pytest.fixture
+def study_of_clinic(clinic: Path, tmp_path: Path) -> Path:
+    """A study of the clinic's pictures."""
+    ok(cxr("data", "import", clinic, folder=tmp_path / "study"))
+    return tmp_path / "study"
+
+
+@pytest.mark.parametrize("name", ["originals.csv", "patients.key"])
+def test_what_links_to_people_is_for_the_owner_alone(study_of_clinic: Path, name: str) -> None:
+    assert (study_of_clinic / "data" / name).stat().st_mode & 0o077 == 0
+
+
+def test_more_can_be_imported_without_the_originals(study_of_clinic: Path) -> None:
+    (study_of_clinic / "data" / "originals.csv").unlink()
+    ok(cxr("data", "phantom", "--n", 8, folder=study_of_clinic))
+
+
+def test_no_more_can_be_imported_without_the_key(study_of_clinic: Path) -> None:
+    (study_of_clinic / "data" / "patients.key").unlink()
+    result = cxr("data", "phantom", "--n", 12, folder=study_of_clinic)
     assert result.exit_code == 2
     assert "patients.key is gone" in result.output
 
 
-def test_check_says_what_a_reviewer_would(clinic: Path, tmp_path: Path) -> None:
-    ok(cxr("data", "import", clinic, folder=tmp_path))
-    output = ok(cxr("data", "check", folder=tmp_path))
+def test_check_says_what_a_reviewer_would(study_of_clinic: Path) -> None:
+    output = ok(cxr("data", "check", folder=study_of_clinic))
     for text in (
         "brightness differs between covid and the other labels",
         "projections differ",
@@ -179,85 +209,86 @@ def test_check_says_what_a_reviewer_would(clinic: Path, tmp_path: Path) -> None:
         assert text in output, text
     assert "label and source are one" not in output
     assert "every image counts as a patient" not in output
-    report = json.loads((tmp_path / "data" / "check.json").read_text())
-    assert report["predictable"]["by_source"] == report["predictable"]["commonest"] == 0.5
-    assert report["predictable"]["by_facts"] > 0.95
-    for folder, label in (("a", "covid"), ("b", "normal")):
+
+
+def test_check_json_says_how_well_the_label_is_told(study_of_clinic: Path) -> None:
+    ok(cxr("data", "check", folder=study_of_clinic))
+    told = CheckReport.load(study_of_clinic / "data" / "check.json").predictable
+    assert told is not None
+    assert told.by_source == told.commonest == 0.5
+    assert told.by_facts > 0.95
+
+
+def test_check_says_when_label_and_source_are_one(clinic: Path, tmp_path: Path) -> None:
+    for first, folder in enumerate(("a", "b")):
         (tmp_path / folder).mkdir()
-        for number in range(0 if label == "covid" else 1, 240, 2):
+        for number in range(first, 240, 2):
             os.link(clinic / f"{number}.png", tmp_path / folder / f"{number}.png")
-    ok(
-        cxr(
-            "data",
-            "import",
-            f"{tmp_path / 'a'}=covid",
-            f"{tmp_path / 'b'}=normal",
-            folder=tmp_path / "study",
-        )
-    )
+    sources = [f"{tmp_path / 'a'}=covid", f"{tmp_path / 'b'}=normal"]
+    ok(cxr("data", "import", *sources, folder=tmp_path / "study"))
     output = ok(cxr("data", "check", folder=tmp_path / "study"))
     assert "label and source are one: the source alone tells the label in 100 %" in output
     assert "every image counts as a patient of its own" in output
 
 
-def test_show_draws_every_label_and_split(phantom_study: Path, study: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "width", "height"), [("contact_sheet.png", 1000, 1000), ("figures.png", 800, 2000)]
+)
+def test_show_draws_a_sheet_and_figures(study: Path, name: str, width: int, height: int) -> None:
     output = ok(cxr("data", "show", folder=study))
-    assert "contact_sheet.png" in output
-    for name, size in (("contact_sheet.png", (1000, 1000)), ("figures.png", (800, 2000))):
-        with Image.open(study / "data" / name) as image:
-            assert image.width >= size[0]
-            assert image.height >= size[1]
-            assert np.asarray(image.convert("L")).std() > 20
+    assert name in output
+    with Image.open(study / "data" / name) as image:
+        assert image.width >= width
+        assert image.height >= height
+        assert np.asarray(image.convert("L")).std() > 20
 
 
-def test_phantoms_are_what_a_reviewer_would_like(phantom_study: Path, study: Path) -> None:
+def test_phantoms_are_what_a_reviewer_would_like(study: Path) -> None:
     output = ok(cxr("data", "check", folder=study))
     assert "source" in output
     assert "label and source are one" not in output
     assert "tell the label in" not in output.split("warning", 1)[-1]
 
 
-def test_an_external_set_stays_out_of_training(clinic: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def with_external(clinic: Path, tmp_path: Path) -> tuple[Path, str]:
+    """A study in folds with an external set of ten pictures, and what its import said."""
     far = tmp_path / "far"
-    for label in ("covid", "normal"):
-        (far / label).mkdir(parents=True)
     for number in range(10):
-        gray = (
-            np.random.default_rng(1000 + number)
-            .integers(0, 200, (20, 20), dtype=np.uint8)
-            .repeat(12, 0)
-            .repeat(12, 1)
-        )
-        Image.fromarray(gray).save(far / ("covid", "normal")[number % 2] / f"{number}.png")
-    output = ok(
-        cxr("data", "import", clinic, "--external", far, "--folds", 3, folder=tmp_path / "study")
-    )
+        label = ("covid", "normal")[number % 2]
+        (far / label).mkdir(parents=True, exist_ok=True)
+        gray = blocks(1000 + number, highest=200)
+        Image.fromarray(gray).save(far / label / f"{number}.png")
+    study = tmp_path / "study"
+    output = ok(cxr("data", "import", clinic, "--external", far, "--folds", 3, folder=study))
+    return study, output
+
+
+def test_an_external_set_is_counted_apart(with_external: tuple[Path, str]) -> None:
+    _, output = with_external
     assert "external test set" in output
     assert "external" in output.splitlines()[-5]
-    rows = read_manifest(tmp_path / "study" / "data" / "manifest.csv")
-    assert Counter(row.split for row in rows)["external"] == 10
-    assert {row.fold for row in rows if row.split == "external"} == {None}
-    assert "no test set from another source" not in ok(
-        cxr("data", "check", folder=tmp_path / "study")
-    )
-    ok(
-        cxr(
-            "gan-train",
-            "--steps",
-            2,
-            "--image-size",
-            32,
-            "--width",
-            4,
-            "--batch-size",
-            8,
-            folder=tmp_path / "study",
-        )
-    )
+
+
+def test_an_external_set_is_in_no_fold(with_external: tuple[Path, str]) -> None:
+    rows = read_manifest(with_external[0] / "data" / "manifest.csv")
+    external = [row for row in rows if row.split == "external"]
+    assert len(external) == 10
+    assert {row.fold for row in external} == {None}
+
+
+def test_check_is_content_with_an_external_set(with_external: tuple[Path, str]) -> None:
+    output = ok(cxr("data", "check", folder=with_external[0]))
+    assert "no test set from another source" not in output
+
+
+def test_an_external_set_stays_out_of_training(with_external: tuple[Path, str]) -> None:
     from gan.sample import load_generator
     from runtime.device import choose_compute
 
-    trained = load_generator(
-        next((tmp_path / "study" / "runs").rglob("generator.pt")), choose_compute("cpu").device
-    )
+    study, _ = with_external
+    ok(cxr("gan-train", "--steps", 2, *SMALL_GAN, folder=study))
+    path = next((study / "runs").rglob("generator.pt"))
+    trained = load_generator(path, choose_compute("cpu").device)
+    rows = read_manifest(study / "data" / "manifest.csv")
     assert set(trained.trained_on) == {row.sha256 for row in rows if row.split == "train"}

@@ -1,11 +1,11 @@
-"""From folders to a workspace: what is read, how it is split, and that failures leave no trace."""
+"""From folders to a study: what is read, how it is split, and that failures leave no trace."""
 
 from __future__ import annotations
 
 import csv
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -15,22 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.data.cleaning import NEAR, SAME
+from pipelines.data.cleaning import NEAR_BITS, SAME_BITS
 from pipelines.data.importing import import_listings
-from pipelines.data.published import read_sources
-from pipelines.data.sources import Listing, Record, phantom_listing
+from pipelines.data.listing import Listing
+from pipelines.data.phantom_source import list_phantoms
+from pipelines.data.sources import read_sources
 from pipelines.study.dataset import open_study
-from pipelines.study.image_cache import load_images
-from pipelines.study.image_io import Picture, pixel_hash, read_gray
-from pipelines.study.manifest import SPLITS, Row, read_manifest, write_manifest
-from pipelines.study.splitting import Groups, distribute, parse_ratios
+from pipelines.study.image_io import pixel_hash, read_gray
+from pipelines.study.import_log import ImportSummary
+from pipelines.study.manifest import SPLITS, Row
 from pipelines.study.workspace import Workspace
-
-RATIOS = (0.7, 0.1, 0.2)
-
-
-def picture(seed: int, height: int = 80, width: int = 100) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+from tests.pipelines.data.films import RATIOS, films_in_memory, import_films, noise
 
 
 @pytest.fixture
@@ -40,124 +35,143 @@ def source(tmp_path: Path) -> Path:
     for label, first in (("COVID 19", 0), ("normal", 100)):
         (folder / label).mkdir(parents=True)
         for number in range(10):
-            Image.fromarray(picture(first + number)).save(folder / label / f"{number}.png")
-        Image.fromarray(picture(first + 10)).save(folder / label / "naïve 'quoted', name.PNG")
-        Image.fromarray(picture(first + 11)).save(folder / label / "line\nbreak.jpg", quality=95)
+            Image.fromarray(noise(first + number)).save(folder / label / f"{number}.png")
+        Image.fromarray(noise(first + 10)).save(folder / label / "naïve 'quoted', name.PNG")
+        Image.fromarray(noise(first + 11)).save(folder / label / "line\nbreak.jpg", quality=95)
     (folder / "normal" / "notes.txt").write_text("not an image")
     return folder
 
 
-def test_a_folder_per_label(source: Path, tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path / "study")
-    summary = import_listings(workspace, read_sources((str(source),)), ratios=RATIOS, seed=0)
-    rows = workspace.rows()
-    assert summary["kept"] == len(rows) == 24
-    assert Counter(row.label for row in rows) == {"covid-19": 12, "normal": 12}
-    assert {row.split for row in rows} == set(SPLITS)
-    for row in rows:
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """An empty study."""
+    return Workspace(tmp_path / "study")
+
+
+def import_folder(
+    workspace: Workspace, folder: Path, *, seed: int = 0, strict: bool = False
+) -> ImportSummary:
+    listings = read_sources((str(folder),))
+    return import_listings(workspace, listings, ratios=RATIOS, seed=seed, strict=strict)
+
+
+# --- a folder per label ---
+
+
+def test_every_image_of_a_folder_per_label_comes_in(source: Path, workspace: Workspace) -> None:
+    assert import_folder(workspace, source).kept == 24
+    assert Counter(row.label for row in workspace.rows()) == {"covid-19": 12, "normal": 12}
+    assert {row.split for row in workspace.rows()} == set(SPLITS)
+
+
+def test_images_are_kept_as_gray_pngs_of_their_size(source: Path, workspace: Workspace) -> None:
+    import_folder(workspace, source)
+    for row in workspace.rows():
         with Image.open(workspace.data / row.file_name) as image:
-            assert (image.mode, image.size) == ("L", (row.width, row.height)) == ("L", (100, 80))
+            assert (image.format, image.mode) == ("PNG", "L")
+            assert image.size == (row.width, row.height) == (100, 80)
         assert pixel_hash(read_gray(workspace.data / row.file_name)) == row.sha256
-    files = {
-        str(path.relative_to(workspace.data)) for path in (workspace.data / "images").rglob("*.png")
+
+
+def test_the_study_holds_the_images_of_its_manifest_alone(
+    source: Path, workspace: Workspace
+) -> None:
+    import_folder(workspace, source)
+    files = (workspace.data / "images").rglob("*.png")
+    assert {str(path.relative_to(workspace.data)) for path in files} == {
+        row.file_name for row in workspace.rows()
     }
-    assert files == {row.file_name for row in rows}
     assert not (workspace.data / ".incoming").exists()
 
 
-def test_importing_again_adds_nothing_and_moves_nothing(source: Path, tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path / "study")
-    import_listings(workspace, read_sources((str(source),)), ratios=RATIOS, seed=0)
-    before = {row.file_name: row for row in workspace.rows()}
-    with pytest.raises(ValueError, match="24 already in the study"):
-        import_listings(workspace, read_sources((str(source),)), ratios=RATIOS, seed=5)
+def test_importing_the_same_again_adds_nothing(source: Path, workspace: Workspace) -> None:
+    import_folder(workspace, source)
+    with pytest.raises(ValueError, match="nothing to import: 24 already in the study"):
+        import_folder(workspace, source, seed=5)
+
+
+def test_importing_more_moves_nothing(source: Path, workspace: Workspace) -> None:
+    import_folder(workspace, source)
+    before = workspace.rows()
     for number in range(20, 40):
-        Image.fromarray(picture(number)).save(source / "normal" / f"{number}.png")
-    import_listings(workspace, read_sources((str(source),)), ratios=RATIOS, seed=5)
-    after = {row.file_name: row for row in workspace.rows()}
-    assert len(after) == 44
-    assert all(after[name] == row for name, row in before.items())
+        Image.fromarray(noise(number)).save(source / "normal" / f"{number}.png")
+    import_folder(workspace, source, seed=5)
+    assert len(workspace.rows()) == 44
+    assert workspace.rows()[:24] == before
 
 
-def test_one_picture_under_two_labels_is_left_out_and_said_so(source: Path, tmp_path: Path) -> None:
-    Image.fromarray(picture(0)).save(source / "normal" / "copy of a covid image.png")
-    workspace = Workspace(tmp_path / "study")
-    summary = import_listings(workspace, read_sources((str(source),)), ratios=RATIOS, seed=0)
-    assert summary["kept"] == 23
-    assert summary["left_out_counts"] == {"the same picture under two labels": 2}
+def test_one_picture_under_two_labels_is_left_out(source: Path, workspace: Workspace) -> None:
+    Image.fromarray(noise(0)).save(source / "normal" / "copy of a covid image.png")
+    summary = import_folder(workspace, source)
+    assert summary.kept == 23
+    assert summary.left_out_counts == {"the same picture under two labels": 2}
 
 
-def test_an_unreadable_image_is_left_out_or_with_strict_stops_all(
-    source: Path, tmp_path: Path
-) -> None:
-    whole = (source / "normal" / "3.png").read_bytes()
-    (source / "normal" / "3.png").write_bytes(whole[: len(whole) // 2])
-    workspace = Workspace(tmp_path / "study")
-    with pytest.raises(
-        ValueError,
-        match=r"--strict: 1 files would be left out; first .*3\.png: unreadable: damaged or truncated",
-    ):
-        import_listings(workspace, read_sources((str(source),)), ratios=RATIOS, seed=0, strict=True)
+@pytest.fixture
+def damaged(source: Path) -> Path:
+    """The same source, one image of which is cut short."""
+    path = source / "normal" / "3.png"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return source
+
+
+def test_an_unreadable_image_is_left_out(damaged: Path, workspace: Workspace) -> None:
+    summary = import_folder(workspace, damaged)
+    assert summary.kept == 23
+    assert summary.left_out_counts == {"unreadable": 1}
+
+
+def test_strict_stops_at_an_unreadable_image(damaged: Path, workspace: Workspace) -> None:
+    message = r"--strict: 1 files would be left out; first .*3\.png: unreadable: damaged or"
+    with pytest.raises(ValueError, match=message):
+        import_folder(workspace, damaged, strict=True)
     assert not workspace.data.exists()
-    summary = import_listings(workspace, read_sources((str(source),)), ratios=RATIOS, seed=0)
-    assert summary["kept"] == 23
-    assert summary["left_out_counts"] == {"unreadable": 1}
+
+
+def test_only_originals_csv_names_the_file_that_was_left_out(
+    damaged: Path, workspace: Workspace
+) -> None:
+    (left_out,) = import_folder(workspace, damaged).left_out
     assert "3.png" not in (workspace.data / "import.json").read_text()
-    (entry,) = summary["left_out"]
     with open(workspace.data / "originals.csv", newline="") as file:
-        (original,) = [row for row in csv.DictReader(file) if row["id"] == entry["id"]]
+        (original,) = [row for row in csv.DictReader(file) if row["id"] == left_out.id]
     assert original["origin"].endswith("3.png")
-    assert original["reason"] == entry["reason"]
+    assert original["reason"] == left_out.reason
 
 
-def memory(
-    pictures: list[tuple[int, str, str, tuple[str, ...]]], source: str = "memory"
-) -> Listing:
-    """A source of (picture number, label, patient, splits it may go to); numbers that end in 1 to 3 are versions of one film."""
-    return Listing(
-        source,
-        "in memory",
-        [
-            Record(
-                f"{source} {place} {number}",
-                partial(film, number),
-                label,
-                source,
-                patient,
-                splits=splits,
-            )
-            for place, (number, label, patient, splits) in enumerate(pictures)
-        ],
-    )
+# --- who shares a split ---
 
 
-def film(number: int) -> Picture:
-    gray = np.random.default_rng(number // 4).integers(0, 200, (10, 8), dtype=np.uint8).repeat(
-        8, 0
-    ).repeat(8, 1) + np.uint8(10 * (number % 4))
-    return Picture(gray, *gray.shape)
+def near_each_other(first: Row, second: Row) -> bool:
+    bits = [np.frombuffer(bytes.fromhex(row.near_hash), np.uint8) for row in (first, second)]
+    return int(np.bitwise_count(bits[0] ^ bits[1]).sum()) <= NEAR_BITS
 
 
-def ties(rows: list[Row]) -> list[tuple[str, str]]:
-    """Everything that must not be in two splits, or in two folds, with the place it is in."""
-    found = []
-    for place in ("split", "fold"):
-        for row in rows:
-            if place == "split" or row.fold:
-                found += [
-                    (f"{place} of {what}", getattr(row, place))
-                    for what in (row.patient, row.sha256)
-                ]
-        for first, second in combinations([row for row in rows if place == "split" or row.fold], 2):
-            if (
-                np.unpackbits(np.frombuffer(bytes.fromhex(first.near_hash), np.uint8))
-                != np.unpackbits(np.frombuffer(bytes.fromhex(second.near_hash), np.uint8))
-            ).sum() <= NEAR:
-                found += [
-                    (f"{place} of {first.sha256} and {second.sha256}", getattr(row, place))
-                    for row in (first, second)
-                ]
-    return found
+def ties(rows: list[Row], part: str) -> Iterator[tuple[str, object]]:
+    """Yield everything that must not be in two parts (splits or folds), with the part it is in."""
+    for row in rows:
+        yield f"patient {row.patient}", getattr(row, part)
+        yield f"pixels {row.sha256}", getattr(row, part)
+    for first, second in combinations(rows, 2):
+        if near_each_other(first, second):
+            for row in (first, second):
+                yield f"film {first.sha256} {second.sha256}", getattr(row, part)
+
+
+def torn(rows: list[Row], part: str) -> list[str]:
+    """Return what is in two parts at once."""
+    parts: dict[str, set[object]] = defaultdict(set)
+    for tie, value in ties(rows, part):
+        parts[tie].add(value)
+    return [tie for tie, values in parts.items() if len(values) > 1]
+
+
+OFFERS = st.tuples(
+    st.integers(0, 60),
+    st.sampled_from("ab"),
+    st.sampled_from([f"p{number}" for number in range(12)]),
+    st.sampled_from([SPLITS, ("train", "validation"), ("test",), ("train",)]),
+)
 
 
 @settings(
@@ -167,113 +181,95 @@ def ties(rows: list[Row]) -> list[tuple[str, str]]:
 def test_whatever_comes_in_no_patient_and_no_film_is_in_two_splits(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    one = st.tuples(
-        st.integers(0, 60),
-        st.sampled_from("ab"),
-        st.sampled_from([f"p{number}" for number in range(12)]),
-        st.sampled_from([SPLITS, ("train", "validation"), ("test",), ("train",)]),
-    )
-    workspace, before = Workspace(tmp_path_factory.mktemp("any")), []
+    workspace = Workspace(tmp_path_factory.mktemp("any"))
+    before: list[Row] = []
     folds = data.draw(st.sampled_from([None, 3]))
     for turn in range(2):
-        own, apart = (
-            memory(data.draw(st.lists(one, min_size=1, max_size=25)), f"own{turn % 2}"),
-            memory(data.draw(st.lists(one, max_size=6)), "far"),
-        )
-        try:
-            summary = import_listings(
-                workspace,
-                [own],
-                external=[apart],
-                ratios=RATIOS,
-                seed=data.draw(st.integers(0, 3)),
-                folds=folds,
-            )
-        except ValueError as error:
-            assert "nothing to import" in str(error)
+        own = films_in_memory(data.draw(st.lists(OFFERS, min_size=1, max_size=25)), f"own{turn}")
+        far = films_in_memory(data.draw(st.lists(OFFERS, max_size=6)), "far")
+        seed = data.draw(st.integers(0, 3))
+        summary = import_unless_nothing_is_new(workspace, own, far, seed, folds)
+        if summary is None:
             continue
         rows = workspace.rows()
-        assert len(rows) == len(before) + summary["kept"]
-        assert summary["kept"] + len(summary["left_out"]) == len(own.records) + len(apart.records)
-        places = defaultdict(set)
-        for what, place in ties(rows):
-            places[what].add(place)
-        assert all(len(found) == 1 for found in places.values())
-        assert {row.source for row in rows if row.split == "external"} <= {"far"}
-        assert all(row.split == "external" for row in rows if row.source == "far")
-        assert all(
-            (row.fold is not None) == (folds is not None and row.split in ("train", "validation"))
-            for row in rows
-        )
-        assert rows[: len(before)] == before, "what was there has not moved"
+        assert len(rows) == len(before) + summary.kept
+        assert summary.kept + len(summary.left_out) == len(own.images) + len(far.images)
+        assert torn(rows, "split") == []
+        assert torn([row for row in rows if row.fold], "fold") == []
+        assert all((row.split == "external") == (row.source == "far") for row in rows)
+        in_folds = ("train", "validation") if folds else ()
+        assert all((row.fold is not None) == (row.split in in_folds) for row in rows)
+        assert rows[: len(before)] == before, "what was in the study has not moved"
         before = rows
 
 
+def import_unless_nothing_is_new(
+    workspace: Workspace, own: Listing, far: Listing, seed: int, folds: int | None
+) -> ImportSummary | None:
+    try:
+        return import_listings(
+            workspace, [own], external=[far], ratios=RATIOS, seed=seed, folds=folds
+        )
+    except ValueError as error:
+        if "nothing to import" not in str(error):
+            raise
+        return None
+
+
 def test_the_split_of_a_source_is_respected_and_validation_comes_from_training(
-    tmp_path: Path,
+    workspace: Workspace,
 ) -> None:
-    workspace = Workspace(tmp_path / "study")
-    given = memory(
-        [
-            (
-                4 * number,
-                "ab"[number % 2],
-                f"p{number}",
-                ("test",) if number < 20 else ("train", "validation"),
-            )
-            for number in range(100)
-        ]
+    films = [
+        (4 * number, "ab"[number % 2], f"p{number}", ("test",) if number < 20 else SPLITS[:2])
+        for number in range(100)
+    ]
+    import_films(workspace, films)
+    counts = Counter(row.split for row in workspace.rows())
+    assert counts == {"test": 20, "train": 70, "validation": 10}
+
+
+def test_a_patient_in_two_lists_stays_in_test(workspace: Workspace) -> None:
+    summary = import_films(
+        workspace,
+        [(0, "a", "p", ("train",)), (4, "a", "p", ("test",)), (8, "a", "q", ("train",))],
     )
-    import_listings(workspace, [given], ratios=RATIOS, seed=0)
-    assert Counter(row.split for row in workspace.rows()) == {
-        "test": 20,
-        "train": 70,
-        "validation": 10,
-    }
-
-
-def test_a_patient_in_two_lists_stays_in_test(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path / "study")
-    given = memory([(0, "a", "p", ("train",)), (4, "a", "p", ("test",)), (8, "a", "q", ("train",))])
-    summary = import_listings(workspace, [given], ratios=RATIOS, seed=0)
-    assert summary["left_out_counts"] == {"ties patients of two splits together": 1}
+    assert summary.left_out_counts == {"ties patients of two splits together": 1}
     assert sorted(row.split for row in workspace.rows()) == ["test", "train"]
 
 
-def test_a_film_under_two_patients_makes_them_one_and_is_kept_once(tmp_path: Path) -> None:
-    for seed in range(8):
-        workspace = Workspace(tmp_path / str(seed))
-        films = (
-            [(0, "a", "p", SPLITS), (0, "a", "q", SPLITS)]
-            + [(4 * number, "a", "pq"[number % 2], SPLITS) for number in range(1, 5)]
-            + [(40 + 4 * number, "a", f"r{number}", SPLITS) for number in range(20)]
-        )
-        summary = import_listings(workspace, [memory(films)], ratios=RATIOS, seed=seed)
-        assert summary["left_out_counts"] == {"exact duplicate": 1}
-        rows = workspace.rows()
-        assert len({row.split for row in rows[:5]}) == 1
+@pytest.mark.parametrize("seed", range(8))
+def test_a_film_under_two_patients_makes_them_one_and_is_kept_once(
+    workspace: Workspace, seed: int
+) -> None:
+    films = [(0, "a", "p", SPLITS), (0, "a", "q", SPLITS)]
+    films += [(4 * number, "a", "pq"[number % 2], SPLITS) for number in range(1, 5)]
+    films += [(40 + 4 * number, "a", f"r{number}", SPLITS) for number in range(20)]
+    summary = import_films(workspace, films, seed=seed)
+    assert summary.left_out_counts == {"exact duplicate": 1}
+    assert len({row.split for row in workspace.rows()[:5]}) == 1
 
 
-def test_versions_of_one_film_are_listed_and_share_a_split(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path / "study")
-    summary = import_listings(
-        workspace,
-        [memory([(number, "a", f"p{number}", SPLITS) for number in (0, 1, 4, 8, 12, 16)])],
-        ratios=RATIOS,
-        seed=0,
-    )
-    (pair,) = summary["near_duplicates"]
+def test_versions_of_one_film_are_listed_and_share_a_split(workspace: Workspace) -> None:
+    films = [(number, "a", f"p{number}", SPLITS) for number in (0, 1, 4, 8, 12, 16)]
+    (pair,) = import_films(workspace, films).near_duplicates
     splits = {row.file_name: row.split for row in workspace.rows()}
-    assert pair["bits"] <= SAME
-    assert splits[pair["images"][0]] == splits[pair["images"][1]]
+    assert pair.bits <= SAME_BITS
+    assert splits[pair.images[0]] == splits[pair.images[1]]
+
+
+def test_a_version_of_a_film_under_another_label_is_refused(workspace: Workspace) -> None:
+    import_films(workspace, [(16, "a", "p", SPLITS), (0, "b", "q", SPLITS)])
     with pytest.raises(ValueError, match="two labels"):
-        import_listings(workspace, [memory([(17, "b", "other", SPLITS)])], ratios=RATIOS, seed=0)
+        import_films(workspace, [(17, "b", "other", SPLITS)])
 
 
-def test_external_images_stand_apart_and_give_way(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path / "study")
-    own = memory([(4 * number, "ab"[number % 2], f"p{number}", SPLITS) for number in range(30)])
-    far = memory(
+@pytest.fixture
+def with_external(workspace: Workspace) -> tuple[Workspace, ImportSummary]:
+    """A study of thirty films, and of four external ones the one that may come in."""
+    own = films_in_memory(
+        [(4 * number, "ab"[number % 2], f"p{number}", SPLITS) for number in range(30)]
+    )
+    far = films_in_memory(
         [
             (0, "a", "x", SPLITS),
             (5, "b", "y", SPLITS),
@@ -282,222 +278,117 @@ def test_external_images_stand_apart_and_give_way(tmp_path: Path) -> None:
         ],
         "far",
     )
-    summary = import_listings(workspace, [own], external=[far], ratios=RATIOS, seed=0)
-    assert summary["left_out_counts"] == {
+    return workspace, import_listings(workspace, [own], external=[far], ratios=RATIOS, seed=0)
+
+
+def test_external_images_give_way(with_external: tuple[Workspace, ImportSummary]) -> None:
+    _, summary = with_external
+    assert summary.left_out_counts == {
         "label not in the study": 1,
         "exact duplicate": 1,
         "ties patients of two splits together": 1,
     }
+
+
+def test_external_images_stand_apart(with_external: tuple[Workspace, ImportSummary]) -> None:
+    workspace, _ = with_external
     (row,) = [row for row in workspace.rows() if row.split == "external"]
     assert row.source == "far"
     assert open_study(workspace.root, "external", image_size=32).classes == ("a", "b")
 
 
-def test_folds_divide_training_and_validation_by_patient(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path / "study")
-    own = memory(
-        [(4 * number, "ab"[number % 2], f"p{number // 3}", SPLITS) for number in range(120)]
-    )
-    import_listings(workspace, [own], ratios=RATIOS, seed=0, folds=4)
-    rows = workspace.rows()
-    sizes = Counter(row.fold for row in rows if row.fold)
-    assert set(sizes) == {1, 2, 3, 4}
-    assert max(sizes.values()) - min(sizes.values()) <= 6
-    parts = [
-        open_study(workspace.root, "validation", image_size=32, fold=fold) for fold in range(1, 5)
-    ]
-    assert sum(map(len, parts)) == sum(row.split != "test" for row in rows)
-    train = open_study(workspace.root, "train", image_size=32, fold=1)
-    assert not {row.patient for row in train.rows} & {row.patient for row in parts[0].rows}
-    assert len(train) + len(parts[0]) == sum(sizes.values())
-    for message, choice in (
-        ("no folds|folds 1 to 4", {"fold": 9}),
-        ("same for all", {"fold": 1, "split": "test"}),
-    ):
-        with pytest.raises(ValueError, match=message):
-            open_study(workspace.root, **{"split": "train", "image_size": 32} | choice)
-    with pytest.raises(ValueError, match="--folds 3"):
-        import_listings(
-            workspace, [memory([(800, "a", "new", SPLITS)])], ratios=RATIOS, seed=0, folds=3
-        )
-    import_listings(
-        workspace,
-        [memory([(800 + 4 * number, "a", f"new{number}", SPLITS) for number in range(9)])],
-        ratios=RATIOS,
-        seed=0,
-    )
+def test_what_comes_later_is_dealt_into_the_folds_too(workspace: Workspace) -> None:
+    def films(first: int) -> list[tuple[int, str, str, tuple[str, ...]]]:
+        numbers = range(first, first + 20)
+        return [(4 * number, "a", f"p{number}", SPLITS) for number in numbers]
+
+    import_films(workspace, films(0), folds=4)
+    import_films(workspace, films(20))
+    assert len(workspace.rows()) == 40
     assert all(bool(row.fold) == (row.split != "test") for row in workspace.rows())
 
 
-@settings(max_examples=200, deadline=None)
-@given(data=st.data())
-def test_groups_never_break_and_never_lose_their_way(data: st.DataObject) -> None:
-    groups, members = Groups(), []
-    for _ in range(data.draw(st.integers(1, 40))):
-        item = (
-            data.draw(st.integers(0, 20)),
-            data.draw(st.integers(100, 125)),
-            data.draw(st.sampled_from([SPLITS, SPLITS[:2], ("test",), ("train",)])),
-        )
-        number = groups.add(item[:2], item[2])
-        if number is not None:
-            members.append((number, item))
-    roots = [groups.root(number) for number, _ in members]
-    splits = distribute(
-        ["a"] * len(members),
-        roots,
-        [groups.allowed(number) for number, _ in members],
-        dict(zip(SPLITS, RATIOS)),
-        seed=0,
-    )
-    places = defaultdict(set)
-    for (_, (patient, film, allowed)), split in zip(members, splits):
-        assert split in allowed
-        places[patient].add(split)
-        places[film].add(split)
-    assert all(len(found) == 1 for found in places.values())
+# --- phantoms and public X-rays ---
 
 
-def test_splits_have_their_shares_and_every_class() -> None:
-    labels = ["a"] * 300 + ["b"] * 1000 + ["c"] * 3
-
-    def split(seed: int) -> list[str]:
-        return distribute(
-            labels,
-            list(range(len(labels))),
-            [SPLITS] * len(labels),
-            dict(zip(SPLITS, RATIOS)),
-            seed,
-        )
-
-    counts = Counter(zip(labels, split(1)))
-    assert [counts["a", name] for name in SPLITS] == pytest.approx([210, 30, 60], abs=1)
-    assert [counts["b", name] for name in SPLITS] == pytest.approx([700, 100, 200], abs=1)
-    assert [counts["c", name] for name in SPLITS] == [1, 1, 1]
-    assert split(1) != split(2)
-
-
-@pytest.mark.parametrize("text", ["70/30", "70/20/20", "a/b/c", "100/0/0", "-10/60/50"])
-def test_wrong_shares(text: str) -> None:
-    with pytest.raises(ValueError, match="--split"):
-        parse_ratios(text)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("images/", "../images/", "leads out of the folder"),
-        ("images/", "/images/", "leads out of the folder"),
-        (",train,", ",training,", "split 'training'"),
-        ("file_name", "file", "lacks the column"),
-    ],
-)
-def test_a_manifest_that_was_tampered_with(
-    phantom_study: Path, tmp_path: Path, old: str, new: str, message: str
-) -> None:
-    text = (phantom_study / "data" / "manifest.csv").read_text()
-    (tmp_path / "manifest.csv").write_text(text.replace(old, new))
-    with pytest.raises(ValueError, match=message):
-        read_manifest(tmp_path / "manifest.csv")
-
-
-def test_a_manifest_survives_awkward_names(phantom_study: Path, tmp_path: Path) -> None:
-    rows = read_manifest(phantom_study / "data" / "manifest.csv")
-    odd = [
-        row.__class__(**{**row.__dict__, "patient": f'a "b", c\nd é {index}'})
-        for index, row in enumerate(rows)
-    ]
-    write_manifest(tmp_path / "manifest.csv", odd)
-    assert read_manifest(tmp_path / "manifest.csv") == odd
-
-
-def test_phantoms_say_so_everywhere_and_are_the_same_bytes_again(
-    phantom_study: Path, tmp_path: Path
-) -> None:
-    first, again, more = (
-        Workspace(tmp_path / "first"),
-        Workspace(tmp_path / "again"),
-        Workspace(phantom_study),
-    )
-    for workspace in (first, again):
-        import_listings(workspace, [phantom_listing(12, 0)], ratios=RATIOS, seed=0)
-    assert again.manifest_path.read_bytes() == first.manifest_path.read_bytes()
-    assert len(first.rows()) == 12
-    for row in first.rows():
+def test_phantoms_say_so_everywhere(workspace: Workspace) -> None:
+    import_listings(workspace, [list_phantoms(12, 0)], ratios=RATIOS, seed=0)
+    assert len(workspace.rows()) == 12
+    for row in workspace.rows():
         assert Path(row.file_name).name.startswith("PHANTOM")
         assert row.source == "phantom"
-        assert (
-            (first.data / row.file_name).read_bytes()
-            == (again.data / row.file_name).read_bytes()
-            == (more.data / row.file_name).read_bytes()
-        )
-        assert "PHANTOM" in Image.open(first.data / row.file_name).text["Comment"]
+        assert "PHANTOM" in Image.open(workspace.data / row.file_name).info["Comment"]
 
 
-def test_arrays_are_kept_and_made_anew_when_the_manifest_changes(
-    phantom_study: Path, tmp_path: Path
+def test_phantoms_are_the_same_bytes_again(phantom_study: Path, tmp_path: Path) -> None:
+    first, again = Workspace(tmp_path / "first"), Workspace(tmp_path / "again")
+    for workspace in (first, again):
+        import_listings(workspace, [list_phantoms(12, 0)], ratios=RATIOS, seed=0)
+    assert again.manifest_path.read_bytes() == first.manifest_path.read_bytes()
+    for row in first.rows():
+        content = (first.data / row.file_name).read_bytes()
+        assert (again.data / row.file_name).read_bytes() == content
+        assert (phantom_study / "data" / row.file_name).read_bytes() == content
+
+
+@pytest.fixture(scope="module")
+def public_listings(shared: Path) -> list[Listing]:
+    """Two public collections."""
+    collections = shared / "data"
+    normal = collections / "chestxray8-subset" / "No_findings"
+    return read_sources((str(collections / "covid-chestxray-dataset"), f"{normal}=normal"))
+
+
+def test_public_collections_have_the_images_and_patients_of_their_description(
+    public_listings: list[Listing],
 ) -> None:
-    workspace = Workspace(tmp_path / "study")
-    import_listings(workspace, [phantom_listing(6, 0)], ratios=RATIOS, seed=0)
-    rows = workspace.rows()
-    first = load_images(workspace, rows, 32)
-    assert first.shape == (6, 32, 32)
-    assert np.array_equal(load_images(workspace, rows[::-1], 32), first[::-1])
-    (kept,) = (workspace.data / "arrays").glob("*.npy")
-    import_listings(workspace, [phantom_listing(8, 0)], ratios=RATIOS, seed=0)
-    assert load_images(workspace, workspace.rows(), 32).shape == (8, 32, 32)
-    assert not kept.exists()
-    next((workspace.data / "arrays").glob("*.npy")).write_bytes(b"damaged")
-    with pytest.raises(ValueError, match="delete it"):
-        load_images(workspace, workspace.rows(), 32)
+    assert [len(listing.images) for listing in public_listings] == [427, 500]
+    patients = [{image.patient for image in listing.images} for listing in public_listings]
+    assert list(map(len, patients)) == [257, 332]
 
 
-def test_the_shared_x_rays(shared: Path, tmp_path: Path) -> None:
-    """The counts of the collections' own description, less one exact duplicate; nine pairs of one film, seven of them under two patients. Of the second collection the first 100, for speed."""
-    listings = read_sources(
-        (
-            str(shared / "data" / "covid-chestxray-dataset"),
-            f"{shared / 'data' / 'chestxray8-subset' / 'No_findings'}=normal",
-        )
-    )
-    assert [len(listing.records) for listing in listings] == [427, 500]
-    assert [len({record.patient for record in listing.records}) for listing in listings] == [
-        257,
-        332,
-    ]
-    workspace = Workspace(tmp_path / "study")
-    summary = import_listings(
-        workspace,
-        [listings[0], replace(listings[1], records=listings[1].records[:100])],
-        ratios=RATIOS,
-        seed=0,
-    )
-    rows = workspace.rows()
-    images = Counter(row.label for row in rows)
-    assert images == {"covid": 426, "normal": 100}
-    assert summary["left_out_counts"] == {"exact duplicate": 1, "named in a table, file absent": 35}
-    assert len(summary["near_duplicates"]) == 9
-    patients = {row.file_name: row.patient for row in rows}
-    assert (
-        sum(
-            patients[one] != patients[other]
-            for one, other in (pair["images"] for pair in summary["near_duplicates"])
-        )
-        == 7
-    )
-    for label in images:
-        shares = [
-            sum(row.split == split and row.label == label for row in rows) / images[label]
-            for split in SPLITS
-        ]
-        assert shares == pytest.approx(RATIOS, abs=0.02)
-    for tie in ("patient", "sha256"):
-        splits = defaultdict(set)
-        for row in rows:
-            splits[getattr(row, tie)].add(row.split)
-        assert all(len(found) == 1 for found in splits.values())
+@pytest.fixture(scope="module")
+def public_study(
+    public_listings: list[Listing], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workspace, ImportSummary]:
+    """A study of both; of the second collection the first 100, for speed."""
+    covid, normal = public_listings
+    workspace = Workspace(tmp_path_factory.mktemp("public"))
+    listings = [covid, replace(normal, images=normal.images[:100])]
+    return workspace, import_listings(workspace, listings, ratios=RATIOS, seed=0)
 
 
-def test_the_manifest_is_a_hugging_face_imagefolder_table(phantom_study: Path) -> None:
-    with open(phantom_study / "data" / "manifest.csv", newline="") as file:
-        assert next(csv.reader(file))[0] == "file_name"
+def test_of_public_x_rays_one_exact_duplicate_is_left_out(
+    public_study: tuple[Workspace, ImportSummary],
+) -> None:
+    workspace, summary = public_study
+    assert Counter(row.label for row in workspace.rows()) == {"covid": 426, "normal": 100}
+    assert summary.left_out_counts == {"exact duplicate": 1, "named in a table, file absent": 35}
+
+
+def test_of_nine_pairs_of_public_x_rays_seven_stand_under_two_patients(
+    public_study: tuple[Workspace, ImportSummary],
+) -> None:
+    workspace, summary = public_study
+    patients = {row.file_name: row.patient for row in workspace.rows()}
+    pairs = [[patients[name] for name in pair.images] for pair in summary.near_duplicates]
+    assert len(pairs) == 9
+    assert sum(first != second for first, second in pairs) == 7
+
+
+@pytest.mark.parametrize("label", ["covid", "normal"])
+def test_public_x_rays_are_split_in_the_shares_asked_for(
+    public_study: tuple[Workspace, ImportSummary], label: str
+) -> None:
+    splits = Counter(row.split for row in public_study[0].rows() if row.label == label)
+    shares = [splits[split] / splits.total() for split in SPLITS]
+    assert shares == pytest.approx(RATIOS, abs=0.02)
+
+
+def test_no_public_patient_is_in_two_splits(
+    public_study: tuple[Workspace, ImportSummary],
+) -> None:
+    rows = public_study[0].rows()
+    for attribute in ("patient", "sha256"):
+        places = {(getattr(row, attribute), row.split) for row in rows}
+        assert len(places) == len({name for name, _ in places})

@@ -1,10 +1,10 @@
-"""Synthetic images reach the training split alone, and the leak lock holds against those who try to open it."""
+"""Synthetic images reach the training split alone, and the leak lock holds under attack."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 
 from pipelines.data.importing import import_listings
-from pipelines.data.sources import phantom_listing
+from pipelines.data.phantom_source import list_phantoms
 from pipelines.study.image_cache import load_images
 from pipelines.study.image_io import write_gray
-from pipelines.study.labels import study_classes
+from pipelines.study.labels import list_classes
 from pipelines.study.manifest import fingerprint, write_manifest
-from pipelines.study.synthetic import read_synthetic, real_splits, with_synthetic
+from pipelines.study.split import Split, load_splits
+from pipelines.study.synthetic import SyntheticSet, add_synthetic, read_synthetic
 from pipelines.study.workspace import Workspace
 from runtime import checkpoint
 from runtime.files import read_json, write_json
@@ -26,23 +27,47 @@ from tests.conftest import TINY_CLASSIFIER, cxr, ok
 SIZE = 32
 
 
-def merge(workspace: Workspace):
-    classes = study_classes(workspace)
+@dataclass(frozen=True)
+class Merge:
+    """A study's splits before and after its synthetic set was added."""
+
+    before: dict[str, Split]
+    after: dict[str, Split]
+    synthetic: SyntheticSet
+
+
+def merge(workspace: Workspace, size: int = SIZE, classes: Sequence[str] | None = None) -> Merge:
+    rows = workspace.rows()
+    own_classes = list_classes(rows)
     synthetic = read_synthetic(workspace.find_run("synthesize").folder)
-    before = real_splits(workspace, SIZE, classes)
-    return before, with_synthetic(workspace, before, synthetic, classes), synthetic
+    splits = load_splits(workspace, size, own_classes)
+    after = add_synthetic(splits, synthetic, rows, classes or own_classes)
+    return Merge(splits, after, synthetic)
 
 
-def test_only_training_grows(study: Path) -> None:
-    before, after, synthetic = merge(Workspace(study))
-    for name in ("validation", "test"):
-        assert after[name] is before[name]
-    reals = len(before["train"].labels)
-    assert len(after["train"].labels) == reals + len(synthetic.rows) == reals + 24
-    assert np.array_equal(after["train"].images[:reals], before["train"].images)
-    assert np.array_equal(after["train"].images[reals:], synthetic.images())
-    assert all("synthetic" in name for name in after["train"].file_names[reals:])
-    assert not any("synthetic" in name for split in before.values() for name in split.file_names)
+@pytest.fixture(scope="module")
+def merged(tiny_study: Path) -> Merge:
+    """The tiny study with its own synthetic set."""
+    return merge(Workspace(tiny_study))
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_validation_and_test_are_the_very_same(merged: Merge, split: str) -> None:
+    assert merged.after[split] is merged.before[split]
+
+
+def test_training_grows_by_the_synthetic_images(merged: Merge) -> None:
+    reals, training = merged.before["train"], merged.after["train"]
+    assert len(training.labels) == len(reals.labels) + 24
+    assert np.array_equal(training.images[: len(reals.labels)], reals.images)
+    assert np.array_equal(training.images[len(reals.labels) :], merged.synthetic.load_images())
+
+
+def test_synthetic_images_are_told_by_their_names(merged: Merge) -> None:
+    reals = len(merged.before["train"].labels)
+    assert all("synthetic" in name for name in merged.after["train"].file_names[reals:])
+    real_names = [name for split in merged.before.values() for name in split.file_names]
+    assert not any("synthetic" in name for name in real_names)
 
 
 def test_reals_and_synthetic_images_are_decoded_alike(study: Path, tmp_path: Path) -> None:
@@ -51,17 +76,18 @@ def test_reals_and_synthetic_images_are_decoded_alike(study: Path, tmp_path: Pat
     reals = load_images(workspace, workspace.rows(), SIZE)
     write_gray(tmp_path / "real.png", reals[0])
     with (
-        Image.open(tmp_path / "real.png") as one,
-        Image.open(next((study / "runs").rglob("synthetic-*.png"))) as other,
+        Image.open(tmp_path / "real.png") as real,
+        Image.open(next((study / "runs").rglob("synthetic-*.png"))) as synthetic,
     ):
-        assert (one.mode, one.size, one.format) == (other.mode, other.size, other.format)
-        assert np.array_equal(np.asarray(one), reals[0])
+        assert (real.mode, real.size) == (synthetic.mode, synthetic.size)
+        assert real.format == synthetic.format
+        assert np.array_equal(np.asarray(real), reals[0])
 
 
 def split_again(study: Path) -> None:
     """Another seed of the split puts images that the generator saw into test."""
     shutil.rmtree(study / "data")
-    import_listings(Workspace(study), [phantom_listing(20, 0)], ratios=(0.7, 0.1, 0.2), seed=1)
+    import_listings(Workspace(study), [list_phantoms(20, 0)], ratios=(0.7, 0.1, 0.2), seed=1)
 
 
 def move_one_image(study: Path) -> None:
@@ -100,7 +126,7 @@ def rename_and_move(study: Path) -> None:
     ids=lambda command: command[0],
 )
 def test_a_generator_that_saw_held_out_images_is_refused(
-    study: Path, attack: Callable[[Path], None], command: list
+    study: Path, attack: Callable[[Path], None], command: list[object]
 ) -> None:
     attack(study)
     runs = sorted((study / "runs").iterdir())
@@ -159,24 +185,27 @@ def test_a_test_image_among_the_synthetic_ones_is_found(study: Path) -> None:
         merge(workspace)
 
 
-def test_another_size_or_label_is_an_error(study: Path) -> None:
-    workspace = Workspace(study)
-    synthetic = read_synthetic(workspace.find_run("synthesize").folder)
-    classes = study_classes(workspace)
+def test_another_size_is_an_error(study: Path) -> None:
     with pytest.raises(ValueError, match="expected one size"):
-        with_synthetic(workspace, real_splits(workspace, 64, classes), synthetic, classes)
+        merge(Workspace(study), size=64)
+
+
+def test_a_label_that_the_study_has_not_is_an_error(study: Path) -> None:
     with pytest.raises(ValueError, match="unknown to this study"):
-        with_synthetic(
-            workspace, real_splits(workspace, SIZE, classes), synthetic, ["covid", "flu"]
-        )
-    assert (
-        cxr("classify-train", "--with-synthetic", "--image-size", 64, folder=study).exit_code == 2
-    )
-    Image.fromarray(np.zeros((16, 16), np.uint8)).save(
-        next((study / "runs" / "0002-synthesize" / "images").rglob("*.png"))
-    )
+        merge(Workspace(study), classes=["covid", "flu"])
+
+
+def test_training_at_another_size_is_refused(study: Path) -> None:
+    result = cxr("classify-train", "--with-synthetic", "--image-size", 64, folder=study)
+    assert result.exit_code == 2
+    assert "--image-size 64: " in result.stderr
+
+
+def test_a_synthetic_image_of_another_size_is_an_error(study: Path) -> None:
+    image = next((study / "runs" / "0002-synthesize" / "images").rglob("*.png"))
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(image)
     with pytest.raises(ValueError, match="expected 32×32"):
-        merge(workspace)
+        merge(Workspace(study))
 
 
 def test_the_lock_lets_an_honest_generator_pass_in_another_study(
@@ -186,5 +215,5 @@ def test_the_lock_lets_an_honest_generator_pass_in_another_study(
     other = tmp_path / "other"
     ok(cxr("data", "phantom", "--n", 16, "--seed", 9, folder=other))
     shutil.copytree(study / "runs" / "0002-synthesize", other / "runs" / "0001-synthesize")
-    before, after, _ = merge(Workspace(other))
-    assert len(after["train"].labels) == len(before["train"].labels) + 24
+    merged = merge(Workspace(other))
+    assert len(merged.after["train"].labels) == len(merged.before["train"].labels) + 24
