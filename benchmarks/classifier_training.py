@@ -39,7 +39,15 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from classifier.augment import BRIGHTNESS, CONTRAST, NOISE, ROTATION, SCALE, SHARPNESS, TRANSLATION
+from classifier.augment import (
+    MAX_BRIGHTNESS_CHANGE,
+    MAX_CONTRAST_CHANGE,
+    MAX_SHIFT,
+    NOISE,
+    ROTATION,
+    SCALE,
+    SHARPNESS,
+)
 from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
 from classifier.networks import build
@@ -84,11 +92,11 @@ def reference_loaders(training: Path, validation: Path) -> tuple[DataLoader, Dat
     augmentation = [
         transforms.RandomAffine(
             ROTATION,
-            translate=(TRANSLATION, TRANSLATION),
+            translate=(MAX_SHIFT, MAX_SHIFT),
             scale=(1 - SCALE, 1 + SCALE),
             interpolation=transforms.InterpolationMode.BILINEAR,
         ),
-        transforms.ColorJitter(BRIGHTNESS / 255, CONTRAST),
+        transforms.ColorJitter(MAX_BRIGHTNESS_CHANGE / 255, MAX_CONTRAST_CHANGE),
         transforms.RandomAdjustSharpness(1 + SHARPNESS, p=0.5),
     ]
     augmented = transforms.Compose([gray, resize, *augmentation, to_tensor, Noise(), normal])

@@ -14,9 +14,9 @@ from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
 
 ROTATION = 10  # degrees, each way
 SCALE = 0.1  # of the side, each way
-TRANSLATION = 0.08  # of the side, each way
-BRIGHTNESS = 25  # gray levels, each way
-CONTRAST = 0.25  # of the distance from the image's mean, each way
+MAX_SHIFT = 0.08  # of the side, each way
+MAX_BRIGHTNESS_CHANGE = 25  # gray levels, each way
+MAX_CONTRAST_CHANGE = 0.25  # of the distance from the image's mean, each way
 SHARPNESS = 0.7  # −1 is a blur with a 3×3 binomial, +1 its opposite
 NOISE = 5  # gray levels, the largest standard deviation
 DRAWS_PER_IMAGE = 8  # random numbers, next to those of the noise
@@ -41,7 +41,11 @@ def augment(images: Tensor, generator: torch.Generator, *, flip: bool = False) -
         draws[:, column].view(-1, 1, 1, 1) for column in range(4, 8)
     )
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    x = (x - mean) * (1 + CONTRAST * contrast) + mean + BRIGHTNESS * brightness
+    x = (
+        (x - mean) * (1 + MAX_CONTRAST_CHANGE * contrast)
+        + mean
+        + MAX_BRIGHTNESS_CHANGE * brightness
+    )
     binomial = torch.tensor([1.0, 2.0, 1.0], device=device)
     kernel = (binomial[:, None] * binomial / 16).view(1, 1, 3, 3)
     x = x + SHARPNESS * sharpness * (x - conv2d(pad(x, (1, 1, 1, 1), mode="replicate"), kernel))
@@ -58,9 +62,9 @@ def _affine_matrices(draws: Tensor, side: Tensor) -> Tensor:
     entries = (
         cosine * side,
         -sine,
-        draws[:, 2] * 2 * TRANSLATION,
+        draws[:, 2] * 2 * MAX_SHIFT,
         sine * side,
         cosine,
-        draws[:, 3] * 2 * TRANSLATION,
+        draws[:, 3] * 2 * MAX_SHIFT,
     )
     return torch.stack(entries, dim=1).view(-1, 2, 3)

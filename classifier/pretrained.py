@@ -20,6 +20,7 @@ from torchvision import models
 from classifier.weights import cached, downloaded, read_state_dict
 from runtime.files import sha256_of
 from runtime.options import OptionError
+from runtime.randomness import torch_generator
 
 INPUT = 112  # pixels
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation
@@ -146,11 +147,16 @@ def cached_weights(arch: str) -> Path:
 
 
 def _initialised_trunk(arch: str) -> Trunk:
-    """Make a trunk with fresh weights, as torchvision does."""
-    trunk = Trunk(arch)
+    """Make a trunk with fresh weights, drawn as torchvision draws them but always the same.
+
+    So a run without pretrained weights can be resumed and repeated.
+    """
+    trunk, generator = Trunk(arch), torch_generator(0, "trunk", arch)
     for module in trunk.stages.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.kaiming_normal_(
+                module.weight, mode="fan_out", nonlinearity="relu", generator=generator
+            )
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):

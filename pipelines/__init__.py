@@ -1,1 +1,1 @@
-"""Everything that knows of folders and studies: data, merging, scoring, comparison, report, command line."""
+"""Everything that knows of folders and studies, in layers: see docs/design.md."""

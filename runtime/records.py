@@ -58,7 +58,8 @@ def parse_record(kind: type[Kind], values: Any, where: str = "") -> Kind:
     if not isinstance(values, Mapping):
         raise RecordError(f"{where or 'it'} is {values!r:.60}, expected names and values")
     hints = get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind) if field.init]  # type: ignore[arg-type]  # a dataclass
+    declared = dataclasses.fields(kind)  # type: ignore[arg-type]  # a dataclass
+    names = [field.name for field in declared if field.init]
     for name in names:
         if name not in values:
             raise RecordError(f"{prefix}{name} is missing")

@@ -240,6 +240,7 @@ def say(message: str) -> None:
 
 
 def fail(message: str) -> None:
+    """End the process with one line on standard error and exit code 2."""
     say(f"cxr: {message}")
     sys.exit(2)
 

@@ -225,12 +225,7 @@ def classify_train(
     In several processes, on one machine or many:
       torchrun --nproc-per-node=2 -m pipelines.cli classify-train
     """
-    from pipelines.training.classifier import (
-        preview_augmentation,
-        suggest_learning_rate,
-        train_classifier,
-    )
-    from runtime.device import choose_compute
+    from pipelines.training.classifier import preview_augmentation, train_classifier
 
     if preview_augment:
         done(
@@ -240,23 +235,9 @@ def classify_train(
         )
         return
     if find_learning_rate:
-        compute = choose_compute(request.device, request.precision)
-        rate, curve = suggest_learning_rate(
-            workspace, options, compute, choices["image_size"], choices["weights"]
-        )
-        done(
-            f"a learning-rate test, which suggests {rate:.1e}",
-            curve,
-            f"cxr classify-train --learning-rate {rate:.1e}",
-        )
+        _find_learning_rate(workspace, request, options, choices)
         return
-    run, metrics = train_classifier(
-        workspace,
-        options,
-        request,
-        synthetic=synthetic,
-        **choices,
-    )
+    run, metrics = train_classifier(workspace, options, request, synthetic=synthetic, **choices)
     for name, measured in metrics.items():
         click.echo(metrics_table(measured, "test split" if name == "test" else "external set"))
     click.echo(f"look at {', '.join(sorted(path.name for path in run.folder.glob('*.png')))} there")
@@ -266,6 +247,24 @@ def classify_train(
         "cxr classify-train --with-synthetic"
         if synthetic is None
         else "cxr score, then cxr compare",
+    )
+
+
+def _find_learning_rate(
+    workspace: Workspace, request: RunRequest, options: dict[str, Any], choices: dict[str, Any]
+) -> None:
+    """Print which learning rate a range test suggests."""
+    from pipelines.training.classifier import suggest_learning_rate
+    from runtime.device import choose_compute
+
+    compute = choose_compute(request.device, request.precision)
+    rate, curve = suggest_learning_rate(
+        workspace, options, compute, choices["image_size"], choices["weights"]
+    )
+    done(
+        f"a learning-rate test, which suggests {rate:.1e}",
+        curve,
+        f"cxr classify-train --learning-rate {rate:.1e}",
     )
 
 
@@ -296,9 +295,7 @@ def export(workspace: Workspace, run_name: str | None, format: str) -> None:
     for direction, tensors in (("input", exported.inputs), ("output", exported.outputs)):
         for tensor in tensors:
             shape = ", ".join(map(str, tensor.shape))
-            click.echo(
-                f"{direction:7} {tensor.name}: {tensor.dtype} ({shape}), {tensor.range}"
-            )
+            click.echo(f"{direction:7} {tensor.name}: {tensor.dtype} ({shape}), {tensor.range}")
     click.echo(INTENDED_USE)
     folder = exported.run.folder
     done(

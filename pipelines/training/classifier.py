@@ -52,7 +52,7 @@ from runtime.options import OptionError
 from runtime.randomness import torch_generator
 from runtime.run import Run
 
-PREVIEW_IMAGES = 8  # images of each class on the sheet
+CLASSIFIER_PREVIEW_IMAGES = 8  # images of each class on the sheet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,9 @@ def preview_augmentation(
     groups = []
     for index, label in enumerate(classes):
         of_class = train_split.images[train_split.labels == index]
-        spaced = of_class[:: max(1, len(of_class) // PREVIEW_IMAGES)][:PREVIEW_IMAGES]
+        spaced = of_class[:: max(1, len(of_class) // CLASSIFIER_PREVIEW_IMAGES)][
+            :CLASSIFIER_PREVIEW_IMAGES
+        ]
         reals = torch.from_numpy(spaced.copy()).unsqueeze(1)
         groups.append((f"{label}, training images", reals.squeeze(1).numpy()))
         for number, title in enumerate(("augmented", "and again")):

@@ -36,7 +36,7 @@ from runtime.randomness import torch_generator
 from runtime.run import Interrupted, Run
 
 MIN_IMAGES_PER_CLASS = 8
-PREVIEW_IMAGES = 16  # reals per class on the sheet of augmentations
+GAN_PREVIEW_IMAGES = 16  # reals per class on the sheet of augmentations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +156,7 @@ def preview_augmentation(workspace: Workspace, options: dict[str, Any]) -> Path:
     training = _load(workspace, training_rows, config.image_size, classes)
     groups = []
     for index, label in enumerate(classes):
-        reals = training.pixels[training.labels == index][:PREVIEW_IMAGES]
+        reals = training.pixels[training.labels == index][:GAN_PREVIEW_IMAGES]
         random = torch_generator(config.seed, "preview", index)
         for title, augmented in (
             (f"{label}, reals", False),

@@ -104,6 +104,12 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
         load_trunk("vgg16", tmp_path / "other.pth")
 
 
+def test_fresh_weights_are_the_same_every_time() -> None:
+    """Else a run that began without pretrained weights could not be resumed."""
+    first, second = (weights_hash(load_trunk("resnet18", Path("none"))) for _ in range(2))
+    assert first == second
+
+
 @pytest.fixture(scope="module")
 def unfrozen_run(tmp_path_factory: pytest.TempPathFactory):
     """A trunk, its hash before, and the run and classifier of a training of its last stage."""
