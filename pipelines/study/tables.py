@@ -83,7 +83,7 @@ def iterate_rows(path: Path, file: TextIO, columns: Sequence[str]) -> Iterator[d
 def check_inside(path: Path, line_number: int, file_name: str) -> None:
     """Refuse a file name that leads out of the table's own folder, or is none."""
     name = PurePosixPath(file_name)
-    if not file_name or name.is_absolute() or ".." in name.parts or "\0" in file_name:
+    if not name.parts or name.is_absolute() or ".." in name.parts or "\0" in file_name:
         raise ValueError(
             f"{path}, line {line_number}: file name {file_name!r} leads out of the folder; "
             "expected a path inside it"
