@@ -51,15 +51,13 @@ def wanted_generators(
 
 
 def find_generator(workspace: Workspace, first: Run, wanted: WantedGenerator) -> Run | None:
-    """Find the newest finished generator of this fraction and seed, and of `first`'s preset and
-    size.
+    """Find the newest finished generator of this fraction and seed, made by `first`'s recipe.
 
-    None where there is none.
+    Everything of its configuration but the seed is `first`'s. None where there is none.
     """
     if wanted.fraction == 1.0 and wanted.number == 0:
         return first
-    options = {name: first.config[name] for name in ("preset", "image_size")}
-    return finished_generator(workspace, options | {"seed": wanted.seed}, wanted.fraction)
+    return finished_generator(workspace, _recipe(first) | {"seed": wanted.seed}, wanted.fraction)
 
 
 def finished_generator(
@@ -83,7 +81,6 @@ def make_generators(
     Of several processes each takes its share.
     """
     for wanted in missing[compute.rank :: compute.world_size]:
-        options = {field.name: first.config[field.name] for field in fields(GanConfig)}
         _log.warning(
             "training generator %d on %g of the real images, seed %d",
             wanted.number,
@@ -92,7 +89,7 @@ def make_generators(
         )
         continue_generator(
             workspace.replicates,
-            options | {"seed": wanted.seed},
+            {**_recipe(first), "seed": wanted.seed},
             wanted.fraction,
             first.config["max_minutes"],
             compute.alone(),
@@ -182,6 +179,11 @@ def finished(workspace: Workspace, command: str, options: Mapping[str, Any]) -> 
 def unfinished(workspace: Workspace, command: str, options: Mapping[str, Any]) -> Run | None:
     """Find the newest unfinished run of a command with these values in its configuration."""
     return _newest(workspace, command, options, lambda run: not run.finished)
+
+
+def _recipe(generator: Run) -> dict[str, Any]:
+    """The options that a generator was trained with."""
+    return {field.name: generator.config[field.name] for field in fields(GanConfig)}
 
 
 def _newest_of_both(

@@ -1,0 +1,41 @@
+"""Which generators a comparison takes for further ones of the same recipe."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.comparison.replicates import WantedGenerator, find_generator
+from pipelines.study.workspace import Workspace
+from runtime.run import Run
+
+
+def find_second(study: Path, **changes: Any) -> tuple[Run, Run | None]:
+    """A finished generator of the next seed, otherwise changed so, and what is found of it."""
+    workspace = Workspace(study)
+    first = workspace.find_run("gan-train")
+    second = Run(Path(shutil.copytree(first.folder, study / "runs" / "0090-gan-train")))
+    config = dict(first.config) | {"seed": first.config["seed"] + 1} | changes
+    (second.folder / "config.json").write_text(json.dumps(config))
+    wanted = WantedGenerator(1.0, 1, first.config["seed"] + 1)
+    return second, find_generator(workspace, first, wanted)
+
+
+def test_a_generator_of_the_next_seed_is_taken(study: Path) -> None:
+    second, found = find_second(study)
+    assert found == second
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"width": 64}, {"steps": 50}, {"batch_size": 2}, {"learning_rate": 0.5}, {"augment": False}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_generator_of_another_recipe_is_not(study: Path, changes: dict[str, Any]) -> None:
+    """A rehearsal of 50 steps at width 8 is no replicate of 6000 at width 32."""
+    _, found = find_second(study, **changes)
+    assert found is None
