@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from pipelines.metrics.names import MEASURES
 
 if TYPE_CHECKING:
-    from pipelines.results.comparison_summary import ArmResult, ComparisonSummary
+    from pipelines.results.arm_result import ArmResult
+    from pipelines.results.comparison_summary import ComparisonSummary
     from pipelines.results.reproduction_result import ReproductionResult
     from runtime.estimate import Estimate
 

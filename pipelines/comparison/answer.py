@@ -6,12 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pipelines.comparison.design import Design
 from pipelines.metrics.paired_tests import FEW_PATIENTS
-from pipelines.results.comparison_summary import (
-    ArmResult,
-    PairedDifference,
-    compared,
-    find_result,
-)
+from pipelines.results.arm_result import ArmResult, PairedDifference, compared, find_result
 from pipelines.results.image_count import ImageCount
 
 MISBEHAVING_CONTROLS = {

@@ -23,14 +23,14 @@ from pipelines.metrics.paired_tests import (
     judge,
     mcnemar_test,
 )
-from pipelines.results.comparison_rows import ClassifierRow
-from pipelines.results.comparison_summary import (
+from pipelines.results.arm_result import (
     ArmMeasures,
     ArmResult,
     MeanAuc,
     MeasureDifferences,
     PairedDifference,
 )
+from pipelines.results.comparison_rows import ClassifierRow
 from pipelines.study.splitting import select_training_rows
 
 Condition = tuple[str, float, float | None]  # of an arm: its name, fraction and ratio

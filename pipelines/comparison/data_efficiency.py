@@ -18,7 +18,8 @@ from sklearn.isotonic import isotonic_regression
 
 from classifier.bootstrap import resampled_weights
 from pipelines.comparison.design import Trial
-from pipelines.results.comparison_summary import ArmResult, DataEfficiency
+from pipelines.results.arm_result import ArmResult
+from pipelines.results.comparison_summary import DataEfficiency
 from runtime.randomness import numpy_generator
 
 RESAMPLES = 1000

@@ -18,6 +18,7 @@ from pipelines.comparison.arm_results import Outcome, arm_results
 from pipelines.comparison.data_efficiency import estimate_data_efficiency
 from pipelines.comparison.datasets import Datasets, SetKey
 from pipelines.comparison.design import Design
+from pipelines.results.arm_result import find_result
 from pipelines.results.comparison_summary import (
     Budget,
     ComparisonSummary,
@@ -25,7 +26,6 @@ from pipelines.results.comparison_summary import (
     GeneratorUse,
     Plan,
     SyntheticSetUse,
-    find_result,
 )
 from pipelines.results.image_count import ImageCount
 from pipelines.study.manifest import study_fingerprint

@@ -28,14 +28,8 @@ from pipelines.figures.style import (
     write_figure,
 )
 from pipelines.metrics.paired_tests import ReplicatedEstimate
-from pipelines.results.comparison_summary import (
-    ARM_KINDS,
-    ArmResult,
-    ComparisonSummary,
-    PairedDifference,
-    arm_kind,
-    compared,
-)
+from pipelines.results.arm_result import ARM_KINDS, ArmResult, PairedDifference, arm_kind, compared
+from pipelines.results.comparison_summary import ComparisonSummary
 from pipelines.results.image_count import ImageCount
 
 ROW_HEIGHT = 0.37  # inches

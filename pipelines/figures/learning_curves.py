@@ -27,12 +27,8 @@ from pipelines.figures.style import (
     style_axes,
     write_figure,
 )
-from pipelines.results.comparison_summary import (
-    ArmResult,
-    ComparisonSummary,
-    DataEfficiency,
-    arm_kind,
-)
+from pipelines.results.arm_result import ArmResult, arm_kind
+from pipelines.results.comparison_summary import ComparisonSummary, DataEfficiency
 
 LINE_STYLES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))  # in turn
 SIDE_STEP = 1.012  # factor between the places of arms with equal numbers of real images

@@ -6,7 +6,7 @@ from pipelines.metrics.paired_tests import FEW_PATIENTS
 from pipelines.report.answers import Answer
 from pipelines.report.contents import Study
 from pipelines.report.formats import p_value, plural, points, points_range
-from pipelines.results.comparison_summary import compared
+from pipelines.results.arm_result import compared
 
 ENOUGH_SEEDS, ENOUGH_GENERATORS = 3, 2  # of an arm; with fewer its luck stays open
 ADVISED_SEEDS = 5

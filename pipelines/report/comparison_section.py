@@ -11,7 +11,8 @@ from pipelines.figures.learning_curves import draw_learning_curve, draw_ratio_cu
 from pipelines.report.contents import Study
 from pipelines.report.embedding import Picture, embed_picture
 from pipelines.report.formats import part
-from pipelines.results.comparison_summary import ArmResult, ComparisonSummary
+from pipelines.results.arm_result import ArmResult
+from pipelines.results.comparison_summary import ComparisonSummary
 
 
 @dataclass(frozen=True)

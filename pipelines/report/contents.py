@@ -107,7 +107,9 @@ def read_study(workspace: Workspace, run: Run) -> Study:
     score, old_scores = _newest(scores, ScoreSummary.load, lambda score: score.synthetic in sets)
     other_score, _ = (None, []) if score else _newest(scores, ScoreSummary.load)
     audit, old_audits = _newest(_runs_with(runs, "audit", AUDIT_FILE), AuditResult.load)
-    trainings = [one for one in runs if one.command == "classify-train" and one.finished]
+    trainings = [
+        training for training in runs if training.command == "classify-train" and training.finished
+    ]
     singles, old_singles = _newest_singles(trainings)
     check = workspace.data / "check.json"
     return Study(
@@ -123,9 +125,9 @@ def read_study(workspace: Workspace, run: Run) -> Study:
         other_score=other_score,
         audit=audit,
         comparisons=[
-            one.name
-            for one in _runs_with(runs, "compare", SUMMARY_FILE)
-            if one.config.get("data") == summary.data_fingerprint
+            comparison.name
+            for comparison in _runs_with(runs, "compare", SUMMARY_FILE)
+            if comparison.config.get("data") == summary.data_fingerprint
         ],
         num_singles=len(trainings),
         singles=singles,

@@ -29,7 +29,7 @@ from pipelines.report.sections import (
     single_classifiers,
 )
 from pipelines.report.shell_commands import commands
-from pipelines.results.comparison_summary import arm_kind
+from pipelines.results.arm_result import arm_kind
 from pipelines.study.workspace import Workspace
 from runtime.files import write_text
 from runtime.run import Run

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from pipelines.comparison.arms import ARMS
+from pipelines.results.arm_result import ArmResult, compared
 from pipelines.results.comparison_rows import ClassifierRow, read_rows
-from pipelines.results.comparison_summary import ArmResult, ComparisonSummary, compared
+from pipelines.results.comparison_summary import ComparisonSummary
 from pipelines.study.manifest import Row, read_manifest
 from pipelines.study.splitting import select_training_rows
 from runtime.run import Run, list_runs

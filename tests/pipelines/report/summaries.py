@@ -14,18 +14,20 @@ from pipelines.metrics.paired_tests import (
     ReplicatedEstimate,
     Spread,
 )
-from pipelines.results.comparison_rows import ClassifierRow
-from pipelines.results.comparison_summary import (
+from pipelines.results.arm_result import (
     ArmMeasures,
     ArmResult,
+    MeanAuc,
+    MeasureDifferences,
+    PairedDifference,
+)
+from pipelines.results.comparison_rows import ClassifierRow
+from pipelines.results.comparison_summary import (
     Budget,
     ComparisonSummary,
     DataEfficiency,
     GeneratorUse,
     Headline,
-    MeanAuc,
-    MeasureDifferences,
-    PairedDifference,
     Plan,
     SyntheticSetUse,
 )

@@ -19,8 +19,9 @@ from pipelines.report.contents import read_study
 from pipelines.report.formats import percent, percent_range, points, points_range, signed
 from pipelines.report.page import CONTENTS, write_report
 from pipelines.report.shell_commands import commands
+from pipelines.results.arm_result import ArmResult, compared
 from pipelines.results.audit_result import AuditResult
-from pipelines.results.comparison_summary import ArmResult, ComparisonSummary, compared
+from pipelines.results.comparison_summary import ComparisonSummary
 from pipelines.results.score_summary import ScoreSummary
 from pipelines.study.manifest import fingerprint, study_fingerprint
 from pipelines.study.workspace import Workspace

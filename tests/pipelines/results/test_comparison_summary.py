@@ -7,13 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.comparison.arms import ARMS as ALL_ARMS
+from pipelines.results.arm_result import arm_kind, compared
 from pipelines.results.comparison_rows import read_rows, write_rows
-from pipelines.results.comparison_summary import (
-    ComparisonSummary,
-    Headline,
-    arm_kind,
-    compared,
-)
+from pipelines.results.comparison_summary import ComparisonSummary, Headline
 from runtime.run import Run
 from tests.pipelines.report.summaries import ARMS, make_rows, make_summary
 
