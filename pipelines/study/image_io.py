@@ -19,9 +19,13 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from pipelines.study import dicom
+from pipelines.study.file_kinds import image_format
 from runtime.files import atomic, check_file
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", *dicom.DICOM_SUFFIXES}
+IMAGE_SUFFIXES = {
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".webp"),
+    *dicom.DICOM_SUFFIXES,
+}
 # What is read whatever the suffix says. Of other formats Pillow hands some to programs, EPS to
 # Ghostscript.
 IMAGE_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
@@ -57,6 +61,16 @@ class Picture:
     colour: float = 0.0
     comment: str = ""
     header: dicom.Header | None = None
+
+
+def looks_like_image(path: Path) -> bool:
+    """Return whether a file is named as an image or begins as one, of a kind that is read."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    try:
+        return image_format(path) is not None
+    except OSError:  # nobody may read it
+        return False
 
 
 def read_gray(path: Path) -> np.ndarray:
