@@ -8,6 +8,7 @@ import click
 
 from pipelines.cli.data_tables import check_table, counts_table
 from pipelines.cli.options import Commands, done, workspace_option
+from pipelines.study.text import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,6 +126,8 @@ def _echo_summary(summary: ImportSummary, folder: Path) -> None:
     """Say what each source held, and what was left out."""
     for source in summary.sources:
         click.echo(_source_line(source))
+        for note in source.notes:
+            click.echo(f"  note: {one_line(note)}")
     for reason, count in summary.left_out_counts.items():
         click.echo(f"left out: {count} {reason}")
     if summary.left_out:

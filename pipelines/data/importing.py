@@ -243,6 +243,7 @@ def _describe_sources(
             passed_over=dict(listing.passed_over),
             absent=len(listing.absent),
             external=number >= len(listings),
+            notes=listing.notes,
         )
         for number, listing in enumerate([*listings, *external])
     ]

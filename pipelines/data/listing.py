@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pipelines.study.image_io import Picture
 from pipelines.study.manifest import LABEL, SPLITS
@@ -53,6 +54,8 @@ class Listing:
         absent: Files that its table names and that are not there.
         passed_over: How many files it has besides, by reason.
         findings: How many images have each of its own names of labels.
+        notes: What whoever imports it should know besides.
+        tables: The tables that were read for it.
     """
 
     source: str
@@ -61,6 +64,8 @@ class Listing:
     absent: list[str] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
     findings: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    tables: list[Path] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

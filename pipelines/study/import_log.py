@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class ImportSource:
         passed_over: How many files it has besides, by reason.
         absent: How many files its table names that are not there.
         external: Whether it makes the external test set.
+        notes: What its reader told besides, such as tables that were not used.
     """
 
     source: str
@@ -30,6 +31,7 @@ class ImportSource:
     passed_over: dict[str, int]
     absent: int
     external: bool = False
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,12 @@ def read_imports(path: Path) -> list[ImportSummary]:
 
 
 def _to_json(summary: ImportSummary) -> dict[str, Any]:
-    """Name the fields of an import; `external` only of a source that is."""
+    """Name the fields of an import; `external` and `notes` of a source only where there are any."""
     values = asdict(summary)
     for source in values["sources"]:
-        if not source["external"]:
-            del source["external"]
+        for name in ("external", "notes"):
+            if not source[name]:
+                del source[name]
     return values
 
 
@@ -117,7 +120,7 @@ def _from_json(entry: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(sources, list):
         return dict(entry)
     complete = [
-        {"external": False, **source} if isinstance(source, Mapping) else source
+        {"external": False, "notes": [], **source} if isinstance(source, Mapping) else source
         for source in sources
     ]
     return {**entry, "sources": complete}
