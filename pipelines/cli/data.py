@@ -139,6 +139,11 @@ def _echo_summary(summary: ImportSummary, folder: Path) -> None:
         click.echo(
             f"{len(summary.near_duplicates)} pairs look like one film; each pair is in one split"
         )
+    if summary.unknown_views:
+        views = ", ".join(
+            f"{one_line(view)} ({count})" for view, count in summary.unknown_views.items()
+        )
+        click.echo(f"views of unknown names, kept as if frontal: {views}")
     if summary.may_show_text:
         click.echo(
             f"{summary.may_show_text} DICOM images may show names or dates in their pixels, "

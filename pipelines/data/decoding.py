@@ -22,14 +22,15 @@ from pathlib import Path
 
 from pipelines.data.cleaning import find_fault, perceptual_hash
 from pipelines.data.listing import SourceImage
-from pipelines.study.dicom import LATERAL
 from pipelines.study.image_io import MAX_BYTES, pixel_hash, write_gray
+from pipelines.study.views import view_kind
 from runtime.files import check_file, name_in_errors
 from runtime.progress import progress
 from runtime.run import Interrupted, stop_on_signal
 
 MAX_PROCESSES = 16
 FLUSH_EVERY = 64  # images, of the journal
+NOT_FRONTAL = "not a frontal X-ray"
 
 
 @dataclass(frozen=True)
@@ -133,13 +134,15 @@ def _exit_with(sentinel: int) -> None:
 def _decode(task: _Task) -> Decoded:
     """Decode, check and write one image, in a worker."""
     image = task.image
+    if view_kind(image.view) == "not frontal":
+        return Decoded(problem=f"{NOT_FRONTAL}: view {image.view}")
     try:
         picture = image.load()
     except (ValueError, FileNotFoundError) as error:
         return Decoded(problem=_describe_problem(str(error), image.origin))
     header = picture.header
-    if header and header.view in LATERAL:
-        return Decoded(problem=f"not a frontal X-ray: view {header.view}")
+    if header and view_kind(header.view) == "not frontal":
+        return Decoded(problem=f"{NOT_FRONTAL}: view {header.view}")
     if problem := find_fault(picture, task.min_side):
         return Decoded(problem=problem)
     notes = {"Comment": image.note} if image.note else {}
@@ -181,7 +184,7 @@ def _journal_key(image: SourceImage, min_side: int) -> str:
         when = f"{status.st_size} {status.st_mtime_ns}"
     except OSError:
         when = ""
-    return f"{image.origin} {when} {min_side}"
+    return f"{image.origin} {when} {min_side} {image.view}"
 
 
 def _staged_name(key: str) -> str:

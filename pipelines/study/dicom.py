@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 DICOM_SUFFIXES = {".dcm", ".dicom", ".dic"}
 # Modalities that a chest X-ray may carry; OT and none: not stated.
 RADIOGRAPHS = ("CR", "DX", "RG", "RF", "OT", "")
-LATERAL = ("LL", "RL", "LATERAL", "LAT", "L")
 DECODERS = {  # transfer syntaxes that numpy and Pillow cannot decode, and the package that can
     "1.2.840.10008.1.2.4.51": "pylibjpeg-libjpeg",  # JPEG extended, 12 bits
     "1.2.840.10008.1.2.4.57": "pylibjpeg-libjpeg",  # JPEG lossless

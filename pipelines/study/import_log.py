@@ -60,6 +60,7 @@ class ImportSummary:
         left_out_counts: How many did not, by reason.
         left_out: Each of these.
         near_duplicates: Pairs that look like one film; both are kept, in one split.
+        unknown_views: How many have a view of a name that is not known, by name.
         may_show_text: How many DICOM images may show names or dates in their pixels.
         images_in_study: How many it had afterwards.
         split: The shares asked for, as 70/10/20.
@@ -73,6 +74,7 @@ class ImportSummary:
     left_out_counts: dict[str, int]
     left_out: list[LeftOutImage]
     near_duplicates: list[NearDuplicate]
+    unknown_views: dict[str, int]
     may_show_text: int
     images_in_study: int
     split: str
@@ -115,7 +117,7 @@ def _to_json(summary: ImportSummary) -> dict[str, Any]:
 
 
 def _from_json(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Undo `_to_json`, whatever stands there."""
+    """Undo `_to_json`, whatever stands there; files of version 0.1 have no `unknown_views`."""
     sources = entry.get("sources")
     if not isinstance(sources, list):
         return dict(entry)
@@ -123,4 +125,4 @@ def _from_json(entry: Mapping[str, Any]) -> dict[str, Any]:
         {"external": False, "notes": [], **source} if isinstance(source, Mapping) else source
         for source in sources
     ]
-    return {**entry, "sources": complete}
+    return {"unknown_views": {}, **entry, "sources": complete}

@@ -114,6 +114,7 @@ def make_import(rows: list[Row]) -> ImportSummary:
         left_out_counts={"unreadable": 5, "exact duplicate": 2},
         left_out=[],
         near_duplicates=[NearDuplicate((rows[0].file_name, rows[2].file_name), 3)],
+        unknown_views={},
         may_show_text=0,
         images_in_study=16,
         split="70/10/20",

@@ -27,6 +27,7 @@ SUMMARY = ImportSummary(
     left_out_counts={"blank": 1},
     left_out=[LeftOutImage("0123456789ab", "blank: gray levels vary by 0.0")],
     near_duplicates=[NearDuplicate(("images/a/1.png", "images/a/2.png"), 3)],
+    unknown_views={"OBLIQUE": 1},
     may_show_text=0,
     images_in_study=2,
     split="70/10/20",
