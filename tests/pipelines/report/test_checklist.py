@@ -156,6 +156,11 @@ def _second_comparison(workspace: Workspace, run: Run) -> None:
     shutil.copytree(run.folder, workspace.runs / "0099-compare")
 
 
+def _second_comparison_of_an_earlier_format(workspace: Workspace, run: Run) -> None:
+    _second_comparison(workspace, run)
+    change(workspace.runs / "0099-compare" / "summary.json", format=1)
+
+
 def _change_summary(run: Run, **changes: Any) -> None:
     replace(ComparisonSummary.load(run), **changes).save(run)
 
@@ -227,6 +232,7 @@ def _clean_audit(workspace: Workspace, run: Run) -> None:
         (_leak, "The generator saw held-out images", "bad"),
         (_leak_unknown, "The generator saw held-out images", "open"),
         (_second_comparison, "Tuning on the test split", "open"),
+        (_second_comparison_of_an_earlier_format, "Tuning on the test split", "open"),
         (_unequal, "Unequal training budgets", "bad"),
         (_one_generator, "A single run", "open"),
         (_one_run, "A single run", "bad"),
