@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -65,7 +64,7 @@ def write_report(workspace: Workspace, run: Run) -> Path:
     return path
 
 
-def _overview(study: Study) -> dict[str, Any]:
+def _overview(study: Study) -> dict[str, object]:
     """Collect what the top of the page shows: the answer, and what must be known beforehand."""
     summary = study.summary
     return {
@@ -82,7 +81,7 @@ def _overview(study: Study) -> dict[str, Any]:
     }
 
 
-def _sections(study: Study) -> dict[str, Any]:
+def _sections(study: Study) -> dict[str, object]:
     """Collect what the sections show, and draw their figures."""
     return {
         "headline_block": headline_block(study.summary),
@@ -101,7 +100,7 @@ def _sections(study: Study) -> dict[str, Any]:
     }
 
 
-def _appendix(study: Study) -> dict[str, Any]:
+def _appendix(study: Study) -> dict[str, object]:
     """Collect the checklist with its sources, and how to make the study again."""
     items = checklist(study)
     tally = Counter(item.answer.mark for item in items)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pipelines.report.contents import Study
 from pipelines.study.manifest import fingerprint
@@ -37,7 +36,7 @@ def _sets_by_training_images(study: Study) -> dict[str, list[str]]:
     return names
 
 
-def configurations(study: Study) -> dict[str, dict[str, Any]]:
+def configurations(study: Study) -> dict[str, dict[str, object]]:
     """Return every configuration, by what it is of.
 
     Of further generators and synthetic sets what differs from the first.
@@ -57,7 +56,7 @@ def configurations(study: Study) -> dict[str, dict[str, Any]]:
 
 def _first_and_further(
     study: Study, names: Sequence[str], further_title: str
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, object]]:
     """Return the configuration of the first run that is still there, and what differs in others."""
     configs = {name: _without_hashes(study.config_of(name) or {}) for name in names}
     kept = {name: config for name, config in configs.items() if config}
@@ -65,12 +64,12 @@ def _first_and_further(
         return {}
     first_name, *others = kept
     first = kept[first_name]
-    further = {
+    further: dict[str, object] = {
         name: {key: value for key, value in kept[name].items() if first.get(key) != value}
         for name in others
     }
-    return {first_name: first} | ({further_title: further} if further else {})
+    return {first_name: first, further_title: further} if further else {first_name: first}
 
 
-def _without_hashes(config: Mapping[str, Any]) -> dict[str, Any]:
+def _without_hashes(config: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in config.items() if name != "trained_on"}
