@@ -85,7 +85,7 @@ from pathlib import Path
 from pipelines.study.manifest import read_manifest
 from pipelines.study.tables import read_table
 from pipelines.study.image_io import read_picture
-from pipelines.data.csv_source import read_rows
+from pipelines.data.table_text import read_rows
 from runtime.files import read_json
 import pydicom.pixels
 

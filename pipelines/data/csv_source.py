@@ -1,18 +1,25 @@
-"""Tables of other people: any CSV as rows of text, and a table of one's own images."""
+"""A table of one's own images, under whatever names its columns have."""
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from pipelines.data.folders import offer_file
+from pipelines.data.folders import offer_file, pass_over, walk_images
 from pipelines.data.listing import FindingLabels, Listing, splits_allowed
+from pipelines.data.named_files import NamedFiles, leads_out, note_doubtful
+from pipelines.data.table_columns import (
+    KNOWN_COLUMNS,
+    WORKBOOK_SUFFIXES,
+    ImageColumns,
+    find_columns,
+    is_table,
+    lists_images,
+)
+from pipelines.data.table_text import TextRow, TextTable, open_table, read_header
+from pipelines.study.import_log import PassedOver
 from pipelines.study.manifest import SPLITS
-from pipelines.study.tables import MAX_TABLE, check_inside, iterate_rows
-from runtime.files import check_file
 
 SPLIT_NAMES = {
     "train": "train",
@@ -23,54 +30,36 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
+SHOWN_COLUMNS = 8
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Read the rows of somebody's CSV file, in UTF-8 or else Latin-1.
+@dataclass
+class _NamedImage:
+    """What the rows of one file say of it."""
 
-    A row has these columns, empty where a value is missing, and what else is not empty. Raises
-    ValueError when the header lacks one of these columns.
-    """
-    check_file(path, MAX_TABLE)
-    content = path.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    try:
-        return [
-            {
-                name: (value or "").strip()
-                for name, value in row.items()
-                if name in columns or (isinstance(name, str) and value)
-            }
-            for row in iterate_rows(path, io.StringIO(text, newline=""), columns)
-        ]
-    except csv.Error as error:
-        raise ValueError(f"{path} is not a CSV file: {error}") from error
-
-
-def read_header(path: Path) -> set[str]:
-    """Read the column names of a CSV file; an empty set where it is none."""
-    check_file(path, MAX_TABLE)
-    with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-        try:
-            return set(next(csv.reader(file), []))
-        except csv.Error:
-            return set()
+    line: int
+    labels: list[str] = field(default_factory=list)
+    patient: str = ""
+    view: str = ""
+    split: str = ""
 
 
 def find_table(path: Path) -> Path | None:
-    """Return the CSV with file_name and label that `path` is or holds, if there is one.
+    """Return the table of images that `path` is or holds, if there is one.
 
-    Raises ValueError when a folder holds several.
+    Raises ValueError when a folder holds several, and for a workbook.
     """
     if path.is_file():
-        return path if path.suffix.lower() == ".csv" else None
+        if path.suffix.lower() in WORKBOOK_SUFFIXES:
+            raise ValueError(f"{path} is a workbook; expected text: save it as CSV")
+        is_list = path.suffix.lower() == ".txt" and lists_images(read_header(path, KNOWN_COLUMNS))
+        return path if is_table(path) or is_list else None
+    if not path.is_dir():
+        return None
     tables = [
         table
-        for table in sorted(path.glob("*.csv"))
-        if table.is_file() and {"file_name", "label"} <= read_header(table)
+        for table in sorted(path.iterdir())
+        if is_table(table) and lists_images(read_header(table, KNOWN_COLUMNS))
     ]
     if len(tables) > 1:
         raise ValueError(
@@ -83,53 +72,134 @@ def find_table(path: Path) -> Path | None:
 def list_csv(path: Path, source: str, chosen: dict[str, str]) -> Listing:
     """List a CSV with file_name,label[,patient,view,split], or a folder that holds one.
 
-    File names are relative to its folder. chosen: labels by the table's own, in lower case.
+    Columns may have the usual other names. File names are relative to its folder. Rows of one file
+    are one image: its labels are those of all of them.
+
+    chosen: labels by the table's own, in lower case.
+
+    Raises ValueError, which names file and line, for what is not understood.
     """
-    table = find_table(path)
-    if table is None:
+    table_path = find_table(path)
+    if table_path is None:
         raise ValueError(f"{path} holds no CSV with the columns file_name and label")
-    listing = Listing(source, f"table {table.name}")
-    labels = FindingLabels(chosen, keep_others=True)
-    rows = read_rows(table, ("file_name", "label"))
-    named_splits = {SPLIT_NAMES.get(row.get("split", "").lower()) for row in rows}
-    for line_number, row in enumerate(rows, start=2):
-        check_inside(table, line_number, row["file_name"])
-        file = table.parent / PurePosixPath(row["file_name"])
-        listing.findings[row["label"]] += 1
-        split = _parse_split(row.get("split", ""), f"{table}, line {line_number}")
-        label = _choose_label(row["label"], labels, f"{table}, line {line_number}")
-        if label is None:
-            listing.passed_over[f"{row['label']}: not wanted"] += 1
-        elif not os.path.isfile(file):  # which is False for a name that no file can have
-            listing.absent.append(str(file))
+    table = open_table(table_path, KNOWN_COLUMNS)
+    columns = find_columns(table, patients_name_files=path.is_file())
+    listing = Listing(source, f"table {table_path.name}", tables=[table_path])
+    files = NamedFiles(table_path.parent)
+    named = _read_images(table, columns, files, listing)
+    if columns.unused:
+        more = " …" if len(columns.unused) > SHOWN_COLUMNS else ""
+        listing.notes.append(f"columns not used: {', '.join(columns.unused[:SHOWN_COLUMNS])}{more}")
+    if files.doubtful:
+        listing.notes.append(note_doubtful(files.doubtful))
+    if columns.patients_name_files:
+        listing.notes.append("no column of files: the patients' numbers are read as their names")
+    labels = FindingLabels(chosen, keep_others=True, made=listing.label_names)
+    _offer_images(listing, named, labels, table_path)
+    if path.is_dir():
+        _pass_over_unnamed(listing, path, set(named))
+    return listing
+
+
+def _read_images(
+    table: TextTable, columns: ImageColumns, files: NamedFiles, listing: Listing
+) -> dict[Path, _NamedImage]:
+    """Read what the rows say of each file that is there, and list those that are not."""
+    named: dict[Path, _NamedImage] = {}
+    absent: dict[str, None] = {}
+    repeated = 0
+    for row in table.rows():
+        where = f"{table.path}, line {row.line}"
+        name, label = (columns.value(row.cells, column) for column in ("file_name", "label"))
+        if leads_out(name):
+            raise ValueError(
+                f"{where}: file name {name!r} leads out of the folder; expected a path inside it"
+                if name
+                else f"{where}: no file name; expected one in each row, or an empty row"
+            )
+        if not label:
+            raise ValueError(f"{where}: no label; expected one for each file")
+        _check_split(columns.optional(row.cells, "split"), where)
+        file = files.find(name)
+        if file is None:
+            listing.findings.update(_split_labels(label))
+            absent[str(table.path.parent / name)] = None
+            continue
+        repeated += file in named
+        _add_row(named.setdefault(file, _NamedImage(row.line)), row, columns, where)
+    listing.absent.extend(absent)
+    if repeated:
+        listing.notes.append(f"{repeated} rows are of a file that has a row already")
+    return named
+
+
+def _add_row(image: _NamedImage, row: TextRow, columns: ImageColumns, where: str) -> None:
+    """Add what a row says of an image. Raises ValueError when another row says otherwise."""
+    for label in _split_labels(columns.value(row.cells, "label")):
+        if label not in image.labels:
+            image.labels.append(label)
+    for name in ("patient", "view", "split"):
+        value, before = columns.optional(row.cells, name), getattr(image, name)
+        if value and before and value.casefold() != before.casefold():
+            raise ValueError(
+                f"{where}: {name} {value!r} of a file that has {before!r} in the row of line "
+                f"{image.line}; expected one {name} for each file"
+            )
+        setattr(image, name, before or value)
+
+
+def _split_labels(text: str) -> list[str]:
+    """Return the labels that a cell holds, as in "Effusion|Mass"."""
+    return [label.strip() for label in text.split("|") if label.strip()]
+
+
+def _check_split(text: str, where: str) -> None:
+    if text and text.lower() not in SPLIT_NAMES:
+        raise ValueError(
+            f"{where}: split {text.lower()!r}, expected one of {', '.join(SPLITS)}, or nothing"
+        )
+
+
+def _offer_images(
+    listing: Listing, named: dict[Path, _NamedImage], labels: FindingLabels, table: Path
+) -> None:
+    """Offer the files whose rows give one label that is wanted, and pass over the others."""
+    splits = {SPLIT_NAMES.get(image.split.lower()) for image in named.values()}
+    for file, image in named.items():
+        listing.findings.update(image.labels)
+        name = str(file.relative_to(table.parent))
+        where = f"{table}, line {image.line}"
+        told = [labels.label_of(name, where) for name in image.labels]
+        chosen = {label for label in told if label is not None}
+        if len(chosen) > 1:
+            pass_over(listing, f"several labels: {', '.join(sorted(chosen))}", name)
+        elif not chosen:
+            pass_over(listing, f"{', '.join(image.labels)}: not wanted", name)
         else:
             listing.images.append(
                 offer_file(
                     file,
-                    label,
-                    source,
-                    patient=row.get("patient") or None,
-                    view=row.get("view", ""),
-                    splits=splits_allowed(split, has_validation="validation" in named_splits),
+                    chosen.pop(),
+                    listing.source,
+                    patient=image.patient or None,
+                    view=image.view,
+                    splits=splits_allowed(
+                        SPLIT_NAMES.get(image.split.lower()),
+                        has_validation="validation" in splits,
+                    ),
                 )
             )
-    return listing
 
 
-def _parse_split(text: str, where: str) -> str | None:
-    split = text.lower()
-    if split and split not in SPLIT_NAMES:
-        raise ValueError(
-            f"{where}: split {split!r}, expected one of {', '.join(SPLITS)}, or nothing"
-        )
-    return SPLIT_NAMES.get(split)
-
-
-def _choose_label(text: str, labels: FindingLabels, where: str) -> str | None:
-    """Return the label of a row, or None where it is not wanted."""
-    if not text:
-        raise ValueError(f"{where}: no label; expected one for each file")
-    chosen = labels.labels_of([text.replace("/", "-")])
-    if not chosen and text.lower() not in labels.chosen:
-        raise ValueError(f"{where}: no label can be made from {text!r}; rename it with --label")
-    return chosen.pop() if chosen else None
+def _pass_over_unnamed(listing: Listing, folder: Path, named: set[Path]) -> None:
+    """Count the images of a table's folder that no row of it names."""
+    real = {file.resolve() for file in named}
+    others: list[PassedOver] = []
+    for file in walk_images(folder, Counter(), others):
+        if file not in named and file.resolve() not in real:
+            pass_over(listing, "in no row of the table", str(file.relative_to(folder)))
+    for other in others:
+        path = folder / other.file
+        if path not in listing.tables and not any(path in file.parents for file in named):
+            listing.passed_over[other.reason] += other.files
+            listing.passed_over_files.append(other)

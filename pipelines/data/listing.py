@@ -6,14 +6,18 @@ Whether an image is any good turns out when it is decoded.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.study.image_io import Picture
+from pipelines.study.import_log import PassedOver
 from pipelines.study.manifest import LABEL, SPLITS
 from runtime.options import OptionError
+
+COVID_LABELS = {"covid-19": "covid"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,9 @@ class SourceImage:
         label: Its class, as the study calls it.
         source: The name of its source.
         patient: As the source numbers its patients. None: as DICOM says, else every file its own.
+        register: Whose numbers these are, where several sources share them; empty: the source's.
+        nih_number: The patient's number in a file name as NIH's are; empty where it is none.
+        folder_patient: The folder that is one patient's; it counts where nothing else tells.
         view: As the source states it; empty where it does not.
         splits: Those that it may go to.
         name: Of a phantom: the file name to keep, without suffix.
@@ -41,6 +48,9 @@ class SourceImage:
     splits: tuple[str, ...] = SPLITS
     name: str | None = None
     note: str | None = None
+    register: str = ""
+    nih_number: str = ""
+    folder_patient: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,9 @@ class Listing:
         images: What it offers.
         absent: Files that its table names and that are not there.
         passed_over: How many files it has besides, by reason.
+        passed_over_files: Those of them that are known by name.
         findings: How many images have each of its own names of labels.
+        label_names: Of which of these names each label is; see FindingLabels.
         notes: What whoever imports it should know besides.
         tables: The tables that were read for it.
     """
@@ -63,7 +75,9 @@ class Listing:
     images: list[SourceImage] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
+    passed_over_files: list[PassedOver] = field(default_factory=list)
     findings: Counter[str] = field(default_factory=Counter)
+    label_names: dict[str, dict[str, bool]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     tables: list[Path] = field(default_factory=list)
 
@@ -75,10 +89,13 @@ class FindingLabels:
     Attributes:
         chosen: Name, in lower case, to label; an empty label leaves the finding out.
         keep_others: Whether other names become labels themselves; else they are not wanted.
+        made: The names that became each label, with whether more than case, spaces, - and _ of the
+            name is lost in it.
     """
 
     chosen: dict[str, str]
     keep_others: bool = False
+    made: dict[str, dict[str, bool]] = field(default_factory=dict)
 
     def labels_of(self, findings: Sequence[str]) -> set[str]:
         """Return the labels of an image with these findings.
@@ -91,10 +108,29 @@ class FindingLabels:
             levels = [level.strip().lower() for level in finding.split("/")]
             known = [self.chosen[level] for level in levels if level in self.chosen]
             if known:
-                labels.add(known[-1])
+                labels.add(self._note(known[-1], finding, is_lossy=False))
             elif self.keep_others:
-                labels.add(make_label(finding))
+                label = make_label(finding)
+                labels.add(self._note(label, finding, is_lossy=_plain(label) != _plain(finding)))
         return labels - {""}
+
+    def label_of(self, name: str, where: str) -> str | None:
+        """Return the label of a table's or folder's own name, None where it is not wanted.
+
+        Raises ValueError, which begins with `where`, when none can be made of the name.
+        """
+        for text in (name, name.replace("/", "-")):
+            if text.lower() in self.chosen:
+                return self._note(self.chosen[text.lower()], name, is_lossy=False) or None
+        label = make_label(name)
+        if not label:
+            raise ValueError(f"{where}: no label can be made from {name!r}; rename it with --label")
+        return self._note(label, name, is_lossy=_plain(label) != _plain(name))
+
+    def _note(self, label: str, name: str, *, is_lossy: bool) -> str:
+        if label:
+            self.made.setdefault(label, {})[name] = is_lossy
+        return label
 
 
 def parse_labels(texts: Sequence[str]) -> dict[str, str]:
@@ -118,7 +154,49 @@ def parse_labels(texts: Sequence[str]) -> dict[str, str]:
 
 def make_label(name: str) -> str:
     """Make a label of a folder's or a finding's name; an empty one where that cannot be done."""
-    return re.sub(r"[^a-z0-9_-]+", "-", name.lower())[:64].strip("-_")
+    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:64].strip("-_")
+
+
+def check_label_names(listings: Sequence[Listing]) -> None:
+    """Raise ValueError when names that are not the same to a reader give one label.
+
+    Such are "COVID+" and "COVID-", or two that differ beyond the 64th character: case, spaces, -
+    and _ between words make no difference, and what was chosen with `--label` is wanted.
+    """
+    names_of: dict[str, dict[str, bool]] = {}
+    for listing in listings:
+        for label, names in listing.label_names.items():
+            names_of.setdefault(label, {}).update(names)
+    for label, names in names_of.items():
+        for name in (name for name, is_lossy in names.items() if is_lossy):
+            other = next((other for other in names if _plain(other) != _plain(name)), None)
+            if other is not None:
+                raise ValueError(
+                    f"{other!r} and {name!r} would both become the label {label}; give each a "
+                    f'label of its own, as in --label "{name}=LABEL", or the same to both'
+                )
+
+
+def note_label_names(listing: Listing) -> None:
+    """Note the labels that say less than the names they were made of."""
+    for label, names in listing.label_names.items():
+        for name in (name for name, is_lossy in names.items() if is_lossy):
+            listing.notes.append(f"{name!r} became the label {label}")
+
+
+def _plain(name: str) -> str:
+    """Write a name without what makes no difference; a sign at its end, as in COVID-, does."""
+    plain = unicodedata.normalize("NFC", name).casefold().strip().strip("_")
+    return re.sub(r"[\s_-]+", "-", plain)
+
+
+def only_label(listing: Listing, labels: set[str]) -> str | None:
+    """Return the label of an image that has one; else count why it is passed over."""
+    if len(labels) == 1:
+        return next(iter(labels))
+    reason = f"several labels: {', '.join(sorted(labels))}" if labels else "another finding"
+    listing.passed_over[reason] += 1
+    return None
 
 
 def splits_allowed(split: str | None, *, has_validation: bool) -> tuple[str, ...]:

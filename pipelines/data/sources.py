@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipelines.data.covidx import has_covidx_lists, list_covidx
 from pipelines.data.csv_source import find_table, list_csv
+from pipelines.data.folder_names import split_of
 from pipelines.data.folders import list_folder_per_label, list_labelled_folder
-from pipelines.data.listing import Listing
+from pipelines.data.listing import (
+    Listing,
+    check_label_names,
+    note_label_names,
+    splits_allowed,
+)
+from pipelines.data.nih import find_nih_table, list_nih
 from pipelines.data.published import (
-    find_nih_table,
-    has_covidx_lists,
     has_metadata,
     has_radiography_folders,
     list_actualmed,
     list_covid_chestxray,
-    list_covidx,
     list_figure1,
-    list_nih,
     list_radiography,
 )
-from pipelines.study.image_io import IMAGE_SUFFIXES
-from pipelines.study.manifest import LABEL
+from pipelines.data.side_tables import note_unused_tables
+from pipelines.study.image_io import IMAGE_SUFFIXES, looks_like_image
+from pipelines.study.manifest import LABEL, SPLITS
 from pipelines.study.text import decode_file_name
 from runtime.options import OptionError
 
@@ -118,10 +123,15 @@ SOURCE_KINDS = (
 
 
 def read_sources(
-    arguments: Sequence[str], *, kind: str | None = None, labels: dict[str, str] | None = None
+    arguments: Sequence[str],
+    *,
+    external: Sequence[str] = (),
+    kind: str | None = None,
+    labels: dict[str, str] | None = None,
 ) -> list[Listing]:
     """List the images of command-line arguments, each PATH or PATH=LABEL.
 
+    external: further arguments, whose images no folder's name puts into a split.
     kind: the name of one of SOURCE_KINDS, where it should not be recognised.
     labels: a source's findings, in lower case, to labels.
 
@@ -131,17 +141,43 @@ def read_sources(
     listings = []
     chosen = labels or {}
     folders: dict[str, Path] = {}  # of the sources so far, by their names
-    for argument in arguments:
+    own_splits: list[str | None] = []
+    for argument in (*arguments, *external):
         path, label = _parse_argument(argument)
-        source = _name_source(path, folders)
         if label is None:
-            listing = _choose_kind(path, kind).list_images(path, source, chosen)
+            path, source_kind = _find_kind(path, kind)
+            listing = source_kind.list_images(path, _name_source(path, folders), chosen)
+            own_splits.append(split_of(path.resolve().name))
         else:
-            listing = list_labelled_folder(path, source, label)
+            listing = list_labelled_folder(path, _name_source(path, folders), label)
+            own_splits.append(split_of(path.resolve().name) or split_of(path.resolve().parent.name))
         _check_not_empty(path, listing)
+        note_label_names(listing)
+        note_unused_tables(_parse_argument(argument)[0], listing)
         listings.append(listing)
     _check_findings(chosen, listings)
-    return listings
+    check_label_names(listings)
+    count = len(arguments)
+    return [*_keep_splits(listings[:count], own_splits[:count]), *listings[count:]]
+
+
+def _keep_splits(listings: Sequence[Listing], splits: Sequence[str | None]) -> list[Listing]:
+    """Put sources that are folders called train, test and so on into these splits.
+
+    One split alone is none.
+    """
+    if len(set(splits) - {None}) < 2:
+        return list(listings)
+    kept = []
+    for listing, split in zip(listings, splits, strict=True):
+        allowed = splits_allowed(split, has_validation="validation" in splits)
+        images = [
+            replace(image, splits=allowed) if image.splits == SPLITS else image
+            for image in listing.images
+        ]
+        notes = [f"its folder gives the split: {split}"] if split else []
+        kept.append(replace(listing, images=images, notes=[*listing.notes, *notes]))
+    return kept
 
 
 def _parse_argument(argument: str) -> tuple[Path, str | None]:
@@ -174,6 +210,24 @@ def _name_source(path: Path, folders: dict[str, Path]) -> str:
     if folders.setdefault(source, folder) != folder:
         source = f"{decode_file_name(folder.parent.name)}-{source}"
     return source
+
+
+def _find_kind(path: Path, name: str | None) -> tuple[Path, SourceKind]:
+    """Return a source and its kind: those of the one folder in it, where that is of a known kind.
+
+    As archives are often unpacked into a folder of their own name.
+    """
+    inner = path
+    while inner.is_dir():
+        for kind in SOURCE_KINDS:
+            if kind.name != "folders" and name in (None, kind.name) and kind.recognises(inner):
+                return inner, kind
+        inside = [child for child in inner.iterdir() if not child.name.startswith((".", "__"))]
+        folders = [child for child in inside if child.is_dir()]
+        if len(folders) != 1 or any(looks_like_image(child) for child in inside if child.is_file()):
+            break
+        inner = folders[0]
+    return path, _choose_kind(path, name)
 
 
 def _choose_kind(path: Path, name: str | None) -> SourceKind:

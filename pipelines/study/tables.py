@@ -1,4 +1,4 @@
-"""CSV tables: how ours are written and read back, and how other people's are read.
+"""CSV tables of our own: how they are written and read back.
 
 Texts in our tables come from other people's files. A spreadsheet runs a cell that begins as a
 formula does, so `format_table` puts an apostrophe before such a text and `read_table` takes it away
@@ -47,7 +47,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     rows = []
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            for line_number, row in enumerate(iterate_rows(path, file, columns), start=2):
+            for line_number, row in enumerate(_iterate_rows(path, file, columns), start=2):
                 if any(row[name] is None for name in columns):
                     raise ValueError(
                         f"{path}, line {line_number}: the row is cut short; "
@@ -59,7 +59,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return rows
 
 
-def iterate_rows(path: Path, file: TextIO, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _iterate_rows(path: Path, file: TextIO, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the rows of an open CSV file with a header, None where a value is missing.
 
     Raises ValueError that names `path` when it lacks one of the columns or has too many cells.
@@ -72,12 +72,17 @@ def iterate_rows(path: Path, file: TextIO, columns: Sequence[str]) -> Iterator[d
             f"{path} lacks the column(s) {', '.join(missing)}; expected {', '.join(columns)}"
         )
     for count, row in enumerate(reader, start=1):
-        if count * len(header) > MAX_CELLS:
-            raise ValueError(
-                f"{path} has more than the {MAX_CELLS:,} cells that are read: "
-                f"{len(header)} columns, and over {count - 1:,} rows"
-            )
+        check_cells(path, len(header), count)
         yield row
+
+
+def check_cells(path: Path, n_columns: int, n_rows: int) -> None:
+    """Raise ValueError that names the table when it has too many cells."""
+    if n_rows * n_columns > MAX_CELLS:
+        raise ValueError(
+            f"{path} has more than the {MAX_CELLS:,} cells that are read: "
+            f"{n_columns} columns, and over {n_rows - 1:,} rows"
+        )
 
 
 def check_inside(path: Path, line_number: int, file_name: str) -> None:
