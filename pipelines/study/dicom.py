@@ -1,17 +1,18 @@
 """Radiographs in DICOM files, through the optional package pydicom (`pip install 'cxr[dicom]'`).
 
-The grayscale pipeline of DICOM PS3.3 C.11 and PS3.4 N.2: stored bits, modality LUT or rescale, VOI
-LUT or window, and MONOCHROME1 turned round, so that bright means dense in every image.
+What becomes of their pixels is said in `dicom_pixels`.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from pipelines.study.dicom_pixels import check_pixel_description, render
+from pipelines.study.file_kinds import DICOM, image_format
 
 if TYPE_CHECKING:
     from pydicom import FileDataset
@@ -32,8 +33,6 @@ DECODERS = {  # transfer syntaxes that numpy and Pillow cannot decode, and the p
     "1.2.840.10008.1.2.4.202": "pylibjpeg-openjpeg",
     "1.2.840.10008.1.2.4.203": "pylibjpeg-openjpeg",
 }
-RGB_WEIGHTS = np.array([0.299, 0.587, 0.114])  # of luminance
-COLOUR_ROWS = 256  # of a colour picture turned gray at once, for their memory
 
 
 @dataclass(frozen=True)
@@ -43,23 +42,24 @@ class Header:
     patient: str
     view: str
     may_show_text: bool  # burned into the pixels: the file does not deny it
+    issuer: str = ""  # of the patient's number, or the institution; empty where none is named
 
 
 def is_dicom(path: Path) -> bool:
-    """Return whether a file begins as DICOM files do, or is named as one.
+    """Return whether a file begins as DICOM files do, or is named as one and is nothing else.
 
     Raises FileNotFoundError when it is absent.
     """
-    with open(path, "rb") as file:
-        return file.read(132)[128:] == b"DICM" or path.suffix.lower() in DICOM_SUFFIXES
+    kind = image_format(path)
+    return kind == DICOM or (kind is None and path.suffix.lower() in DICOM_SUFFIXES)
 
 
-def read_dicom(path: Path, max_pixels: int) -> tuple[np.ndarray, Header]:
-    """Read pixels (H, W) that are bright where the body attenuates, and the header.
+def read_dicom(path: Path, max_pixels: int) -> tuple[np.ndarray, float, Header]:
+    """Read gray, uint8 (H, W), bright where the body attenuates, how colourful it was, the header.
 
-    They are uint8 where the file has 8 bits or states how to show it; else float32, to be windowed.
-    Raises ValueError that names the file when it is no radiograph, has several frames, is damaged,
-    or is compressed in a way that asks for another package.
+    Raises ValueError that names the file when it is no radiograph, has several frames, states of
+    its pixels what is not read, is damaged, or is compressed in a way that asks for another
+    package.
     """
     try:
         import pydicom
@@ -78,10 +78,13 @@ def read_dicom(path: Path, max_pixels: int) -> tuple[np.ndarray, Header]:
             )
         file = pydicom.dcmread(path, force=True)
         _check_radiograph(file, path, max_pixels)
+        check_pixel_description(file, path)
         if not getattr(file.file_meta, "TransferSyntaxUID", None):
             # the default of PS3.5, section 10
             file.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
-        return _render(file), _read_header(file)
+        _check_length(file, path)
+        gray, colour = render(file, path)
+        return gray, colour, _read_header(file)
     except OSError as error:
         if error.errno is not None:
             raise  # the disk, not the file
@@ -100,6 +103,8 @@ def read_dicom(path: Path, max_pixels: int) -> tuple[np.ndarray, Header]:
 
 def _check_radiograph(file: FileDataset, path: Path, max_pixels: int) -> None:
     """Raise ValueError that names the file unless it is one radiograph that can be read."""
+    if "FloatPixelData" in file or "DoubleFloatPixelData" in file:
+        raise ValueError(f"{path} has pixels of floating point, which are not read of DICOM")
     if "Rows" not in file or "PixelData" not in file:
         raise ValueError(f"{path} is a DICOM file without a picture, or none at all")
     if int(file.get("NumberOfFrames") or 1) > 1:
@@ -117,6 +122,22 @@ def _check_radiograph(file: FileDataset, path: Path, max_pixels: int) -> None:
         )
 
 
+def _check_length(file: FileDataset, path: Path) -> None:
+    """Raise ValueError where there are uncompressed pixels for two pictures of the stated size.
+
+    A viewer would show the first; or the file says 8 bits and has 16.
+    """
+    if file.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    samples = int(file.get("SamplesPerPixel") or 1)
+    stated = int(file.Rows) * int(file.Columns) * samples * int(file.BitsAllocated) // 8
+    if len(file.PixelData) >= 2 * stated > 0:
+        raise ValueError(
+            f"{path} has {len(file.PixelData):,} bytes of pixels where it states {stated:,}: "
+            "several pictures, or deeper ones"
+        )
+
+
 def _read_syntax(path: Path) -> UID | None:
     """Return the transfer syntax that a file states, told as `dcmread` tells it.
 
@@ -129,56 +150,11 @@ def _read_syntax(path: Path) -> UID | None:
         return _read_file_meta_info(file).get("TransferSyntaxUID")
 
 
-def _render(file: FileDataset) -> np.ndarray:
-    """Return the pixels (H, W) as a viewer would show them.
-
-    They are uint8, or float32 where the file does not say how to show them.
-    """
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut
-
-    pixels = _stored_pixels(file)
-    if pixels.ndim == 3:
-        return _colour_to_gray(pixels)
-    values = apply_modality_lut(pixels, file)
-    has_table = "VOILUTSequence" in file
-    in_gray_levels = False
-    if has_table or ("WindowCenter" in file and "WindowWidth" in file):
-        values = apply_voi_lut(values, file, prefer_lut=True).astype(np.float32)
-        if has_table:
-            low, high = 0, 2 ** int(file.VOILUTSequence[0].LUTDescriptor[2]) - 1
-        else:
-            low, high = values.min(), values.max()
-        values = (values - low) / max(high - low, 1e-6) * 255
-        in_gray_levels = True
-    elif int(file.get("BitsStored", 8)) <= 8 and values.min() >= 0 and values.max() <= 255:
-        in_gray_levels = True
-    values = values.astype(np.float32)
-    if str(file.get("PhotometricInterpretation", "")).strip() == "MONOCHROME1":
-        values = 255 - values if in_gray_levels else -values
-    if not np.isfinite(values).all():
-        raise ValueError("some of its pixels are no numbers")
-    return values.clip(0, 255).round().astype(np.uint8) if in_gray_levels else values
-
-
-def _colour_to_gray(pixels: np.ndarray) -> np.ndarray:
-    """Return the luminance, uint8 (H, W), of pixels (H, W, 3), few rows at a time."""
-    parts = np.array_split(pixels, math.ceil(len(pixels) / COLOUR_ROWS))
-    return np.concatenate([(part @ RGB_WEIGHTS).round().astype(np.uint8) for part in parts])
-
-
-def _stored_pixels(file: FileDataset) -> np.ndarray:
-    """Return the pixel array without what may stand above BitsStored, such as overlays."""
-    pixels = file.pixel_array
-    allocated, stored = int(file.get("BitsAllocated", 8)), int(file.get("BitsStored", 8))
-    if pixels.ndim == 3 or stored >= allocated:
-        return pixels
-    unused = allocated - stored
-    return (pixels << unused) >> unused  # keeps the sign of signed values
-
-
 def _read_header(file: FileDataset) -> Header:
+    issuer = file.get("IssuerOfPatientID") or file.get("InstitutionName")
     return Header(
         patient=str(file.get("PatientID", "") or "").strip(),
         view=str(file.get("ViewPosition", "") or "").strip().upper(),
         may_show_text=str(file.get("BurnedInAnnotation", "")).upper() != "NO",
+        issuer=" ".join(str(issuer or "").split()).upper(),
     )

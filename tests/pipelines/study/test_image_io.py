@@ -14,11 +14,11 @@ from pipelines.data.cleaning import MAX_COLOUR, find_fault
 from pipelines.study.image_io import (
     MAX_SIDE,
     Picture,
-    colourfulness,
     read_gray,
     read_picture,
     to_square,
 )
+from pipelines.study.pixel_values import colourfulness
 
 # 0 to 222, smooth, so that JPEG keeps it
 RAMP = np.add.outer(np.arange(96), np.arange(128)).astype(np.uint8)
