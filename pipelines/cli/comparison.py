@@ -105,7 +105,8 @@ def compare(
     In several processes, on one machine or many with a shared folder:
       torchrun --nproc-per-node=2 -m pipelines.cli compare
     """
-    from pipelines.comparison.runner import compare, plan_comparison
+    from pipelines.comparison.preparation import plan_comparison
+    from pipelines.comparison.runner import compare
 
     design = {name: choices.pop(name) for name in DESIGN_OPTIONS}
     if plan:

@@ -11,7 +11,7 @@ from classifier.features import FeatureStore
 from classifier.pretrained import Trunk
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.study.split import Split
-from pipelines.training.classifier import TrainingSetup, train_once
+from pipelines.training.train_and_test import TrainingSetup, train_once
 from runtime.device import Compute
 from runtime.estimate import Estimate
 

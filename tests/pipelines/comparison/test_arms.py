@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from classifier.config import ClassifierConfig
 from pipelines.comparison.arms import ARMS, repeat_reals, shuffle_labels, training_sets
 from pipelines.comparison.design import Design, Trial
-from pipelines.comparison.runner import configs_of
+from pipelines.comparison.trials import configs_of
 from pipelines.metrics.paired_tests import Replicate
 from pipelines.study.split import Split
 

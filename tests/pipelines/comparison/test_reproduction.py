@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gan.config import PRESETS
-from pipelines.comparison.reproduction import PAPERS
+from pipelines.comparison.paper_protocol import PAPERS
 from pipelines.results.comparison_summary import ComparisonSummary
 from pipelines.results.reproduction_result import ReproductionResult
 from runtime.estimate import Estimate

@@ -1,0 +1,184 @@
+"""A comparison before anything of it is trained: what is compared, and with which images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from classifier.config import ClassifierConfig
+from pipelines.comparison.datasets import Datasets, load_datasets, phantom_seeds
+from pipelines.comparison.design import Design, Trial
+from pipelines.comparison.replicates import (
+    WantedGenerator,
+    find_generator,
+    wanted_generators,
+)
+from pipelines.comparison.summary import count_images
+from pipelines.results.comparison_summary import Plan
+from pipelines.study.labels import (
+    check_every_class,
+    choose_image_size,
+    choose_positive_class,
+    list_classes,
+)
+from pipelines.study.runs import RunRequest, RunStart, prepare_run
+from pipelines.study.synthetic import load_synthetic_split, read_synthetic
+from pipelines.study.workspace import Workspace
+from runtime.options import OptionError
+from runtime.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonSettings:
+    """What `cxr compare` was asked for, beside its design."""
+
+    config: ClassifierConfig  # of every classifier; its seed is the first of consecutive ones
+    synthetic: str | None = None  # the set of generator 0's draw 0; the newest when None
+    positive: str | None = None  # the class that sensitivity is about
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A comparison before anything of it is trained."""
+
+    workspace: Workspace
+    start: RunStart[ComparisonSettings]
+    design: Design
+    positive: str
+    datasets: Datasets
+    synthetic_set: Run | None  # that all further ones are made like
+    generator: Run | None  # that the synthetic set is of, and all further ones are made like
+    wanted: list[WantedGenerator]
+    trials: list[Trial]
+
+    @property
+    def config(self) -> ClassifierConfig:
+        return self.start.settings.config
+
+    @property
+    def classes(self) -> list[str]:
+        return self.datasets.classes
+
+    @property
+    def missing(self) -> list[WantedGenerator]:
+        """The generators that are still to be trained."""
+        if self.generator is None:
+            return []
+        return [
+            wanted
+            for wanted in self.wanted
+            if find_generator(self.workspace, self.generator, wanted) is None
+        ]
+
+    def plan(self) -> Plan:
+        """What would be trained, and which differences can be expected to be found."""
+        return self.design.plan(count_images(self.datasets.splits["test"]))
+
+
+def plan_comparison(
+    workspace: Workspace,
+    options: dict[str, Any],
+    request: RunRequest,
+    *,
+    design: dict[str, Any],
+    synthetic: str | None = None,
+    positive: str | None = None,
+) -> tuple[Plan, int]:
+    """What `compare` would do with the same arguments; nothing is trained or written.
+
+    Returns what is expected of it, and how many generators would have to be trained first.
+    """
+    comparison = prepare_comparison(
+        workspace, options, request, design=design, synthetic=synthetic, positive=positive
+    )
+    return comparison.plan(), len(comparison.missing)
+
+
+def prepare_comparison(
+    workspace: Workspace,
+    options: dict[str, Any],
+    request: RunRequest,
+    *,
+    design: dict[str, Any],
+    synthetic: str | None,
+    positive: str | None,
+) -> Comparison:
+    """Settle what is compared, and read the images.
+
+    Raises ValueError when an arm cannot be had here, and when a synthetic set's generator saw a
+    validation or test image, before anything is made.
+    """
+    named = synthetic and workspace.find_run("synthesize", synthetic).name
+    given = options | {"synthetic": named, "positive": positive}
+    start = prepare_run(workspace, "compare", ComparisonSettings, given, request)
+    chosen_design = _settle_design(start.resumed, design)
+    classes = list_classes(workspace.rows())
+    arms = chosen_design.selected_arms()
+    _check_arms(workspace, chosen_design, start.settings.config)
+    any_synthetic = any(arm.synthetic for arm in arms)
+    synthetic_set = generator = None
+    if any_synthetic or start.settings.synthetic:
+        synthetic_set = workspace.find_run("synthesize", start.settings.synthetic)
+        generator = workspace.find_run(
+            "gan-train", synthetic_set.config["generator"], holding="generator.pt"
+        )
+    datasets = load_datasets(
+        workspace,
+        chosen_design,
+        classes,
+        synthetic_set.config["image_size"]
+        if synthetic_set
+        else choose_image_size(workspace, None, None),
+        synthetic_set.config["labels"] if synthetic_set else classes,
+        synthetic_set.config["n"] if synthetic_set else None,
+    )
+    check_every_class(datasets.splits, classes)
+    wanted = []
+    if any_synthetic and synthetic_set and generator:
+        added = read_synthetic(synthetic_set.folder)
+        load_synthetic_split(added, datasets.splits, workspace.rows(), classes)  # raises on a leak
+        wanted = wanted_generators(generator, chosen_design.fractions, chosen_design.generators)
+    return Comparison(
+        workspace=workspace,
+        start=start,
+        design=chosen_design,
+        positive=choose_positive_class(classes, start.settings.positive),
+        datasets=datasets,
+        synthetic_set=synthetic_set,
+        generator=generator,
+        wanted=wanted,
+        trials=chosen_design.trials(start.settings.config.seed),
+    )
+
+
+def _settle_design(resumed: Run | None, given: dict[str, Any]) -> Design:
+    """The design that was asked for, or the resumed run's own when that does not differ."""
+    if resumed is None:
+        return Design.from_options(**given)
+    saved = Design.from_record(resumed.config["design"])
+    changed = saved.changes(given)
+    if changed:
+        raise ValueError(
+            f"{resumed.name} cannot go on with another design ({', '.join(changed)}); start a new "
+            "comparison without --resume"
+        )
+    return saved
+
+
+def _check_arms(workspace: Workspace, design: Design, config: ClassifierConfig) -> None:
+    """Raise OptionError when an arm cannot be had with this classifier or these images."""
+    arms = design.selected_arms()
+    if config.arch == "svm" and any(arm.classical or arm.reals == "after" for arm in arms):
+        raise OptionError(
+            "arch",
+            "svm",
+            "is fitted once to the images as they are; choose `arms` without classical "
+            "augmentation and without gan-pretrain",
+        )
+    if any(arm.added == "oracle" for arm in arms) and not phantom_seeds(workspace.rows()):
+        raise OptionError(
+            "arms",
+            "real+oracle",
+            "only phantoms have an oracle, which draws fresh true images; leave it out, or try it "
+            "on a study of: cxr data phantom",
+        )

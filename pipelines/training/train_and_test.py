@@ -1,0 +1,197 @@
+"""One classifier: trained, and tested once; shared by all commands that train some."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifier.config import ClassifierConfig
+from classifier.features import FeatureStore
+from classifier.metrics import Metrics, best_threshold, evaluate
+from classifier.predict import TrainedClassifier, predict
+from classifier.pretrained import Trunk, load_trunk
+from classifier.train import TrainingData, train
+from pipelines.results.classifier_result import ClassifierResult
+from pipelines.study.manifest import EXTERNAL
+from pipelines.study.split import Split
+from pipelines.study.tables import format_table
+from runtime.device import Compute
+from runtime.files import write_text
+from runtime.options import OptionError
+from runtime.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSetup:
+    """What all classifiers of a command have in common."""
+
+    compute: Compute
+    classes: Sequence[str]
+    positive: str  # the class whose sensitivity is reported
+    trunk: Trunk | None = None  # with pretrained weights
+    store: FeatureStore | None = None  # of the features of a frozen trunk
+
+    def __post_init__(self) -> None:
+        if self.positive not in self.classes:
+            raise ValueError(f"{self.positive} is none of {', '.join(self.classes)}")
+
+
+@dataclass(frozen=True)
+class TestedSplit:
+    """A classifier's answers on one set of images, and what they are worth."""
+
+    metrics: Metrics
+    probabilities: np.ndarray  # (N, K)
+
+
+def train_and_test(
+    config: ClassifierConfig,
+    splits: Mapping[str, Split],
+    run: Run,
+    setup: TrainingSetup,
+    *,
+    start: TrainedClassifier | None = None,
+    what: str = "classify-train",
+) -> tuple[dict[str, TestedSplit], dict[str, Any]]:
+    """Train, predict, and leave metrics.json and predictions.csv in the run's folder.
+
+    start: a classifier to go on from. what: what the progress is shown as. Returns the answers on
+    `test`, and on `external` where the study has such images of every class, and the result to
+    finish the run with, once all else that belongs to it is written. The threshold comes from
+    the validation images.
+    """
+    started = time.monotonic()
+    data = TrainingData(
+        splits["train"].to_dataset(), splits["validation"].to_dataset(), setup.classes
+    )
+    trained = train(
+        config,
+        data,
+        run,
+        setup.compute,
+        trunk=setup.trunk,
+        start=start,
+        store=setup.store,
+        what=what,
+    )
+    tested = _test(trained, splits, setup)
+    patients = splits["train"].patients
+    result = {
+        "train_images": len(patients),
+        "synthetic_images": patients.count(""),
+        "steps": max((event["step"] for event in run.journal() if "step" in event), default=0),
+        "best_step": run.journal()[-1]["best_step"],
+    }
+    if setup.compute.is_main_process:
+        for name, answers in tested.items():
+            file_name = "predictions.csv" if name == "test" else "predictions_external.csv"
+            write_predictions(run.folder / file_name, splits[name], answers, setup.classes)
+        ClassifierResult(
+            test=tested["test"].metrics,
+            external=tested[EXTERNAL].metrics if EXTERNAL in tested else None,
+            **result,
+        ).save(run)
+    accuracy = tested["test"].metrics.measures["accuracy"].value
+    seconds = round(time.monotonic() - started, 1)
+    return tested, result | {"accuracy": accuracy, "seconds": seconds}
+
+
+def train_once(
+    folder: Path,
+    config: ClassifierConfig,
+    splits: Mapping[str, Split],
+    setup: TrainingSetup,
+    *,
+    what: str,
+) -> Run:
+    """Train and test one of several classifiers of a command, or take the one that is finished.
+
+    Its checkpoints go once it is finished. Returns its run.
+    """
+    run = Run(folder)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    if not run.finished:
+        _, result = train_and_test(config, splits, run, setup, what=what)
+        shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)  # the svm has none
+        run.finish(result)
+    return run
+
+
+def write_predictions(
+    path: Path, split: Split, answers: TestedSplit, classes: Sequence[str]
+) -> None:
+    """Write a table with a row per image: its label, the one predicted, and all probabilities."""
+    probability_columns = [f"probability_{name}" for name in classes]
+    rows = [
+        {
+            "file_name": file_name,
+            "patient": patient,
+            "label": classes[label],
+            "predicted": classes[int(probabilities.argmax())],
+        }
+        | {
+            column: f"{probability:.6f}"
+            for column, probability in zip(probability_columns, probabilities, strict=True)
+        }
+        for file_name, patient, label, probabilities in zip(
+            split.file_names, split.patients, split.labels, answers.probabilities, strict=True
+        )
+    ]
+    columns = ["file_name", "patient", "label", "predicted", *probability_columns]
+    write_text(path, format_table(columns, rows))
+
+
+def pretrained_trunk(config: ClassifierConfig, weights: Path | None) -> Trunk | None:
+    """Load the pretrained trunk that a configuration wants; None where it wants none.
+
+    Raises OptionError when weights are given to a network that takes none.
+    """
+    if config.trunk:
+        if str(weights) == "none" and not config.unfreeze:
+            raise OptionError(
+                "weights",
+                "none",
+                "a frozen network without weights sees nothing; train it with `unfreeze` 5",
+            )
+        return load_trunk(config.trunk, weights)
+    if weights is not None:
+        raise OptionError(
+            "weights",
+            weights,
+            f"{config.arch} takes none; use it with `arch` vgg16, resnet18 or resnet50, or with "
+            "`arch` svm `features` vgg16",
+        )
+    return None
+
+
+def _test(
+    trained: TrainedClassifier, splits: Mapping[str, Split], setup: TrainingSetup
+) -> dict[str, TestedSplit]:
+    """Predict the held-out images, at a threshold chosen on the validation images."""
+    classes = list(setup.classes)
+    positive_index = classes.index(setup.positive)
+
+    def probabilities_of(split: Split) -> np.ndarray:  # (N, K)
+        return predict(trained, split.to_dataset().tensors[0], setup.compute, setup.store)
+
+    validation = splits["validation"]
+    threshold = best_threshold(
+        validation.labels == positive_index, probabilities_of(validation)[:, positive_index]
+    )
+    tested = {}
+    for name in ("test", EXTERNAL):
+        split = splits.get(name)
+        if split is None or len(set(split.labels.tolist())) < len(classes):
+            continue
+        probabilities = probabilities_of(split)
+        metrics = evaluate(
+            split.labels, probabilities, classes, setup.positive, split.patients, threshold
+        )
+        tested[name] = TestedSplit(metrics, probabilities)
+    return tested
