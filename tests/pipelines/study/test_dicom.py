@@ -13,38 +13,10 @@ from pipelines.data.sources import read_sources
 from pipelines.study.image_io import read_gray, read_picture
 from pipelines.study.import_log import ImportSummary
 from pipelines.study.workspace import Workspace
+from tests.containers.dicom import RAMP, write_dicom
 
 pydicom = pytest.importorskip("pydicom")
-RAMP = (np.add.outer(np.arange(96), np.arange(128)) * 16).astype(np.uint16)  # 0 to 3552, 12 bits
 RAMP_8_BITS = (RAMP // 16).astype(np.uint8)
-
-
-def write_dicom(path: Path, pixels: np.ndarray = RAMP, **elements: object) -> Path:
-    """Write a DX file with these pixels, 12 of 16 bits stored where they are deep."""
-    bits = pixels.dtype.itemsize * 8
-    file = pydicom.Dataset()
-    file.file_meta = pydicom.dataset.FileMetaDataset()
-    file.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    file.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
-    file.SOPInstanceUID = pydicom.uid.generate_uid()
-    file.file_meta.MediaStorageSOPClassUID = file.SOPClassUID
-    file.file_meta.MediaStorageSOPInstanceUID = file.SOPInstanceUID
-    file.PatientID = "DOE-17"
-    file.PatientName = "Doe^Jane"
-    file.Modality = "DX"
-    file.ViewPosition = "PA"
-    file.Rows, file.Columns = pixels.shape[-2:]
-    file.SamplesPerPixel = 1
-    file.PhotometricInterpretation = "MONOCHROME2"
-    file.BitsAllocated = bits
-    file.BitsStored = min(bits, 12)
-    file.HighBit = file.BitsStored - 1
-    file.PixelRepresentation = int(pixels.dtype.kind == "i")
-    file.PixelData = pixels.tobytes()
-    for name, value in elements.items():
-        setattr(file, name, value)
-    file.save_as(path, enforce_file_format=True)
-    return path
 
 
 def read_written(path: Path, pixels: np.ndarray = RAMP, **elements: object) -> np.ndarray:
