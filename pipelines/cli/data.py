@@ -79,6 +79,11 @@ def data() -> None:
     is_flag=True,
     help="Stop, with the study as it was, when any file would be left out.",
 )
+@click.option(
+    "--same-patients",
+    is_flag=True,
+    help="A patient's number is that of one patient in all sources, not in each its own.",
+)
 @workspace_option()
 def import_(
     workspace: Workspace,
@@ -87,6 +92,8 @@ def import_(
     labels: tuple[str, ...],
     external: tuple[str, ...],
     ratios: str,
+    folds: int | None,
+    seed: int,
     **choices: Any,
 ) -> None:
     """Copy images into the study as 8-bit gray PNGs without any metadata, split by patient.
@@ -98,22 +105,33 @@ def import_(
       a CSV with file_name,label[,patient,view,split], or a folder with one
       a published collection as it comes: cxr data sources lists them
 
-    A patient is told by the source's table, by DICOM, by an NIH file name (00001280_004.png), or
-    else every file is a patient of its own. Importing more later never moves an image from one
-    split to another. What is left out stands in data/import.json with the reason, and
-    data/originals.csv links images back to files and patients: keep it to yourself, or delete it,
-    nothing needs it.
+    A patient is told by the source's table, by DICOM, by an NIH file name (00001280_004.png), by a
+    folder such as patient00001, or else every file is a patient of its own. Folders train, val and
+    test are a split, which is kept. Importing more later never moves an image from one split to
+    another. What is left out stands in data/import.json with the reason, and data/originals.csv
+    links images back to files and patients: keep it to yourself, or delete it, nothing needs it.
     """
-    from pipelines.data.importing import import_listings
+    from pipelines.data.importing import ImportRules, import_listings
     from pipelines.data.listing import parse_labels
+    from pipelines.data.patient_notes import name_doubtful_numbers
     from pipelines.data.sources import read_sources
     from pipelines.study.splitting import parse_ratios
 
     shares, wanted = parse_ratios(ratios), parse_labels(labels)
-    listings = read_sources((*sources, *external), kind=kind, labels=wanted)
+    listings = read_sources(sources, external=external, kind=kind, labels=wanted)
     own, others = listings[: len(sources)], listings[len(sources) :]
-    summary = import_listings(workspace, own, external=others, ratios=shares, **choices)
+    summary = import_listings(
+        workspace,
+        own,
+        external=others,
+        ratios=shares,
+        seed=seed,
+        folds=folds,
+        rules=ImportRules(**choices),
+    )
     _echo_summary(summary, workspace.data)
+    for note in [*summary.patient_notes, *name_doubtful_numbers(workspace)]:
+        click.echo(f"patients: {one_line(note)}")
     click.echo(counts_table(workspace.rows()))
     done(
         f"{summary.kept} images imported",

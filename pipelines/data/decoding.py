@@ -42,7 +42,8 @@ class Decoded:
         sha256: Of its pixels.
         near_hash: See cleaning.perceptual_hash; empty for a phantom.
         height, width: Of the file written.
-        patient, view, may_show_text: As DICOM has it.
+        patient, issuer, view, may_show_text: As DICOM has it; see dicom.Header.
+        is_dicom: Whether the file is DICOM.
         problem: Why there is no file, as "kind: details".
     """
 
@@ -52,8 +53,10 @@ class Decoded:
     height: int = 0
     width: int = 0
     patient: str = ""
+    issuer: str = ""
     view: str = ""
     may_show_text: bool = False
+    is_dicom: bool = False
     problem: str = ""
 
 
@@ -156,8 +159,10 @@ def _decode(task: _Task) -> Decoded:
         height=height,
         width=width,
         patient=header.patient if header else "",
+        issuer=header.issuer if header else "",
         view=header.view if header else "",
         may_show_text=header.may_show_text if header else False,
+        is_dicom=header is not None,
     )
 
 

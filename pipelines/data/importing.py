@@ -11,15 +11,25 @@ import contextlib
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.data.assignment import assign_rows
 from pipelines.data.commit import commit, take_back
-from pipelines.data.decoding import decode_all
-from pipelines.data.listing import Listing
+from pipelines.data.decoding import Decoded, decode_all
+from pipelines.data.listing import Listing, SourceImage
 from pipelines.data.originals import OriginalRow
-from pipelines.data.patients import identify_patient, key_path, keyed_hash, open_patient_key
+from pipelines.data.patient_notes import note_patients
+from pipelines.data.patient_numbers import check_numbers
+from pipelines.data.patients import (
+    KnownPatients,
+    identify_patients,
+    key_path,
+    keyed_hash,
+    number_of,
+    open_patient_key,
+    read_known_patients,
+)
 from pipelines.data.screening import IN_STUDY, Candidate, Screening, screen
 from pipelines.study.import_log import ImportSource, ImportSummary, LeftOutImage, NearDuplicate
 from pipelines.study.manifest import Row, read_manifest
@@ -35,6 +45,26 @@ MIN_SIDE = 64  # pixels, of the shorter side
 ABSENT = "named in a table, file absent"
 
 
+@dataclass(frozen=True)
+class ImportRules:
+    """What may come into a study, and who is who.
+
+    Attributes:
+        min_side: Images with a shorter side, in pixels, are left out.
+        strict: Whether to stop when a file would be left out that the study has not already.
+        same_patients: Whether a patient's number is that of one patient in all sources.
+    """
+
+    min_side: int = MIN_SIDE
+    strict: bool = False
+    same_patients: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise OptionError when the side is none."""
+        if self.min_side < 1:
+            raise OptionError("min_side", self.min_side, "expected a number of pixels, at least 1")
+
+
 def import_listings(
     workspace: Workspace,
     listings: Sequence[Listing],
@@ -43,8 +73,7 @@ def import_listings(
     ratios: Ratios,
     seed: int,
     folds: int | None = None,
-    min_side: int = MIN_SIDE,
-    strict: bool = False,
+    rules: ImportRules | None = None,
 ) -> ImportSummary:
     """Add the listings' images to the workspace; return what import.json says of it.
 
@@ -53,30 +82,34 @@ def import_listings(
 
     external: listings whose images make the external test set.
     folds: also deal the images outside of the test split into so many parts.
-    strict: raise ValueError when anything else than what the study has already would be left out.
+    rules: what may come in; ImportRules() where there are none.
 
-    Raises ValueError when nothing new is left or on another number of folds than the study has, and
+    Raises ValueError when nothing new is left, when anything is left out and the rules are strict,
+    when all images have one patient's number, or on another number of folds than the study has, and
     Interrupted after a signal, when the same call goes on.
     """
-    if min_side < 1:
-        raise OptionError("min_side", min_side, "expected a number of pixels, at least 1")
+    rules = rules or ImportRules()
     absent = [path for listing in (*listings, *external) for path in listing.absent]
     with _staging_folder(workspace) as staging:
         path = workspace.manifest_path
         existing = read_manifest(path) if path.exists() else []
         folds = _settle_folds(folds, workspace, existing)
         key = open_patient_key(workspace, has_images=bool(existing))
-        candidates = _decode_candidates(listings, external, staging, min_side, key)
+        known = read_known_patients(existing, workspace.imports())
+        images = _join_images(listings, external)
+        decoded = decode_all([image for image, _ in images], staging, rules.min_side)
+        candidates = _name_patients(images, decoded, key, known, rules.same_patients)
         screening = screen(candidates, existing)
-        if strict:
-            _check_nothing_left_out(candidates, screening, absent)
+        if rules.strict:
+            _check_nothing_left_out(candidates, screening, [*listings, *external])
         if not screening.kept:
             raise ValueError(f"nothing to import: {_join_counts(screening.reasons.values())}")
         fresh = assign_rows(candidates, screening, existing, ratios, seed, folds)
-        outcome = _Outcome(candidates, screening, existing, fresh, absent)
+        notes = note_patients([candidates[number] for number in screening.kept], key, known)
+        outcome = _Outcome(candidates, screening, existing, fresh, absent, notes)
         originals = _list_originals(outcome, key)
         sources = _describe_sources(listings, external)
-        summary = _summarize(sources, outcome, originals, ratios, seed, folds, min_side)
+        summary = _summarize(sources, outcome, originals, ratios, seed, folds, rules)
         files = [candidates[number].decoded.file for number in screening.kept]
         commit(workspace, staging, files, existing, fresh, summary, originals)
     return summary
@@ -91,6 +124,7 @@ class _Outcome:
     existing: list[Row]
     fresh: list[Row]
     absent: list[str]
+    patient_notes: list[str]
 
     def new_names(self) -> dict[int, str]:
         """Return the file names of the candidates that came in, by their numbers."""
@@ -145,33 +179,57 @@ def _settle_folds(asked: int | None, workspace: Workspace, existing: Sequence[Ro
     return settled
 
 
-def _decode_candidates(
-    listings: Sequence[Listing],
-    external: Sequence[Listing],
-    staging: Path,
-    min_side: int,
-    key: bytes,
-) -> list[Candidate]:
-    """Decode all images that the listings offer, and name their patients."""
-    own = [image for listing in listings for image in listing.images]
-    images = own + [image for listing in external for image in listing.images]
-    decoded = decode_all(images, staging, min_side)
+def _join_images(
+    listings: Sequence[Listing], external: Sequence[Listing]
+) -> list[tuple[SourceImage, bool]]:
+    """Return all images that the listings offer, and whether each is external."""
     return [
-        Candidate(image, result, identify_patient(image, result, key), external=number >= len(own))
-        for number, (image, result) in enumerate(zip(images, decoded, strict=True))
+        (image, number >= len(listings))
+        for number, listing in enumerate([*listings, *external])
+        for image in listing.images
+    ]
+
+
+def _name_patients(
+    images: Sequence[tuple[SourceImage, bool]],
+    decoded: Sequence[Decoded],
+    key: bytes,
+    known: KnownPatients,
+    same_patients: bool,
+) -> list[Candidate]:
+    """Say whom each image shows. Raises ValueError when one number stands for everybody."""
+    usable = [
+        (image, number_of(image, result))
+        for (image, _), result in zip(images, decoded, strict=True)
+        if not result.problem
+    ]
+    check_numbers(
+        [image for image, _ in usable],
+        [decode_file_name(number) for _, number in usable],
+        is_new=not known.names,
+    )
+    patients = identify_patients(
+        [image for image, _ in images], decoded, key, known, same_patients=same_patients
+    )
+    return [
+        Candidate(image, result, patient, external)
+        for (image, external), result, patient in zip(images, decoded, patients, strict=True)
     ]
 
 
 def _check_nothing_left_out(
-    candidates: Sequence[Candidate], screening: Screening, absent: Sequence[str]
+    candidates: Sequence[Candidate], screening: Screening, listings: Sequence[Listing]
 ) -> None:
-    """Raise ValueError when images are left out that the study has not already."""
+    """Raise ValueError when files are left out that the study has not already."""
     lost = [
         f"{decode_file_name(candidates[number].image.origin)}: {reason}"
         for number, reason in screening.reasons.items()
         if not reason.startswith(IN_STUDY)
     ]
-    lost += [f"{path} is absent" for path in absent]
+    lost += [f"{path} is absent" for listing in listings for path in listing.absent]
+    for listing in listings:
+        for item in listing.passed_over_files:
+            lost += [f"{listing.source}: {decode_file_name(item.file)}: {item.reason}"] * item.files
     if lost:
         raise ValueError(f"--strict: {len(lost)} files would be left out; first {lost[0]}")
 
@@ -205,7 +263,7 @@ def _summarize(
     ratios: Ratios,
     seed: int,
     folds: int | None,
-    min_side: int,
+    rules: ImportRules,
 ) -> ImportSummary:
     reasons = [*outcome.screening.reasons.values(), *[ABSENT] * len(outcome.absent)]
     kept = [outcome.candidates[number] for number in outcome.screening.kept]
@@ -223,7 +281,15 @@ def _summarize(
         split="/".join(f"{100 * ratio:.0f}" for ratio in ratios),
         split_seed=seed,
         folds=folds,
-        min_side=min_side,
+        min_side=rules.min_side,
+        same_patients=rules.same_patients,
+        patient_aliases={
+            name: candidate.patient.name
+            for candidate in kept
+            for name in candidate.patient.own_names
+            if name != candidate.patient.name
+        },
+        patient_notes=outcome.patient_notes,
     )
 
 
@@ -248,6 +314,10 @@ def _describe_sources(
             absent=len(listing.absent),
             external=number >= len(listings),
             notes=listing.notes,
+            passed_over_files=[
+                replace(item, file=decode_file_name(item.file))
+                for item in listing.passed_over_files
+            ],
         )
         for number, listing in enumerate([*listings, *external])
     ]

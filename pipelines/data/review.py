@@ -41,6 +41,7 @@ def write_warnings(
         *_warn_of_projections(own, classes),
         *_warn_of_few_patients(own, classes),
         *_warn_of_unknown_patients(own),
+        *dict.fromkeys(note for summary in imports for note in summary.patient_notes),
         *_warn_of_near_duplicates(imports),
         *_warn_of_external_set(rows, classes),
     ]

@@ -194,7 +194,8 @@ def _group(
         candidate, place = candidates[number], len(existing) + number
         sha256, patient = candidate.decoded.sha256, candidate.patient.name
         ties: list[tuple[str, str | int]] = [("patient", patient), ("pixels", sha256)]
-        if (sha256, patient) in known:
+        ties += [("patient", name) for name in candidate.patient.also]
+        if any((sha256, name) in known for name in (patient, *candidate.patient.also)):
             reasons[number] = IN_STUDY
         elif sha256 in seen:
             reasons[number] = f"{DUPLICATE}: of {sha256[:16]}.png"

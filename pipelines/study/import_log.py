@@ -12,6 +12,15 @@ from runtime.records import RecordError, parse_record
 
 
 @dataclass(frozen=True)
+class PassedOver:
+    """A file of a source that was not read, or a folder with so many of them."""
+
+    file: str
+    reason: str
+    files: int = 1
+
+
+@dataclass(frozen=True)
 class ImportSource:
     """One source of an import.
 
@@ -22,6 +31,7 @@ class ImportSource:
         passed_over: How many files it has besides, by reason.
         absent: How many files its table names that are not there.
         external: Whether it makes the external test set.
+        passed_over_files: Which files were passed over, relative to the source.
         notes: What its reader told besides, such as tables that were not used.
     """
 
@@ -32,6 +42,7 @@ class ImportSource:
     absent: int
     external: bool = False
     notes: list[str] = field(default_factory=list)
+    passed_over_files: list[PassedOver] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,10 @@ class ImportSummary:
         split_seed: Seed of the split.
         folds: Into how many folds it was dealt, if at all.
         min_side: Images with a shorter side, in pixels, were left out.
+        same_patients: Whether a number was one patient in all sources; None: by version 0.1, which
+            counted every number within its source.
+        patient_aliases: Patients of the manifest by further names, hashed, that they are known by.
+        patient_notes: What is doubtful about patients' numbers.
     """
 
     sources: list[ImportSource]
@@ -81,6 +96,9 @@ class ImportSummary:
     split_seed: int
     folds: int | None
     min_side: int
+    same_patients: bool | None = None
+    patient_aliases: dict[str, str] = field(default_factory=dict)
+    patient_notes: list[str] = field(default_factory=list)
 
 
 def write_imports(path: Path, imports: Sequence[ImportSummary]) -> None:
@@ -110,19 +128,27 @@ def _to_json(summary: ImportSummary) -> dict[str, Any]:
     """Name the fields of an import; `external` and `notes` of a source only where there are any."""
     values = asdict(summary)
     for source in values["sources"]:
-        for name in ("external", "notes"):
+        for name in ("external", "notes", "passed_over_files"):
             if not source[name]:
                 del source[name]
     return values
 
 
 def _from_json(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Undo `_to_json`, whatever stands there; files of version 0.1 have no `unknown_views`."""
+    """Undo `_to_json`, whatever stands there; files of version 0.1 lack some fields."""
     sources = entry.get("sources")
     if not isinstance(sources, list):
         return dict(entry)
     complete = [
-        {"external": False, "notes": [], **source} if isinstance(source, Mapping) else source
+        {"external": False, "notes": [], "passed_over_files": [], **source}
+        if isinstance(source, Mapping)
+        else source
         for source in sources
     ]
-    return {"unknown_views": {}, **entry, "sources": complete}
+    absent: dict[str, Any] = {
+        "unknown_views": {},
+        "same_patients": None,
+        "patient_aliases": {},
+        "patient_notes": [],
+    }
+    return {**absent, **entry, "sources": complete}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipelines.data.cleaning import NEAR_BITS, SAME_BITS
-from pipelines.data.importing import import_listings
+from pipelines.data.importing import ImportRules, import_listings
 from pipelines.data.listing import Listing
 from pipelines.data.phantom_source import list_phantoms
 from pipelines.data.sources import read_sources
@@ -52,7 +52,8 @@ def import_folder(
     workspace: Workspace, folder: Path, *, seed: int = 0, strict: bool = False
 ) -> ImportSummary:
     listings = read_sources((str(folder),))
-    return import_listings(workspace, listings, ratios=RATIOS, seed=seed, strict=strict)
+    rules = ImportRules(strict=strict)
+    return import_listings(workspace, listings, ratios=RATIOS, seed=seed, rules=rules)
 
 
 # --- a folder per label ---
@@ -122,7 +123,7 @@ def test_an_unreadable_image_is_left_out(damaged: Path, workspace: Workspace) ->
 
 
 def test_strict_stops_at_an_unreadable_image(damaged: Path, workspace: Workspace) -> None:
-    message = r"--strict: 1 files would be left out; first .*3\.png: unreadable: damaged or"
+    message = r"--strict: 2 files would be left out; first .*3\.png: unreadable: damaged or"
     with pytest.raises(ValueError, match=message):
         import_folder(workspace, damaged, strict=True)
     assert not workspace.data.exists()
