@@ -1,8 +1,8 @@
 """What TIFF states of its pixels and Pillow does not heed: which end is white, signs, padding.
 
 Pillow decodes the samples. It turns WhiteIsZero round up to 8 bits only, knows it at some depths
-and byte orders only, reads what is unsigned as signed and the other way, takes one byte of two where
-deep colours lie in separate planes, and muddles some pictures that are turned.
+and byte orders only, reads what is unsigned as signed and the other way, takes one byte of two
+where deep colours lie in separate planes, and muddles some pictures that are turned.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, ImageFile, TiffImagePlugin
 
-WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE, YCBCR, CIELAB = 0, 1, 3, 6, 8
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR, CIELAB = 0, 1, 2, 3, 6, 8
 SEPARATE_PLANES = 2
+ASSOCIATED = 1  # of extra samples: opacity that is multiplied into the colours
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3  # formats of a sample
 NO_DATA = 42113  # GDAL's tag: the value, in decimals, of pixels that are none
 # What libtiff has unpacked is in the machine's byte order, whatever the file's.
@@ -62,6 +63,7 @@ class TiffTags:
         self.fill_order: int = tags.get(Tags.FillOrder, 1)
         self.planes: int = tags.get(Tags.PlanarConfiguration, 1)
         self.samples: int = tags.get(Tags.SamplesPerPixel, 1)
+        self.extra: tuple[int, ...] = _tuple_of(tags.get(Tags.ExtraSamples, ()))
         self.compression: int = tags.get(Tags.Compression, 1)
         self.subsampling: tuple[int, ...] = _tuple_of(tags.get(Tags.YCbCrSubSampling, (2, 2)))
         self.colours: tuple[int, ...] = _tuple_of(tags.get(TiffImagePlugin.COLORMAP, ()))
@@ -83,10 +85,11 @@ def prepare_tiff(image: TiffImagePlugin.TiffImageFile, path: Path) -> TiffTags:
     if tags.photometric == CIELAB:
         raise ValueError(f"{path} has CIELAB colours, which are not read; save it as gray PNG")
     is_separate = tags.planes == SEPARATE_PLANES and tags.samples > 1
-    if is_separate and max(tags.bits) != 8:
+    is_plain_rgb = tags.photometric == RGB and max(tags.bits) == 8 and ASSOCIATED not in tags.extra
+    if is_separate and not is_plain_rgb:
         raise ValueError(
-            f"{path} has samples of {max(tags.bits)} bits in separate planes, which are not read; "
-            "save it with interleaved ones (PlanarConfiguration 1)"
+            f"{path} has {tags.samples} samples of {max(tags.bits)} bits in separate planes, which "
+            "are read of 8-bit RGB only; save it with interleaved ones (PlanarConfiguration 1)"
         )
     is_plain_ycbcr = tags.photometric == YCBCR and tags.compression == 1 and tags.samples == 3
     if is_plain_ycbcr and (is_separate or tags.subsampling != (1, 1)):
@@ -101,11 +104,26 @@ def prepare_tiff(image: TiffImagePlugin.TiffImageFile, path: Path) -> TiffTags:
         )
     if image.tag_v2.get(Tags.Orientation, 1) > 4:
         image.filename = ""  # or Pillow may map the file into memory, with its sides exchanged
-    if image.tile and image.tile[0][0] == "libtiff":
-        args = tuple(image.tile[0].args or ())
-        args = (NATIVE_RAWMODES.get(args[0], args[0]), *args[1:])
-        image.tile = [image.tile[0]._replace(args=args)]
+    _mend_rawmode(image, tags)
     return tags
+
+
+def _mend_rawmode(image: TiffImagePlugin.TiffImageFile, tags: TiffTags) -> None:
+    """Have the samples unpacked as they lie, where Pillow errs."""
+    rawmodes: dict[str, str] = {}
+    if image.tile and image.tile[0][0] == "libtiff":
+        rawmodes = NATIVE_RAWMODES
+    elif tags.planes == SEPARATE_PLANES and tags.samples == 1:  # it takes the first letter
+        photometric = BLACK_IS_ZERO if tags.photometric is None else tags.photometric
+        key = (tags.order, photometric, (tags.sample_format,), tags.fill_order, tags.bits, ())
+        _, rawmode = TiffImagePlugin.OPEN_INFO.get(key, ("", ""))
+        rawmodes = {rawmode[:1]: rawmode}
+    image.tile = [
+        tile._replace(args=(rawmodes.get(tile.args[0], tile.args[0]), *tile.args[1:]))
+        if isinstance(tile.args, tuple)
+        else tile
+        for tile in image.tile
+    ]
 
 
 def is_gray(tags: TiffTags) -> bool:

@@ -49,6 +49,7 @@ def gray_tiffs(draw: st.DrawFn) -> Written:
     layout: dict[str, Any] = {
         "big_endian": draw(st.booleans()),
         "compression": draw(st.sampled_from((tiff.UNCOMPRESSED, tiff.DEFLATE))),
+        "separate": draw(st.booleans()),
     }
     content = tiff.tiff_bytes(samples, bits, photometric, **layout)
     return Written(f"{samples.dtype}, {bits=}, {photometric=}, {layout}", content, film)
