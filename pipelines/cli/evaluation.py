@@ -114,17 +114,15 @@ def score(
         return
     out = out or Path()
     scores = score_folders(first, second, compute, out=out, statistics=statistics, **choices)
-    if scores:
-        for warning in scores.warnings:
-            say(f"cxr: {warning}")
-        click.echo(
-            scores_table(scores)
-            if scores.frechet is None
-            else f"Fréchet distance: {scores.frechet:.6g}"
-        )
+    for warning in scores.warnings:
+        say(f"cxr: {warning}")
+    if second and scores.frechet is None:
+        click.echo(scores_table(scores))
+    elif second:
+        click.echo(f"Fréchet distance: {scores.frechet:.6g}")
     if statistics:
         click.echo(f"made: statistics of {first}, in {statistics}")
-    if scores:
+    if second:
         click.echo(f"made: the scores of {second}, in {out / 'score.json'}")
 
 
@@ -195,8 +193,11 @@ def classify(workspace: Workspace, compute: Compute, **choices: Any) -> None:
     from pipelines.evaluation.prediction import classify_images
     from pipelines.study.intended_use import INTENDED_USE
 
-    run, trained, predictions = classify_images(workspace, compute, **choices)
+    run, trained, predictions, passed_over = classify_images(workspace, compute, **choices)
     click.echo(predictions_table(predictions))
+    if passed_over:
+        reasons = (f"{count} {reason}" for reason, count in passed_over.most_common())
+        click.echo(f"passed over: {', '.join(reasons)}")
     left_out = sum(bool(prediction.fault) for prediction in predictions)
     click.echo(
         f"{run.name}: {trained.config.arch} at {trained.image_size} px, labels "

@@ -52,15 +52,16 @@ def classify_images(
     classifier: str | None,
     csv: Path | None,
     explain: Path | None,
-) -> tuple[Run, TrainedClassifier, list[Prediction]]:
+) -> tuple[Run, TrainedClassifier, list[Prediction], Counter[str]]:
     """Classify files, or all images in folders, with the newest classifier or the one named.
 
     Files walk the same path as at import, DICOM too, and what import would leave out is not
     classified.
 
     csv: a table of the predictions, to write. explain: a folder for a Grad-CAM picture of each
-    image. Returns the classifier's run, the classifier, and a prediction per file. Raises
-    FileNotFoundError or ValueError when there is no image at all that can be classified.
+    image. Returns the classifier's run, the classifier, a prediction per file, and how many files
+    in folders were passed over, by reason. Raises FileNotFoundError or ValueError when there is no
+    image at all that can be classified.
     """
     run = workspace.find_run("classify-train", classifier)
     trained = load_classifier(run.folder / "classifier.pt", compute.device)
@@ -69,7 +70,7 @@ def classify_images(
             f"--explain: {run.name} is an svm, which has no maps to look into; name another with "
             "--classifier RUN"
         )
-    files = _list_files(images)
+    files, passed_over = _list_files(images)
     squares, predictions = _read_squares(workspace, files, trained.image_size)
     if not squares:
         raise ValueError(
@@ -90,24 +91,25 @@ def classify_images(
     if explain:
         classified = [predictions[file] for file in squares]
         _explain(explain, trained, classified, inputs, compute)
-    return run, trained, ordered
+    return run, trained, ordered, passed_over
 
 
-def _list_files(paths: Sequence[Path]) -> list[Path]:
-    """Files as given, folders as the images under them, each once."""
+def _list_files(paths: Sequence[Path]) -> tuple[list[Path], Counter[str]]:
+    """Files as given, folders as the images under them, each once; and what is passed over."""
     files: dict[Path, None] = {}
+    passed_over: Counter[str] = Counter()
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(
                 f"{path} does not exist; expected an image or a folder of images"
             )
-        images = list(walk_images(path, Counter())) if path.is_dir() else [path]
+        images = list(walk_images(path, passed_over)) if path.is_dir() else [path]
         if not images:
             raise ValueError(
                 f"{path} holds no image; expected PNG, JPEG, TIFF, BMP, WebP or DICOM files"
             )
         files |= dict.fromkeys(images)
-    return list(files)
+    return list(files), passed_over
 
 
 def _read_squares(

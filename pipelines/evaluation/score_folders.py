@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from classifier.features import FeatureStore
-from pipelines.evaluation.image_folder import ImageFolder, check_same_size, read_image_folder
+from pipelines.evaluation.folder_labels import list_labels, spelling
+from pipelines.evaluation.folder_warnings import warn_of_differences
+from pipelines.evaluation.image_folder import ImageFolder, check_two_folders, read_image_folder
 from pipelines.metrics.extractors import Extractor, choose_extractors
 from pipelines.metrics.frechet import (
     distance,
@@ -18,9 +21,10 @@ from pipelines.metrics.frechet import (
     write_statistics,
 )
 from pipelines.metrics.per_class import score_groups
-from pipelines.metrics.scores import OVERALL
+from pipelines.metrics.scores import OVERALL, Score, Unscored
 from pipelines.results.score_summary import FolderScores
 from pipelines.study.split import Split
+from pipelines.study.text import decode_file_name
 from runtime.device import Compute
 from runtime.options import OptionError
 from runtime.randomness import numpy_generator
@@ -37,7 +41,7 @@ def score_folders(
     weights: Sequence[str],
     out: Path,
     statistics: Path | None = None,
-) -> FolderScores | None:
+) -> FolderScores:
     """Score the images of `second` against the reals of `first`, into score.json and score.csv.
 
     The floor comes from the reals themselves: one random half is held out and compared with the
@@ -50,7 +54,11 @@ def score_folders(
         features, weights: As `choose_extractors` takes them.
         out: The folder that score.json and score.csv are written into.
         statistics: Where mu and sigma of `first` are written; then `second` may be None, and
-            nothing is scored.
+            nothing is scored, and there is no score.json.
+
+    Raises FileNotFoundError or ValueError when a folder cannot be read, see `read_image_folder`,
+    when one lies in the other, when their images differ in size, or when they have labels but none
+    in common.
     """
     if second is None and statistics is None:
         raise OptionError(
@@ -62,15 +70,15 @@ def score_folders(
     datasets = [_read_dataset(path) for path in (first, second) if path is not None]
     folders = [dataset for dataset in datasets if isinstance(dataset, ImageFolder)]
     if len(folders) == 2:
-        check_same_size(*folders)
+        check_two_folders(*folders)
+        folders[1] = _name_labels_alike(*folders)
     extractors = choose_extractors(features, weights, compute) if folders else []
     _check_statistics(datasets, extractors, statistics)
     folder_features = _compute_features(folders, extractors, compute)
     if statistics is not None:
         write_statistics(statistics, fit(folder_features[extractors[0].name][0]))
-        if second is None:
-            return None
-
+    if second is None:
+        return _make_scores(datasets, extractors)
     if len(folders) == 2:
         summary = _score_images(folders[0], folders[1], folder_features, extractors)
     else:
@@ -82,7 +90,25 @@ def score_folders(
 
 def _read_dataset(path: Path) -> ImageFolder | Path:
     """Read a folder of images; leave a file of statistics for later."""
-    return path if path.suffix == ".npz" else read_image_folder(path)
+    is_statistics = path.suffix == ".npz" and not path.is_dir()
+    return path if is_statistics else read_image_folder(path)
+
+
+def _name_labels_alike(first: ImageFolder, second: ImageFolder) -> ImageFolder:
+    """Give the labels of the second folder the names that they have in the first.
+
+    Raises ValueError when both have labels and none in common.
+    """
+    names = {spelling(label): label for label in first.labels}
+    renamed = [names.get(spelling(label), label) for label in second.labels]
+    both_have = "" not in first.labels and "" not in renamed
+    if both_have and not set(first.labels) & set(renamed):
+        raise ValueError(
+            f"{first.path} has images of {list_labels(first.labels)}, {second.path} of "
+            f"{list_labels(renamed)}: no label in common; expected the same names of subfolders, "
+            "or name the folder of one label for each"
+        )
+    return replace(second, labels=renamed)
 
 
 def _check_statistics(
@@ -150,12 +176,11 @@ def _score_images(
         f"{label}: only one of the folders has it, so it is left out"
         for label in (only_in_one if shared else [])
     ]
-    return FolderScores(
-        dataset_a=str(reals.path),
-        dataset_b=str(synthetic.path),
+    return _make_scores(
+        (reals, synthetic),
+        extractors,
         classes=classes,
-        extractors=[extractor.record for extractor in extractors],
-        warnings=notes + warn_of_few_images(features),
+        warnings=notes + warn_of_differences(reals, synthetic) + warn_of_few_images(features),
         scores=scores,
         unscored=unscored,
     )
@@ -191,16 +216,32 @@ def _score_statistics(
         else read_statistics(dataset)
         for dataset in datasets
     ]
+    return _make_scores(datasets, extractors, frechet=distance(gaussians[0], gaussians[1]))
+
+
+def _make_scores(
+    datasets: Sequence[ImageFolder | Path],
+    extractors: Sequence[Extractor],
+    *,
+    classes: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+    scores: Sequence[Score] = (),
+    unscored: Sequence[Unscored] = (),
+    frechet: float | None = None,
+) -> FolderScores:
+    """Put together what is told of one or two datasets, with the notes of their folders."""
+    folders = [dataset for dataset in datasets if isinstance(dataset, ImageFolder)]
     names = [
-        str(dataset.path if isinstance(dataset, ImageFolder) else dataset) for dataset in datasets
+        decode_file_name(str(dataset.path if isinstance(dataset, ImageFolder) else dataset))
+        for dataset in datasets
     ]
     return FolderScores(
         dataset_a=names[0],
-        dataset_b=names[1],
-        classes=[],
+        dataset_b=names[1] if len(names) > 1 else "",
+        classes=list(classes),
         extractors=[extractor.record for extractor in extractors],
-        warnings=[],
-        scores=[],
-        unscored=[],
-        frechet=distance(gaussians[0], gaussians[1]),
+        warnings=[*(note for folder in folders for note in folder.notes), *warnings],
+        scores=list(scores),
+        unscored=list(unscored),
+        frechet=frechet,
     )

@@ -93,6 +93,14 @@ def test_the_command_says_it_too(
     assert text in classified[0]
 
 
+def test_masks_in_a_folder_are_passed_over_and_counted(study: Path, films: Path) -> None:
+    (films / "lung masks").mkdir()
+    shutil.copy(films / "new.png", films / "lung masks" / "new.png")
+    output = ok(cxr("classify", films, folder=study))
+    assert "lung masks" not in output
+    assert "passed over: 1 " in output
+
+
 @pytest.mark.usefixtures("classified")
 def test_only_classified_images_are_explained(tmp_path: Path) -> None:
     names = sorted(path.name for path in (tmp_path / "maps").iterdir())

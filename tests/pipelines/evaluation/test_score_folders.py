@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,10 +140,6 @@ def test_the_distance_of_all_is_that_of_all_images(tmp_path: Path) -> None:
     assert found.all_synthetic == pytest.approx(expected, rel=1e-6)
 
 
-def gray_and_colour(folder: Path) -> None:
-    Image.open(folder / "000.png").convert("RGB").save(folder / "001.png")
-
-
 def empty(folder: Path) -> None:
     for file in folder.iterdir():
         file.unlink()
@@ -156,20 +153,46 @@ def damaged(folder: Path) -> None:
     (folder / "000.png").write_bytes((folder / "001.png").read_bytes()[:60])
 
 
+def photographs(folder: Path) -> None:
+    for number in range(25):
+        colours = np.random.default_rng(number).integers(0, 255, (30, 24, 3), np.uint8)
+        Image.fromarray(colours).save(folder / f"{number:03d}.png")
+
+
+def nested(folder: Path) -> None:
+    reals = folder.parents[1] / "reals" / "a"
+    shutil.rmtree(folder)
+    write(reals / "images", 25, 5)
+    folder.symlink_to(reals / "images")
+
+
+def other_labels(folder: Path) -> None:
+    shutil.rmtree(folder)
+    for label in "xy":
+        write(folder / label, 3, ord(label))
+        (folder.parents[1] / "reals" / "a" / f"of-{label}").mkdir()
+    for number, file in enumerate(sorted((folder.parents[1] / "reals" / "a").glob("*.png"))):
+        file.rename(file.parent / f"of-{'xy'[number % 2]}" / file.name)
+
+
 BAD = [
     (
         lambda folder: write(folder, 1, 0, size=(30, 24)),
         "differ in size: 24 of 24×30 px, 1 of 30×24 px",
     ),
     (lambda folder: write(folder, 25, 0, size=(20, 20)), "expected one size"),
-    (gray_and_colour, "differ in mode: 24 of L, 1 of RGB"),
+    (photographs, "holds no radiograph among its 25 images; 000.png: not a radiograph by its"),
+    (nested, "one lies in the other"),
+    (other_labels, "no label in common"),
     (empty, "holds no image"),
     (both, "both in itself and in subfolders"),
     (damaged, "000.png"),
 ]
 
 
-@pytest.mark.parametrize(("break_it", "message"), BAD)
+@pytest.mark.parametrize(
+    ("break_it", "message"), [pytest.param(*row, id=row[1].replace(" ", "-")[:24]) for row in BAD]
+)
 def test_folders_that_cannot_be_scored(
     folders: Path, break_it: Callable[[Path], None], message: str
 ) -> None:
@@ -191,6 +214,151 @@ def test_folders_that_cannot_be_scored(
     assert result.exit_code == 2
     assert message in line
     assert not (folders / "out").exists()
+
+
+def save_as(folder: Path, suffix: str, mode: str) -> None:
+    """Store every picture of a folder in another way."""
+    for file in sorted(folder.glob("*.png")):
+        image = Image.open(file).convert(mode)
+        file.unlink()
+        image.save(file.with_suffix(suffix))
+
+
+def score_a(folders: Path, second: Path | None = None) -> FolderScores:
+    """Score fakes/a against reals/a."""
+    first, second = folders / "reals" / "a", second or folders / "fakes" / "a"
+    options = ["--features", "random", "--dataset-a", first, "--dataset-b", second]
+    ok(cxr("score", *options, "--out", folders / "out", folder=folders))
+    return FolderScores.load(folders / "out")
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "CMYK"])
+def test_gray_is_gray_however_it_is_stored(tmp_path: Path, mode: str) -> None:
+    write(tmp_path, 4, 1)
+    as_gray = read_image_folder(tmp_path).images
+    picture = Image.open(tmp_path / "002.png").convert(mode)
+    (tmp_path / "002.png").unlink()
+    picture.save(tmp_path / ("002.tif" if mode == "CMYK" else "002.png"))
+    difference = as_gray.astype(int) - read_image_folder(tmp_path).images
+    assert np.abs(difference).max() <= 1
+
+
+def into_subfolder(folder: Path, name: str) -> None:
+    for file in sorted(folder.glob("*.png"))[:10]:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        file.rename(folder / name / file.name)
+
+
+@pytest.mark.parametrize(
+    ("layout", "labels"),
+    [
+        pytest.param(["x.png"], [""], id="flat"),
+        pytest.param(["a/x.png", "b/x.png"], ["a", "b"], id="folder per label"),
+        pytest.param(["a/x.png", "a/more/y.png", "b/x.png"], ["a", "a", "b"], id="deeper"),
+        pytest.param(["covid/x.png", "covid/more/y.png"], ["covid"] * 2, id="deeper of one label"),
+        pytest.param(["a/images/x.png", "b/images/x.png"], ["a", "b"], id="folders of images"),
+        pytest.param(["images/a/x.png", "images/b/x.png"], ["a", "b"], id="synthetic set"),
+        pytest.param(["Dataset/a/x.png", "Dataset/b/x.png"], ["a", "b"], id="doubled folder"),
+        pytest.param(["train/a/x.png", "test/b/x.png"], ["b", "a"], id="splits"),
+        pytest.param(["a/train/x.png", "b/test/x.png"], ["a", "b"], id="splits under labels"),
+        pytest.param(
+            ["patient00001/study1/x.png", "patient2/study1/x.png"], ["", ""], id="CheXpert"
+        ),
+        pytest.param(["COVID 19/x.png", "covid-19/x.png"], ["COVID 19"] * 2, id="spellings"),
+        pytest.param(["images/x.png", "y.png"], ["", ""], id="images beside"),
+        pytest.param(["00000/x.png", "00001/x.png"], ["", ""], id="shards"),
+        pytest.param(["0/x.png", "1/x.png"], ["0", "1"], id="numbered classes"),
+        pytest.param(["a/b/x.png", "c/b/x.png"], ["", ""], id="two levels that may be labels"),
+    ],
+)
+def test_labels_are_the_folders_that_name_one(
+    tmp_path: Path, layout: list[str], labels: list[str]
+) -> None:
+    for number, name in enumerate(layout):
+        write((tmp_path / name).parent, 1, number)
+        (tmp_path / name).parent.joinpath("000.png").rename(tmp_path / name)
+    assert read_image_folder(tmp_path).labels == labels
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        pytest.param("masks/000.png", "passed over: 1 ", id="mask"),
+        pytest.param("notes.txt", "passed over: 1 ", id="no image"),
+        pytest.param("colours.png", "1 not a radiograph by its colours: colours.png", id="colours"),
+    ],
+)
+def test_what_is_passed_over_is_noted(tmp_path: Path, name: str, note: str) -> None:
+    write(tmp_path, 3, 1)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    if name.endswith(".png"):
+        colours = np.random.default_rng(1).integers(0, 255, (30, 24, 3), np.uint8)
+        Image.fromarray(colours).save(tmp_path / name)
+    else:
+        (tmp_path / name).write_text("seen by two readers")
+    folder = read_image_folder(tmp_path)
+    assert len(folder.images) == 3
+    assert any(note in line for line in folder.notes)
+
+
+def test_statistics_alone_say_what_they_leave_out(folders: Path) -> None:
+    into_subfolder(folders / "reals" / "a", "masks")
+    options = ["--features", "random", "--save-statistics", folders / "a.npz"]
+    result = cxr("score", *options, "--dataset-a", folders / "reals" / "a", folder=folders)
+    assert "made: statistics" in ok(result)
+    assert "passed over: 10 " in result.stderr
+
+
+def larger(folder: Path) -> None:
+    for name, scale in ((folder, 24), (folder.parents[1] / "reals" / "a", 30)):
+        for number, file in enumerate(sorted(name.glob("*.png"))):
+            if number > 5:
+                file.unlink()
+                continue
+            picture = Image.open(file)
+            picture.resize((24 * scale, 30 * scale)).save(file)
+
+
+def copied(folder: Path) -> None:
+    for number in (1, 2):
+        shutil.copy(folder.parents[1] / "reals" / "a" / f"00{number}.png", folder)
+
+
+def repeated(folder: Path) -> None:
+    shutil.copy(folder / "001.png", folder / "002.png")
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        pytest.param(copied, "2 of the 25 images of", id="copies"),
+        pytest.param(repeated, "1 images repeat", id="repeated"),
+        pytest.param(lambda folder: save_as(folder, ".jpg", "L"), "lossy compression", id="jpeg"),
+        pytest.param(lambda folder: save_as(folder, ".png", "I;16"), "deeper than 8", id="depth"),
+        pytest.param(larger, "those made smaller are sharper", id="sizes"),
+    ],
+)
+def test_differences_between_the_files_are_told(
+    folders: Path, change: Callable[[Path], None], warning: str
+) -> None:
+    change(folders / "fakes" / "a")
+    assert any(warning in line for line in score_a(folders).warnings)
+
+
+def test_plain_folders_of_one_kind_have_no_such_warning(folders: Path) -> None:
+    (of_few_images,) = score_a(folders).warnings
+    assert "fewer images" in of_few_images
+
+
+def test_spellings_of_a_label_are_one_label(folders: Path) -> None:
+    for name in ("reals", "fakes"):
+        for label in "ab":
+            spelt = f"Label_{label}" if name == "reals" else f"label {label}".upper()
+            (folders / name / label).rename(folders / name / spelt)
+    options = ["--features", "random", "--out", folders / "out"]
+    names = ["--dataset-a", folders / "reals", "--dataset-b", folders / "fakes"]
+    ok(cxr("score", *options, *names, folder=folders))
+    assert FolderScores.load(folders / "out").classes == ["Label_a", "Label_b"]
 
 
 @pytest.mark.parametrize(
