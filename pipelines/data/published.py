@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
-from pipelines.data.folders import list_folder_per_label, offer_file
+from pipelines.data.folders import list_folder_per_label, offer_file, pass_over, walk_images
 from pipelines.data.listing import COVID_LABELS, FindingLabels, Listing, only_label
 from pipelines.data.named_files import NamedFiles, note_doubtful
 from pipelines.data.table_text import plain_name, read_header, read_rows
@@ -86,9 +86,11 @@ def _list_metadata(
     files = NamedFiles(folder / "images")
     table = folder / "metadata.csv"
     listing.tables.append(table)
+    named: set[Path] = set()
     for row in read_rows(table, tuple(dict.fromkeys((*METADATA_COLUMNS, file_column)))):
         name = _bare_name(row[file_column])
         file = files.find(name) or folder / "images" / name
+        named.add(file)
         findings = [part.strip() for part in re.split(r"[,|]", row["finding"]) if part.strip()]
         listing.findings.update(_levels_of(findings))
         if not os.path.isfile(file):
@@ -108,7 +110,17 @@ def _list_metadata(
             )
     if files.doubtful:
         listing.notes.append(note_doubtful(files.doubtful))
+    _pass_over_unnamed(listing, folder / "images", named)
     return listing
+
+
+def _pass_over_unnamed(listing: Listing, images: Path, named: Set[Path]) -> None:
+    """Count and name the images of a collection that no row of its table names."""
+    if not images.is_dir():
+        return
+    for path in walk_images(images, listing.passed_over, listing.passed_over_files):
+        if path not in named:
+            pass_over(listing, "not named in the table", path.name)
 
 
 def _levels_of(findings: Iterable[str]) -> list[str]:
