@@ -102,7 +102,8 @@ def import_(
     PATH is one of
       a folder with one subfolder per label
       FOLDER=LABEL, a folder of images of one label
-      a CSV with file_name,label[,patient,view,split], or a folder with one
+      a CSV with file_name,label[,patient,view,split], or the usual other names of
+        columns, or a folder with one
       a published collection as it comes: cxr data sources lists them
 
     A patient is told by the source's table, by DICOM, by an NIH file name (00001280_004.png), by a
@@ -194,9 +195,12 @@ def check(workspace: Workspace) -> None:
     changed.
     """
     from pipelines.data.checking import check_study
+    from pipelines.data.patient_notes import name_doubtful_numbers
 
     report = check_study(workspace)
     click.echo(check_table(report))
+    for note in name_doubtful_numbers(workspace):
+        click.echo(f"patients: {one_line(note)}")
     for number, warning in enumerate(report.warnings, start=1):
         click.echo(f"warning {number}: {warning}")
     done(

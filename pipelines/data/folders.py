@@ -170,7 +170,8 @@ def _folder_fault(folder: Path) -> str | None:
     """
     if is_drawn(folder.name):
         holds_more = names_collection(folder.name) and any(
-            child.is_dir() and not is_drawn(child.name) for child in folder.iterdir()
+            child.is_dir() and not child.is_symlink() and _folder_fault(child) is None
+            for child in folder.iterdir()
         )
         return None if holds_more else MASK
     return "not a frontal X-ray" if is_lateral(folder.name) else None
