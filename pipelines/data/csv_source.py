@@ -17,7 +17,7 @@ from pipelines.data.table_columns import (
     is_table,
     lists_images,
 )
-from pipelines.data.table_text import TextRow, TextTable, open_table, read_header
+from pipelines.data.table_text import TextRow, TextTable, describe_header, open_table, read_header
 from pipelines.study.import_log import PassedOver
 from pipelines.study.manifest import SPLITS
 
@@ -30,7 +30,7 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
-SHOWN_COLUMNS = 8
+UNUSED_COLUMNS_SHOWN = 8
 
 
 @dataclass
@@ -88,8 +88,8 @@ def list_csv(path: Path, source: str, chosen: dict[str, str]) -> Listing:
     files = NamedFiles(table_path.parent)
     named = _read_images(table, columns, files, listing)
     if columns.unused:
-        more = " …" if len(columns.unused) > SHOWN_COLUMNS else ""
-        listing.notes.append(f"columns not used: {', '.join(columns.unused[:SHOWN_COLUMNS])}{more}")
+        unused = describe_header(columns.unused, UNUSED_COLUMNS_SHOWN)
+        listing.notes.append(f"columns not used: {unused}")
     if files.doubtful:
         listing.notes.append(note_doubtful(files.doubtful))
     if columns.patients_name_files:

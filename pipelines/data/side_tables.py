@@ -11,7 +11,7 @@ from pipelines.data.table_columns import KNOWN_COLUMNS, TEXT_SUFFIXES, WORKBOOK_
 from pipelines.data.table_text import describe_header, read_header
 
 NAMED_TABLES = 5
-SHOWN_COLUMNS = 6
+COLUMNS_SHOWN = 6
 
 
 def note_unused_tables(folder: Path, listing: Listing) -> None:
@@ -30,7 +30,7 @@ def _describe(table: Path, folder: Path) -> str:
     name = str(table.relative_to(folder))
     if table.suffix.lower() not in TEXT_SUFFIXES:
         return name
-    return f"{name} ({describe_header(read_header(table, KNOWN_COLUMNS), SHOWN_COLUMNS)})"
+    return f"{name} ({describe_header(read_header(table, KNOWN_COLUMNS), COLUMNS_SHOWN)})"
 
 
 def _tables_in(folder: Path) -> Iterator[Path]:

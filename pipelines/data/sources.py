@@ -109,7 +109,8 @@ SOURCE_KINDS = (
     ),
     SourceKind(
         "csv",
-        "a CSV, or a folder with one, with file_name,label[,patient,view,split]",
+        "a CSV, or a folder with one, with file_name,label[,patient,view,split] or the usual other "
+        "names of columns",
         lambda path: find_table(path) is not None,
         list_csv,
     ),

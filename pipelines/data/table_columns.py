@@ -22,7 +22,7 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
         *("patient", "patientid", "patientnumber", "patientno", "subject", "subjectid"),
         *("subjectno", "participant", "participantid"),
     ),
-    "view": ("view", "viewposition", "projection"),
+    "view": ("view", "viewposition", "projection", "frontallateral"),
     "split": ("split", "set", "subset", "partition"),
 }
 KNOWN_COLUMNS = frozenset(name for names in COLUMN_NAMES.values() for name in names)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,15 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.data.importing import import_listings
-from pipelines.data.listing import FindingLabels, Listing, check_label_names, parse_labels
-from pipelines.data.sources import read_sources
+from pipelines.data.listing import Listing
 from pipelines.data.table_columns import COLUMN_NAMES
 from pipelines.study.manifest import SPLITS
 from pipelines.study.workspace import Workspace
 from tests.conftest import cxr
 from tests.pipelines.data.films import RATIOS, save_blocks
+from tests.pipelines.data.listings import labels_of, list_path, touch
 
-TRAINED = ("train", "validation")
 NAMES = ("a.png", "b c.png", "sub/d.JPG", "sub/e, f.png", "naïve.png", "g;h.png")
 
 
@@ -34,28 +31,11 @@ def list_table(folder: Path, content: str | bytes, *labels: str, name: str = "li
     return list_path(folder / name, *labels)
 
 
-def list_path(path: Path, *labels: str, kind: str | None = None) -> Listing:
-    (listing,) = read_sources((str(path),), kind=kind, labels=parse_labels(labels))
-    return listing
-
-
-def touch(folder: Path, *names: str) -> Path:
-    """Make files that nobody decodes."""
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
-
-
 def offered(listing: Listing) -> list[tuple[str, str, str | None, str, tuple[str, ...]]]:
     return [
         (image.origin, image.label, image.patient, image.view, image.splits)
         for image in listing.images
     ]
-
-
-def labels_of(listing: Listing) -> dict[str, str]:
-    return {Path(image.origin).name: image.label for image in listing.images}
 
 
 # --- any dialect ---
@@ -306,157 +286,3 @@ def test_a_table_that_is_not_used_is_named(tmp_path: Path, name: str, content: s
     assert f"tables that were not used: {name}" in output
     (entry,) = Workspace(tmp_path / "study").imports()
     assert any(name in note for note in entry.sources[0].notes)
-
-
-# --- published lists ---
-
-
-COVIDX_LINES = {
-    "four columns": ("p1 a.png COVID-19 cohen", "a.png", "p1", "covid"),
-    "a space in the patient": ("COVID 1 C(1).png COVID-19 sirm", "C(1).png", "COVID 1", "covid"),
-    "a space in the file": ("p2 image 5.png normal rsna", "image 5.png", "p2", "normal"),
-    "spaces in both": ("P 3 image  6.png normal rsna", "image  6.png", "P 3", "normal"),
-    "three columns": ("p4 a.png pneumonia", "a.png", "p4", "pneumonia"),
-    "no patient": ("a.png normal cohen", "a.png", None, "normal"),
-}
-
-
-@pytest.mark.parametrize(
-    ("line", "file", "patient", "label"), COVIDX_LINES.values(), ids=COVIDX_LINES.keys()
-)
-def test_lines_of_covidx_lists(
-    tmp_path: Path, line: str, file: str, patient: str | None, label: str
-) -> None:
-    touch(tmp_path, f"train/{file}", "test/t.png")
-    (tmp_path / "train_COVIDx7A.txt").write_text(f"{line}\n")
-    (tmp_path / "test_COVIDx7A.txt").write_text("p9 t.png normal rsna\n")
-    listing = list_path(tmp_path)
-    assert listing.kind == "COVIDx lists"
-    assert not listing.absent
-    files = {
-        (Path(image.origin).name, image.patient, image.label): image.splits
-        for image in listing.images
-    }
-    assert files == {(file, patient, label): TRAINED, ("t.png", "p9", "normal"): ("test",)}
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("p1 a.png", "train.txt, line 2: .*expected patient, file, class and source"),
-        ("p1 a.png viral pneumonia cohen", "train.txt, line 2: .*expected patient"),
-        ("p1 a normal cohen", "train.txt, line 2: .*the file with a suffix"),
-        ("p1 x a.png normal cohen", "line 2: the file may be 'a.png' or 'x a.png'"),
-    ],
-    ids=["no class", "a class of two words", "no suffix", "two files fit"],
-)
-def test_lines_that_are_not_understood_are_refused(tmp_path: Path, line: str, message: str) -> None:
-    touch(tmp_path, "a.png", "x a.png")
-    (tmp_path / "train.txt").write_text(f"p0 a.png normal cohen\n{line}\n")
-    with pytest.raises(ValueError, match=message):
-        list_path(tmp_path)
-
-
-def test_files_without_their_suffix_are_found_in_a_collection(tmp_path: Path) -> None:
-    touch(tmp_path, "images/RA-1.jpg", "images/RA-2.jpg", "images/RA-2.png")
-    (tmp_path / "metadata.csv").write_text(
-        "patientid;finding;view;modality;filename\n"
-        "1;COVID-19;PA;X-ray;RA-1\n2;COVID-19;PA;X-ray;RA-2\n3;COVID-19;lateral;X-ray;RA-1.jpg\n"
-    )
-    listing = list_path(tmp_path)
-    assert listing.kind == "covid-chestxray-dataset"
-    assert labels_of(listing) == {"RA-1.jpg": "covid"}
-    assert len(listing.absent) == 1
-    assert listing.passed_over["not a frontal X-ray"] == 1
-
-
-def test_nih_files_of_one_name_in_two_folders_are_passed_over(tmp_path: Path) -> None:
-    touch(tmp_path, "images_001/00000001_000.png", "small/00000001_000.png", "00000002_000.png")
-    (tmp_path / "Data_Entry_2017.csv").write_text(
-        "Image Index,Finding Labels,Patient ID,View Position\n"
-        "00000001_000.png,No Finding,1,PA\n00000002_000.png,No Finding,2,PA\n"
-    )
-    listing = list_path(tmp_path)
-    assert labels_of(listing) == {"00000002_000.png": "normal"}
-    assert listing.passed_over == {"several files of one name": 1}
-
-
-# --- labels that collapse ---
-
-
-LONG = "x" * 70
-COLLAPSING = [
-    ("COVID+", "COVID-"),
-    ("COVID", "COVID+"),
-    ("COVID", "COVID-"),
-    ("<3", "≥3"),
-    ("Größe", "Gr-e"),
-    ("stage 1 期", "stage 1"),
-    (f"{LONG}a", f"{LONG}b"),
-    ("a.b", "a b"),
-]
-
-
-@pytest.mark.parametrize("names", COLLAPSING, ids=[" and ".join(pair)[:20] for pair in COLLAPSING])
-@pytest.mark.parametrize("kind", ["folders", "table", "two sources"])
-def test_names_that_become_one_label_are_refused(
-    tmp_path: Path, names: tuple[str, str], kind: str
-) -> None:
-    with pytest.raises(ValueError, match=r"would both become the label .*--label") as error:
-        read_sources(_sources(tmp_path, names, kind))
-    assert all(repr(name) in str(error.value) for name in names)
-
-
-@pytest.mark.parametrize(
-    "names", [("COVID 19", "covid-19"), ("No  Finding", "no finding"), ("Normal", "NORMAL_")]
-)
-@pytest.mark.parametrize("kind", ["folders", "table", "two sources"])
-def test_case_and_spaces_make_no_other_label(
-    tmp_path: Path, names: tuple[str, str], kind: str
-) -> None:
-    listings = read_sources(_sources(tmp_path, names, kind))
-    assert len({image.label for listing in listings for image in listing.images}) == 1
-
-
-def test_names_that_are_given_labels_do_not_collapse(tmp_path: Path) -> None:
-    sources = _sources(tmp_path, ("COVID+", "COVID-"), "table")
-    labels = parse_labels(("COVID+=covid", "COVID-=negative"))
-    (listing,) = read_sources(sources, labels=labels)
-    assert {image.label for image in listing.images} == {"covid", "negative"}
-
-
-def test_a_label_that_says_less_than_its_name_is_told_of(tmp_path: Path) -> None:
-    (listing,) = read_sources(_sources(tmp_path, ("COVID+", "normal"), "folders"))
-    assert "'COVID+' became the label covid" in listing.notes
-
-
-@given(
-    *[st.text("covidA19+-_ <≥é期./", min_size=1) for _ in range(2)],
-    st.sampled_from(("", "c" * 64)),
-)
-def test_names_of_one_label_have_the_same_letters_and_signs(
-    first: str, second: str, beginning: str
-) -> None:
-    names = (beginning + first, beginning + second)
-    listing = Listing("here", "table")
-    labels = FindingLabels({}, keep_others=True, made=listing.label_names)
-    try:
-        made = [labels.label_of(name, "here") for name in names]
-        check_label_names([listing])
-    except ValueError:
-        return
-    kept = [re.sub(r"[\s_-]", "", unicodedata.normalize("NFC", name).casefold()) for name in names]
-    assert made[0] != made[1] or kept[0] == kept[1]
-
-
-def _sources(tmp_path: Path, names: Sequence[str], kind: str) -> list[str]:
-    """Make sources whose two images have labels of these names."""
-    if kind == "table":
-        touch(tmp_path, "0.png", "1.png")
-        rows = [f"{number}.png,{name}" for number, name in enumerate(names)]
-        (tmp_path / "list.csv").write_text("\n".join(["file_name,label", *rows]), encoding="utf-8")
-        return [str(tmp_path / "list.csv")]
-    folders = [tmp_path / (str(number) * (kind == "two sources")) for number in (0, 1)]
-    for folder, name in zip(folders, names, strict=True):
-        touch(folder, f"{name}/{len(name)}{name[-1] == '-'}.png")
-    return sorted({str(folder) for folder in folders})
