@@ -95,7 +95,7 @@ class Svm(nn.Module):
         """Return class probabilities (N, classes) of features (N, F)."""
         if self._machine is None:
             self._machine = self._fit_machine()
-        points = (features - self.mean.numpy()) @ self.directions.numpy().T
+        points = (features - self.mean.cpu().numpy()) @ self.directions.cpu().numpy().T
         return self._machine.predict_proba(points)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class Svm(nn.Module):
         self._machine = None
 
     def _fit_machine(self) -> CalibratedClassifierCV:
-        labels = self.labels.numpy().astype(int)
+        labels = self.labels.cpu().numpy().astype(int)
         folds = min(MAX_FOLDS, np.bincount(labels, minlength=self.classes).min())
         if folds < 2:
             raise ValueError(
@@ -119,7 +119,7 @@ class Svm(nn.Module):
         machine = CalibratedClassifierCV(
             SVC(C=float(self.penalty), gamma="scale"), cv=folds, ensemble=False
         )
-        return machine.fit(self.points.numpy(), labels)
+        return machine.fit(self.points.cpu().numpy(), labels)
 
 
 def empty_svm(weights: Mapping[str, Tensor], classes: int, path: Path) -> Svm:
