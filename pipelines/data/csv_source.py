@@ -83,7 +83,12 @@ def list_csv(path: Path, source: str, chosen: dict[str, str]) -> Listing:
     if table_path is None:
         raise ValueError(f"{path} holds no CSV with the columns file_name and label")
     table = open_table(table_path, KNOWN_COLUMNS)
-    columns = find_columns(table, patients_name_files=path.is_file())
+    try:
+        columns = find_columns(table, patients_name_files=path.is_file())
+    except ValueError as error:
+        if path.is_file():
+            raise
+        raise ValueError(f"{error}; or --as folders, where folders are the labels") from error
     listing = Listing(source, f"table {table_path.name}", tables=[table_path])
     files = NamedFiles(table_path.parent)
     named = _read_images(table, columns, files, listing)
