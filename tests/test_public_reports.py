@@ -324,6 +324,18 @@ def windows_of(function: str, width: float) -> Callable[[Path], Sequence[str]]:
     return write
 
 
+def windows_of_width_0_alone(folder: Path) -> Sequence[str]:
+    (folder / "d" / "covid").mkdir(parents=True)
+    for number in range(3):
+        write_dicom(folder / "d" / "covid" / f"{number}.dcm", WindowCenter=20, WindowWidth=0)
+    return ("data", "import", "d/covid=covid")
+
+
+def first_file_and_its_window_are_named(folder: Path, result: Result) -> None:
+    check_refused(result, "3 unreadable", "d/covid/0.dcm", "a window of width 0")
+    assert not (folder / "data").exists()
+
+
 def film_is_right_or_out_and_told(folder: Path, result: Result) -> None:
     """Check that no black or white picture was made of the last film."""
     ok(result)
@@ -489,6 +501,12 @@ REPORTS = [
             ("SIGMOID", 4096),
             ("SIGMOID", 0),
         )
+    ),
+    Report(
+        ["pydicom/pydicom#1073"],
+        "no usable window at all",
+        windows_of_width_0_alone,
+        first_file_and_its_window_are_named,
     ),
     Report(
         ["mseitzer/pytorch-fid#1", "mseitzer/pytorch-fid#48"],

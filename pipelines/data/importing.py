@@ -103,7 +103,7 @@ def import_listings(
         if rules.strict:
             _check_nothing_left_out(candidates, screening, [*listings, *external])
         if not screening.kept:
-            raise ValueError(f"nothing to import: {_join_counts(screening.reasons.values())}")
+            raise ValueError(f"nothing to import: {_explain_none(candidates, screening)}")
         fresh = assign_rows(candidates, screening, existing, ratios, seed, folds)
         notes = note_patients([candidates[number] for number in screening.kept], key, known)
         outcome = _Outcome(candidates, screening, existing, fresh, absent, notes)
@@ -232,6 +232,16 @@ def _check_nothing_left_out(
             lost += [f"{listing.source}: {decode_file_name(item.file)}: {item.reason}"] * item.files
     if lost:
         raise ValueError(f"--strict: {len(lost)} files would be left out; first {lost[0]}")
+
+
+def _explain_none(candidates: Sequence[Candidate], screening: Screening) -> str:
+    """Say how many files are left out by which reasons, and which is the first."""
+    counts = _join_counts(screening.reasons.values())
+    first = next(iter(screening.reasons.items()), None)
+    if first is None:
+        return counts
+    number, reason = first
+    return f"{counts}; first {decode_file_name(candidates[number].image.origin)}: {reason}"
 
 
 def _list_originals(outcome: _Outcome, key: bytes) -> list[OriginalRow]:
