@@ -26,6 +26,8 @@ def windowed(values: np.ndarray, path: Path, outside: np.ndarray | None = None) 
     """
     inside = values if outside is None else values[~outside]
     low, high = _find_window(inside, path)
+    if outside is not None:
+        values = np.where(outside, values.dtype.type(low), values)  # they may be no numbers
     gray = ((values - low) / max(high - low, 1e-6) * 255).clip(0, 255).round().astype(np.uint8)
     return gray if outside is None else blackened(gray, outside)
 

@@ -197,3 +197,14 @@ def test_what_tiff_calls_no_data_is_padding(tmp_path: Path, photometric: int, bi
     (tmp_path / "a.tif").write_bytes(tiff.tiff_bytes(levels, bits, photometric, tags=tags))
     assert (read_gray(tmp_path / "a.tif")[BORDER] == 0).all()
     assert correlate(tmp_path / "a.tif", FILM, ~BORDER) >= LOWEST_CORRELATION
+
+
+def test_no_data_may_be_no_number(tmp_path: Path) -> None:
+    values = np.where(BORDER, np.nan, FILM).astype(np.float32)
+    plain = tiff.tiff_bytes(values, 32, 1)
+    stated = tiff.tiff_bytes(values, 32, 1, tags={42113: (tiff.ASCII, b"nan\0")})
+    (tmp_path / "a.tif").write_bytes(plain)
+    assert "no numbers" in refusal_of(tmp_path / "a.tif")
+    (tmp_path / "a.tif").write_bytes(stated)
+    assert (read_gray(tmp_path / "a.tif")[BORDER] == 0).all()
+    assert correlate(tmp_path / "a.tif", FILM, ~BORDER) >= LOWEST_CORRELATION
