@@ -291,7 +291,7 @@ def test_a_table_that_is_not_used_is_named(tmp_path: Path, name: str, content: s
 def test_a_doubtful_table_beside_folders_of_labels_does_not_bar_them(tmp_path: Path) -> None:
     touch(tmp_path, "covid/a.png", "normal/b.png")
     (tmp_path / "list.csv").write_text("image,path,class\na.png,x,flu\n")
-    with pytest.raises(ValueError, match="'image' and 'path' .*--as folders"):
+    with pytest.raises(ValueError, match=r"'image' and 'path' .*--as folders"):
         list_path(tmp_path)
     listing = list_path(tmp_path, kind="folders")
     assert labels_of(listing) == {"a.png": "covid", "b.png": "normal"}
