@@ -79,6 +79,7 @@ def write_results(run: Run, trials: Sequence[Trial]) -> list[ClassifierRow]:
 
 
 def run_of_trial(run: Run, trial: Trial) -> Run:
+    """Return the run of one classifier, in the folder of its comparison."""
     return Run(run.folder / "classifiers" / trial.name)
 
 
