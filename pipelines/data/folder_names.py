@@ -51,7 +51,8 @@ _DIAGNOSIS = re.compile(
     r"\b(covid|n?cov|corona|sars|mers|normal|healthy|control|negative|positive|neg\b|pos\b|pneumo"
     r"|viral|virus|bacteri|fung|tb\b|tubercul|opacit|atelecta|cardiomegal|effusion|infiltrat|mass\b"
     r"|nodul|consolidat|o?edema|emphysema|fibrosis|pleural|hernia|findings?\b|disease|ards"
-    r"|influenza|flu\b|cancer|tumou?r|lesion|fracture|sick|infected|abnormal|asthma|copd|bronch|others?\b)"
+    r"|influenza|flu\b|cancer|tumou?r|lesion|fracture|sick|infected|abnormal|asthma|copd"
+    r"|bronch|others?\b)"
 )
 _DRAWN_OVER = re.compile(
     r"(mask|segmentation|annotation|annot|heat ?map|overlay|ground ?truth|grad ?cam|saliency)s?\b"
