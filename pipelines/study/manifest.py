@@ -28,7 +28,7 @@ class Row:
     Attributes:
         file_name: images/LABEL/ID.png.
         label: Its class, as the study calls it.
-        patient: Keyed hash of register or source and patient number, or the name of a phantom's patient.
+        patient: Keyed hash of a patient's number and its register or source, or a phantom's name.
         split: One of SPLITS, or EXTERNAL.
         fold: From 1, of a cross-validation; None for test images, or where no folds were asked for.
         source: The collection or folder that it is from.
