@@ -7,6 +7,7 @@ line instead of being misread.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,12 +53,17 @@ class RecordError(ValueError):
     """A value is not what its field declares; the text says where."""
 
 
+@functools.cache
+def _type_hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def parse_record(kind: type[Kind], values: Any, where: str = "") -> Kind:
     """Make a dataclass of names and values, nested ones included. Raises RecordError."""
     prefix = f"{where}." if where else ""
     if not isinstance(values, Mapping):
         raise RecordError(f"{where or 'it'} is {values!r:.60}, expected names and values")
-    hints = get_type_hints(kind)
+    hints = _type_hints(kind)
     declared = dataclasses.fields(kind)  # type: ignore[arg-type]  # a dataclass
     names = [field.name for field in declared if field.init]
     for name in names:
