@@ -54,7 +54,7 @@ class RecordError(ValueError):
 
 
 @functools.cache
-def _type_hints(kind: type) -> dict[str, Any]:
+def _type_hints(kind: type) -> Mapping[str, Any]:
     return get_type_hints(kind)
 
 

@@ -258,7 +258,7 @@ def test_what_is_pretrained_begins_anew_from_the_same_weights(
 ) -> None:
     """With small batches, which are filled up, and few pixels, for speed."""
     monkeypatch.setattr(features, "FEATURE_BATCH", 4)
-    monkeypatch.setattr(pretrained, "INPUT", 64)
+    monkeypatch.setattr(pretrained, "INPUT", 32)
     study = tmp_path / "study"
     ok(
         cxr(

@@ -33,21 +33,31 @@ def poor_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return page_of(*poor_study(tmp_path_factory.mktemp("poor")))
 
 
-@pytest.fixture
-def own_study(tmp_path: Path, full: tuple[Workspace, Run]) -> tuple[Workspace, Run]:
-    """A copy of the study with everything, to do with as one likes."""
-    shutil.copytree(full[0].root, tmp_path / "study")
-    return Workspace(tmp_path / "study"), Run(tmp_path / "study" / "runs" / full[1].name)
+def copy_study(full: tuple[Workspace, Run], folder: Path) -> tuple[Workspace, Run]:
+    """Copy the study with everything into a folder."""
+    shutil.copytree(full[0].root, folder)
+    return Workspace(folder), Run(folder / "runs" / full[1].name)
 
 
-@pytest.fixture
-def small(own_study: tuple[Workspace, Run]) -> tuple[Workspace, Run]:
-    """The same with a comparison of two arms, whose page is drawn faster."""
+def shrink_comparison(study: tuple[Workspace, Run]) -> tuple[Workspace, Run]:
+    """Give a study a comparison of two arms, whose page is drawn faster."""
     summary = make_summary(
-        data=study_fingerprint(own_study[0].rows()),
+        data=study_fingerprint(study[0].rows()),
         arms=("real", "real+gan"),
         fractions=(1.0,),
         ratios=(2.0,),
     )
-    write_comparison(own_study[1], summary)
-    return own_study
+    write_comparison(study[1], summary)
+    return study
+
+
+@pytest.fixture
+def own_study(tmp_path: Path, full: tuple[Workspace, Run]) -> tuple[Workspace, Run]:
+    """A copy of the study with everything, to do with as one likes."""
+    return copy_study(full, tmp_path / "study")
+
+
+@pytest.fixture
+def small(own_study: tuple[Workspace, Run]) -> tuple[Workspace, Run]:
+    """The same with a comparison of two arms."""
+    return shrink_comparison(own_study)

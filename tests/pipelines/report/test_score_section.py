@@ -15,6 +15,7 @@ from pipelines.results.score_summary import ScoreSummary
 from pipelines.study.image_io import write_gray
 from pipelines.study.workspace import Workspace
 from runtime.run import Run
+from tests.pipelines.report.conftest import copy_study, shrink_comparison
 from tests.pipelines.report.html_page import HOSTILE, Page, page_of
 from tests.pipelines.report.made_scores import make_fingerprints, make_memorisation
 
@@ -34,10 +35,11 @@ def audit_of_ignored_labels() -> LabelAudit:
     )
 
 
-@pytest.fixture
-def checked(small: tuple[Workspace, Run]) -> Page:
+@pytest.fixture(scope="module")
+def checked(full: tuple[Workspace, Run], tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The page of a score with warnings of every kind, and a hostile note."""
-    run = small[0].find_run("score")
+    study = shrink_comparison(copy_study(full, tmp_path_factory.mktemp("checked") / "study"))
+    run = study[0].find_run("score")
     memorisation = replace(
         make_memorisation(0.25, ["copies: a warning of copies"]),
         discriminator={"covid": estimate_share(6, 12)},
@@ -51,7 +53,7 @@ def checked(small: tuple[Workspace, Run]) -> Page:
     ).save(run)
     for name in FIGURES:
         write_gray(run.folder / name, np.zeros((8, 8), np.uint8))
-    return page_of(*small)
+    return page_of(*study)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_the_page_says_what_the_checks_found(checked: Page, text: str) -> None:
 
 def test_the_page_shows_the_figures_of_a_score(small: tuple[Workspace, Run], checked: Page) -> None:
     for name in FIGURES:
-        (small[0].find_run("score").folder / name).unlink()
+        (small[0].find_run("score").folder / name).unlink(missing_ok=True)
     without = page_of(*small)
     assert len(checked.attributes("img")) == len(without.attributes("img")) + 2
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from pipelines.study.runs import RunRequest, RunStart, prepare_run
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute
 from runtime.run import Run
-from tests.conftest import TINY_CLASSIFIER, TINY_GAN, cxr
+from tests.conftest import TINY_CLASSIFIER, TINY_GAN, cxr, ok
 
 CPU = Compute(torch.device("cpu"), "fp32")
 
@@ -173,31 +175,31 @@ COMMANDS = [
 ]
 
 
-@pytest.fixture(params=COMMANDS, ids=[name for name, _ in COMMANDS])
+@pytest.fixture(scope="module", params=COMMANDS, ids=[name for name, _ in COMMANDS])
 def interrupted(
-    request: pytest.FixtureRequest, study: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Path, str]:
+    request: pytest.FixtureRequest, tiny_study: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, str]]:
     """A run of every command, begun in fp32 and without its result, where bf16 would be chosen."""
     command, options = request.param
-    begun = cxr(command, *options, "--device", "cpu", "--precision", "fp32", folder=study)
-    assert begun.exit_code == 0, begun.output
-    (sorted((study / "runs").glob(f"*-{command}"))[-1] / "result.json").unlink()
-    monkeypatch.setattr("runtime.device._is_fast_in_bf16", lambda device: True)
-    return study, command
-
-
-def test_every_command_goes_on_in_its_own_precision(interrupted: tuple[Path, str]) -> None:
-    study, command = interrupted
-    resumed = cxr(command, "--resume", folder=study)
-    assert resumed.exit_code == 0, resumed.output
-    run = sorted((study / "runs").glob(f"*-{command}"))[-1]
-    assert json.loads((run / "config.json").read_text())["compute"] == "cpu, fp32"
+    folder = Path(shutil.copytree(tiny_study, tmp_path_factory.mktemp(command) / "study"))
+    ok(cxr(command, *options, "--device", "cpu", "--precision", "fp32", folder=folder))
+    (sorted((folder / "runs").glob(f"*-{command}"))[-1] / "result.json").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runtime.device._is_fast_in_bf16", lambda device: True)
+        yield folder, command
 
 
 def test_every_command_refuses_to_go_on_in_another_precision(
     interrupted: tuple[Path, str],
 ) -> None:
-    study, command = interrupted
-    refused = cxr(command, "--resume", "--precision", "bf16", folder=study)
+    folder, command = interrupted
+    refused = cxr(command, "--resume", "--precision", "bf16", folder=folder)
     assert refused.exit_code == 2
     assert "cannot go on with other options (--precision fp32 → bf16)" in refused.stderr
+
+
+def test_every_command_goes_on_in_its_own_precision(interrupted: tuple[Path, str]) -> None:
+    folder, command = interrupted
+    ok(cxr(command, "--resume", folder=folder))
+    run = sorted((folder / "runs").glob(f"*-{command}"))[-1]
+    assert json.loads((run / "config.json").read_text())["compute"] == "cpu, fp32"
