@@ -132,7 +132,7 @@ def train(
                 if compute.is_main_process:
                     state.save(run)
                 raise Interrupted(
-                    f"stopped at step {state.step} of {config.steps}, saved; continue with --resume"
+                    f"stopped at step {state.step} of {config.steps}, saved; continue with `resume`"
                 )
 
     head.load_state_dict(state.best)

@@ -102,12 +102,12 @@ class Checkpoints:
         if changed:
             raise ValueError(
                 f"{self.last} was made with another {', '.join(changed)}; start a new run without "
-                "--resume"
+                "`resume`"
             )
         if saved["trained_on"] != self.trained_on:
             raise ValueError(
                 f"{self.last}: the training images have changed since; start a new run without "
-                "--resume"
+                "`resume`"
             )
 
     def _restore(self, state: TrainingState, saved: Record) -> None:

@@ -127,7 +127,7 @@ def train(
                 if is_main_process:
                     checkpoints.save(state, clock.seconds())
                 raise Interrupted(
-                    f"stopped at step {state.step} of {config.steps}, saved; continue with --resume"
+                    f"stopped at step {state.step} of {config.steps}, saved; continue with `resume`"
                 )
 
     if is_main_process:
@@ -222,7 +222,7 @@ def log_losses(state: TrainingState, run: Run, bar: tqdm, is_main_process: bool)
     if not all(math.isfinite(mean) for mean in (d_loss, g_loss, gap)):
         raise FloatingPointError(
             f"losses are no longer finite at step {state.step}; {describe_rollback(run)}; try a "
-            "lower --learning-rate"
+            "lower `learning_rate`"
         )
     if is_main_process:
         run.log(
@@ -241,5 +241,5 @@ def check_health(
     if hopeless and not keep_going:
         raise ValueError(
             f"stopped at step {state.step}: {hopeless}; {describe_rollback(run)} "
-            "(--keep-going would go on)"
+            "(`keep_going` would go on)"
         )

@@ -132,5 +132,5 @@ def restore(parts: Mapping[str, Any], state: Record) -> None:
         except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
             raise ValueError(
                 f"{state.path} has a {name} that does not fit; it is damaged, start a new run "
-                "without --resume"
+                "without `resume`"
             ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import time
@@ -273,6 +274,17 @@ def test_no_function_is_too_long(path: Path) -> None:
 def test_a_recipe_that_may_be_longer_is_there(recipe: str) -> None:
     path, name = recipe.split(":")
     assert name in {function.name for function in functions(ROOT / path)}
+
+
+@pytest.mark.parametrize("package", ["runtime", "gan", "classifier"])
+def test_the_errors_of_libraries_name_fields_and_no_flags(package: str) -> None:
+    flags = [
+        f"{relative(path)}:{node.lineno}"
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise) and re.search(r"--[a-z]", ast.unparse(node))
+    ]
+    assert not flags
 
 
 def test_no_line_of_python_is_too_long() -> None:

@@ -213,9 +213,9 @@ def _mistakes() -> Iterator[None]:
     except OptionError as error:
         fail(one_line(_option_line(error)))
     except (ValueError, FloatingPointError) as error:
-        fail(one_line(error))
+        fail(one_line(_with_flags(str(error))))
     except Interrupted as error:
-        say(f"cxr: {error}")
+        say(f"cxr: {_with_flags(str(error))}")
         sys.exit(130)
     except RuntimeError as error:
         if (
@@ -251,9 +251,13 @@ def flag_of(field: str) -> str:
 
 
 def _option_line(error: OptionError) -> str:
-    """The mistake as the command line says it: fields, also those in backticks, as flags."""
-    problem = re.sub(r"`(\w+)`", lambda match: flag_of(match.group(1)), error.problem)
-    return f"{flag_of(error.field)} {error.value}: {problem}"
+    """The mistake as the command line says it: fields, also those in the text, as flags."""
+    return f"{flag_of(error.field)} {error.value}: {_with_flags(error.problem)}"
+
+
+def _with_flags(text: str) -> str:
+    """The text of a library with the fields that it names, in backticks, as flags."""
+    return re.sub(r"`([a-z_]+)`", lambda match: flag_of(match.group(1)), text)
 
 
 def _disk_line(error: OSError) -> str:

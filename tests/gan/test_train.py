@@ -116,7 +116,7 @@ def test_stopped_by_a_signal_and_resumed_it_ends_the_same(tmp_path: Path) -> Non
     undisturbed = run_training(tmp_path / "undisturbed", **changes)
     stopped = create_run(tmp_path / "stopped", "gan-train", {})
     with (
-        pytest.raises(Interrupted, match="continue with --resume"),
+        pytest.raises(Interrupted, match="continue with `resume`"),
         signalled(stopped.journal_path, 7, signal.SIGTERM),
     ):
         train_in(stopped, **changes)
@@ -157,7 +157,7 @@ def test_a_checkpoint_of_another_version_is_refused(finished: Run, tmp_path: Pat
 
 
 def test_losses_that_are_not_finite_stop_it(tmp_path: Path) -> None:
-    with pytest.raises(FloatingPointError, match=r"no longer finite.*a lower --learning-rate"):
+    with pytest.raises(FloatingPointError, match=r"no longer finite.*a lower `learning_rate`"):
         run_training(tmp_path, learning_rate=1e30, steps=40)
 
 
