@@ -63,7 +63,7 @@ def parse_record(kind: type[Kind], values: Any, where: str = "") -> Kind:
     prefix = f"{where}." if where else ""
     if not isinstance(values, Mapping):
         raise RecordError(f"{where or 'it'} is {values!r:.60}, expected names and values")
-    hints = _type_hints(kind)
+    hints = _type_hints(kind)  # type: ignore[arg-type]  # a class is hashable
     declared = dataclasses.fields(kind)  # type: ignore[arg-type]  # a dataclass
     names = [field.name for field in declared if field.init]
     for name in names:
