@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pipelines.metrics.names import PERCENT_MEASURES, POSITIVE_CLASS_MEASURES
-from pipelines.study.text import one_line
+from pipelines.study.text import flag_of, one_line
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -22,7 +22,7 @@ def options_table(config: DataclassInstance) -> str:
     for name, value in asdict(config).items():
         if isinstance(value, bool):
             value = "yes" if value else "no"
-        lines.append(f"--{name.replace('_', '-'):16} {value}")
+        lines.append(f"{flag_of(name):18} {value}")
     return "\n".join(lines)
 
 

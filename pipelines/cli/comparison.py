@@ -13,12 +13,13 @@ import click
 from classifier.config import ClassifierConfig
 from pipelines.cli.comparison_tables import arms_table, reproduction_table
 from pipelines.cli.options import (
-    WEIGHTS_HELP,
     compute_options,
     config_options,
     done,
+    positive_option,
     run_options,
     say,
+    weights_option,
     workspace_option,
 )
 
@@ -80,17 +81,8 @@ DESIGN_OPTIONS = (
 )
 @click.option("--synthetic", metavar="RUN", help="The synthetic set to add.  [default: the newest]")
 @config_options(ClassifierConfig)
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE|none",
-    help=WEIGHTS_HELP,
-)
-@click.option(
-    "--positive",
-    metavar="LABEL",
-    help="The class that sensitivity is about.  [default: covid, where there is one]",
-)
+@weights_option
+@positive_option
 @run_options(several_processes=True)
 @workspace_option()
 def compare(

@@ -19,16 +19,24 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import click
 
-from pipelines.study.text import one_line
+from pipelines.study.text import flag_of, one_line
 
 if TYPE_CHECKING:
     from runtime.options import OptionError
 
 Command = Callable[..., Any]
 
-WEIGHTS_HELP = (
-    "ImageNet weights as torchvision saves them, whole or only the trunk; without it "
-    "they are downloaded once; none: fresh ones."
+weights_option = click.option(
+    "--weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE|none",
+    help="ImageNet weights as torchvision saves them, whole or only the trunk; without it "
+    "they are downloaded once; none: fresh ones.",
+)
+positive_option = click.option(
+    "--positive",
+    metavar="LABEL",
+    help="The class that sensitivity is about.  [default: covid, where there is one]",
 )
 
 OURS = ("runtime", "gan", "classifier", "pipelines")
@@ -62,7 +70,7 @@ def config_options(kind: type) -> Callable[[Command], Command]:
             )
             text = f"{field.metadata['help']}  [default: {field.default}]"
             wrapped = click.option(
-                f"--{field.name.replace('_', '-')}",
+                flag_of(field.name),
                 field.name,
                 type=accepted,
                 default=None,
@@ -243,11 +251,6 @@ def fail(message: str) -> None:
     """End the process with one line on standard error and exit code 2."""
     say(f"cxr: {message}")
     sys.exit(2)
-
-
-def flag_of(field: str) -> str:
-    """The command line's name of an option's field."""
-    return f"--{field.replace('_', '-')}"
 
 
 def _option_line(error: OptionError) -> str:

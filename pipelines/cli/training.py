@@ -5,7 +5,6 @@ Heavy imports stand inside the commands, so that help is instant.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,11 +13,12 @@ from classifier.config import ClassifierConfig
 from gan.config import GanConfig
 from pipelines.cli.classifier_tables import metrics_table, options_table
 from pipelines.cli.options import (
-    WEIGHTS_HELP,
     config_options,
     done,
+    positive_option,
     run_options,
     say,
+    weights_option,
     workspace_option,
 )
 
@@ -181,17 +181,8 @@ def synthesize(workspace: Workspace, request: RunRequest, **choices: Any) -> Non
     type=int,
     help="Side in pixels at which images are read.  [default: the generator's, or 64]",
 )
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE|none",
-    help=WEIGHTS_HELP,
-)
-@click.option(
-    "--positive",
-    metavar="LABEL",
-    help="The class that sensitivity is about.  [default: covid, where there is one]",
-)
+@weights_option
+@positive_option
 @click.option(
     "--preview-augment",
     is_flag=True,

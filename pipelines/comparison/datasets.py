@@ -38,7 +38,6 @@ class Datasets:
         synthetic_folders: Of the synthetic sets, by fraction, generator and draw.
     """
 
-    workspace: Workspace
     classes: list[str]
     rows: Sequence[Row]
     splits: dict[str, Split]
@@ -146,7 +145,6 @@ def load_datasets(
                 "take a larger one"
             )
     return Datasets(
-        workspace,
         classes,
         rows,
         splits,

@@ -11,6 +11,7 @@ from pipelines.comparison.arms import ARMS, DEFAULT_ARMS, Arm, select_arms
 from pipelines.metrics.paired_tests import Replicate, detectable_difference
 from pipelines.results.comparison_summary import Headline, Plan
 from pipelines.results.image_count import ImageCount
+from pipelines.study.text import flag_of
 
 SEEDS = 5
 BUDGETS = ("steps", "epochs")
@@ -143,8 +144,7 @@ class Design:
             field = FIELD_OF_OPTION.get(option, option)
             old, new = getattr(self, field), getattr(asked, field)
             if value is not None and old != new:
-                flag = option.replace("_", "-")
-                changes.append(f"--{flag} {_option_text(old)} → {_option_text(new)}")
+                changes.append(f"{flag_of(option)} {_option_text(old)} → {_option_text(new)}")
         return changes
 
     def selected_arms(self) -> list[Arm]:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.data.folder_names import SPLIT_WORDS
 from pipelines.data.folders import offer_file, pass_over, walk_images
 from pipelines.data.listing import FindingLabels, Listing, splits_allowed
 from pipelines.data.named_files import NamedFiles, leads_out, note_doubtful
@@ -21,15 +22,6 @@ from pipelines.data.table_text import TextRow, TextTable, describe_header, open_
 from pipelines.study.import_log import PassedOver
 from pipelines.study.manifest import SPLITS
 
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-    "testing": "test",
-}
 UNUSED_COLUMNS_SHOWN = 8
 
 
@@ -159,7 +151,7 @@ def _split_labels(text: str) -> list[str]:
 
 
 def _check_split(text: str, where: str) -> None:
-    if text and text.lower() not in SPLIT_NAMES:
+    if text and text.lower() not in SPLIT_WORDS:
         raise ValueError(
             f"{where}: split {text.lower()!r}, expected one of {', '.join(SPLITS)}, or nothing"
         )
@@ -169,7 +161,7 @@ def _offer_images(
     listing: Listing, named: dict[Path, _NamedImage], labels: FindingLabels, table: Path
 ) -> None:
     """Offer the files whose rows give one label that is wanted, and pass over the others."""
-    splits = {SPLIT_NAMES.get(image.split.lower()) for image in named.values()}
+    splits = {SPLIT_WORDS.get(image.split.lower()) for image in named.values()}
     for file, image in named.items():
         listing.findings.update(image.labels)
         name = str(file.relative_to(table.parent))
@@ -189,7 +181,7 @@ def _offer_images(
                     patient=image.patient or None,
                     view=image.view,
                     splits=splits_allowed(
-                        SPLIT_NAMES.get(image.split.lower()),
+                        SPLIT_WORDS.get(image.split.lower()),
                         has_validation="validation" in splits,
                     ),
                 )

@@ -12,6 +12,7 @@ from gan.config import GanConfig
 from pipelines.report.contents import Study
 from pipelines.results.comparison_summary import ComparisonSummary
 from pipelines.study.import_log import ImportSource, ImportSummary
+from pipelines.study.text import flag_of
 from runtime.run import Run
 
 LINE_LENGTH = 76
@@ -121,7 +122,7 @@ def _options(
 ) -> list[str]:
     """Write the fields of a configuration as options of the command line."""
     return [
-        f"--{field.name.replace('_', '-')} {_word(config[field.name])}"
+        f"{flag_of(field.name)} {_word(config[field.name])}"
         for field in dataclasses.fields(kind)
         if field.name in config
     ]

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast, get_type_hints
 
+from pipelines.study.text import flag_of
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute, choose_compute, parse_compute
 from runtime.files import parse_config
@@ -169,13 +170,13 @@ def _continued_settings(
         name: (before[name], after[name]) for name in before if before[name] != after[name]
     }
     refused = [
-        f"{_flag(name)} {old} → {new}"
+        f"{flag_of(name)} {old} → {new}"
         for name, (old, new) in differing.items()
         if name not in may_change and (name not in may_grow or new < old)
     ]
     refused += _other_compute(run, request)
     if refused:
-        flags = " or ".join(_flag(name) for name in sorted(may_grow))
+        flags = " or ".join(flag_of(name) for name in sorted(may_grow))
         allowed = f"; only a larger {flags} may be given" if flags else f"; {WITHOUT_RESUME}"
         raise ValueError(
             f"{run.name} cannot go on with other options ({', '.join(refused)}){allowed}"
@@ -223,7 +224,7 @@ def _other_compute(run: Run, request: RunRequest) -> list[str]:
     else:
         asked = request.device, request.precision
     return [
-        f"{_flag(name)} {old} → {new}"
+        f"{flag_of(name)} {old} → {new}"
         for name, old, new in zip(("device", "precision"), (device, precision), asked, strict=True)
         if new not in ("auto", old)
     ]
@@ -257,7 +258,3 @@ def _own_names(kind: type) -> list[str]:
 def _config_kind(kind: type) -> Any:
     hint = get_type_hints(kind).get("config")
     return hint if is_dataclass(hint) else None
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

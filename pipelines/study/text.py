@@ -1,4 +1,4 @@
-"""Text that other people wrote, made fit for a terminal."""
+"""Text fit for a terminal: what other people wrote, and the names of options."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def one_line(message: object) -> str:
 def decode_file_name(name: str) -> str:
     """Write a file name as text that can be stored, whatever bytes it is made of."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def flag_of(field: str) -> str:
+    """Return the command line's name of an option's field."""
+    return f"--{field.replace('_', '-')}"
