@@ -118,7 +118,7 @@ def judge_study(
             train_and_test(phantoms, study, training, seeds) - alone,
             np.ones(len(study.test), bool),
             [str(patient) for patient in phantoms.patients[study.test]],
-            [Replicate(0, 0, seed) for seed in seeds],
+            [Replicate(None, 0, 0, seed) for seed in seeds],
         )
         verdicts[kind] = judge(difference.value, difference.p)
     return verdicts

@@ -75,6 +75,7 @@ def gan_train(
     In several processes, on one machine or many:
       torchrun --nproc-per-node=2 -m pipelines.cli gan-train
     """
+    from pipelines.study.shares import RealShare
     from pipelines.training.generator import (
         plan_training,
         preview_augmentation,
@@ -97,7 +98,9 @@ def gan_train(
             "cxr gan-train",
         )
         return
-    run = train_generator(workspace, options, request, **choices)
+    fraction = choices.pop("real_fraction")
+    share = None if fraction is None else RealShare(fraction)
+    run = train_generator(workspace, options, request, share=share, **choices)
     result = run.result
     click.echo(
         f"{result['step']} steps on {result['images']} images in {_minutes(result['seconds'])} "

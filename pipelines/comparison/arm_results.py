@@ -31,7 +31,6 @@ from pipelines.results.arm_result import (
     PairedDifference,
 )
 from pipelines.results.comparison_rows import ClassifierRow
-from pipelines.study.splitting import select_training_rows
 
 Condition = tuple[str, float, float | None]  # of an arm: its name, fraction and ratio
 
@@ -129,7 +128,7 @@ class _Predictions:
             outcomes=outcomes,
             right=np.stack([outcome.is_right() for outcome in outcomes]),
             right_side=np.stack([outcome.is_right_side(positive) for outcome in outcomes]),
-            pooled_right=mean.argmax(axis=1) == datasets.splits["test"].labels,
+            pooled_right=mean.argmax(axis=1) == datasets.test.labels,
         )
 
     @property
@@ -146,7 +145,7 @@ def arm_results(
     design: Design, outcomes: Sequence[Outcome], datasets: Datasets, positive: str
 ) -> tuple[ArmResult, ...]:
     """Return a result per arm, fraction and ratio, compared with `real` at the same fraction."""
-    split = datasets.splits["test"]
+    split = datasets.test
     is_positive = split.labels == datasets.classes.index(positive)
     test = _TestSet(split.labels, split.patients, is_positive)
     results: dict[Condition, ArmResult] = {}
@@ -179,7 +178,7 @@ def _result(arm: Arm, predictions: _Predictions, datasets: Datasets, test: _Test
     first, replicates = predictions.outcomes[0], predictions.replicates
     measures = test.measure(predictions.right, predictions.right_side, replicates)
     aucs = [outcome.row.roc_auc for outcome in predictions.outcomes]
-    reals = select_training_rows(datasets.rows, first.trial.fraction)
+    reals = datasets.count_reals(first.trial.fraction)
     return ArmResult(
         arm=arm.name,
         about=arm.about,
@@ -187,8 +186,8 @@ def _result(arm: Arm, predictions: _Predictions, datasets: Datasets, test: _Test
         ratio=first.trial.ratio,
         train_images=first.row.train_images,
         synthetic_images=first.row.synthetic_images,
-        real_images=len(reals),
-        real_patients=len({row.patient for row in reals}),
+        real_images=reals.images,
+        real_patients=reals.patients,
         measures=measures,
         roc_auc=MeanAuc(float(np.mean(aucs)), tuple(aucs)),
         replicates=replicates,

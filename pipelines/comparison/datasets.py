@@ -6,104 +6,157 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pipelines.comparison.arms import ARMS, repeat_reals, shuffle_labels, training_sets
 from pipelines.comparison.design import Design, Trial
 from pipelines.data.phantom import draw, list_cases
+from pipelines.results.image_count import ImageCount
+from pipelines.study.image_cache import load_images
 from pipelines.study.image_io import to_square
-from pipelines.study.manifest import Row
-from pipelines.study.split import Split, load_splits
-from pipelines.study.splitting import select_training_rows
+from pipelines.study.manifest import EXTERNAL, SPLITS, Row
+from pipelines.study.shares import RealShare
+from pipelines.study.split import Split
 from pipelines.study.synthetic import load_synthetic_split, read_synthetic
 from pipelines.study.workspace import Workspace
+from runtime.options import OptionError
 
 DEFAULT_ADDED_IMAGES = 2000  # where neither a ratio nor a synthetic set says how many
 PHANTOM_SEED = re.compile(r"PHANTOM-(\d+)-")  # in a phantom's file name
 KEPT_SPLITS = 4  # that were made last stay in memory
 
-SetKey = tuple[float, int, int]  # of a synthetic set: fraction, generator, draw
+Kept = TypeVar("Kept")
+SetKey = tuple[RealShare, int, int]  # of a synthetic set: the generator's reals and number, draw
 
 
 @dataclass(frozen=True)
 class Datasets:
-    """The study's images at one size, the reals of every fraction, and what is added to them.
+    """The study's images at one size, as each share of the reals sees them, and what is added.
 
     Attributes:
-        reals: The training reals, by fraction.
+        rows: Of the study, with the study's own split.
+        images: Of all rows, in their order.
+        views: The rows as each share sees them.
         added_labels: Label indices that added images have in turn.
         num_default_added: How many images are added where no ratio says it.
-        synthetic_folders: Of the synthetic sets, by fraction, generator and draw.
+        synthetic_folders: Of the synthetic sets.
     """
 
+    design: Design
     classes: list[str]
     rows: Sequence[Row]
-    splits: dict[str, Split]
-    reals: dict[float, Split]
+    images: Split
+    views: dict[RealShare, list[Row]]
     added_labels: list[int]
     num_default_added: int
     synthetic_folders: dict[SetKey, Path] = field(default_factory=dict)
-    _kept: dict[tuple[object, ...], Split] = field(default_factory=dict)
+    _kept: dict[tuple[object, ...], Any] = field(default_factory=dict)
 
-    def num_added(self, fraction: float, ratio: float | None) -> int:
+    @cached_property
+    def test(self) -> Split:
+        """The test images: of the study's own split, or those of all folds one after another."""
+        return reduce(Split.join, self._tests())
+
+    @cached_property
+    def test_folds(self) -> np.ndarray | None:
+        """Which fold each test image is of, (N,); None without folds."""
+        if self.design.folds == 1:
+            return None
+        lengths = [len(test.labels) for test in self._tests()]
+        return np.repeat(np.arange(self.design.folds), lengths)
+
+    def _tests(self) -> list[Split]:
+        """Take the test images of each fold, which all shares of it have in common."""
+        share_of_fold = {share.fold: share for share in self.views}
+        return [self._take(share, "test") for share in share_of_fold.values()]
+
+    def count_reals(self, fraction: float) -> ImageCount:
+        """Count the training reals of a fraction: the mean over its subsets and folds, rounded."""
+        training = [
+            [row for row in view if row.split == "train"]
+            for share, view in self.views.items()
+            if share.fraction == fraction
+        ]
+        return ImageCount(
+            images=round(np.mean([len(rows) for rows in training])),
+            patients=round(np.mean([len({row.patient for row in rows}) for rows in training])),
+        )
+
+    def splits_of(self, share: RealShare) -> dict[str, Split]:
+        """Return the images as a share of the reals has them, by the names of splits."""
+        names = [*SPLITS]
+        if any(row.split == EXTERNAL for row in self.rows):
+            names.append(EXTERNAL)
+        return self._keep((share,), lambda: {name: self._take(share, name) for name in names})
+
+    def _take(self, share: RealShare, name: str) -> Split:
+        chosen = {row.file_name for row in self.views[share] if row.split == name}
+        return self.images.take(
+            [place for place, row in enumerate(self.rows) if row.file_name in chosen]
+        )
+
+    def num_added(self, share: RealShare, ratio: float | None) -> int:
         """Return how many images are added to the reals, at least one for each label."""
         if ratio is None:
             return self.num_default_added
-        return max(len(self.added_labels), round(ratio * len(self.reals[fraction].labels)))
+        num_reals = sum(row.split == "train" for row in self.views[share])
+        return max(len(self.added_labels), round(ratio * num_reals))
 
     def training_sets(self, trial: Trial) -> list[Split]:
         """Make the training sets of a classifier, one after the other."""
-        arm, reals = ARMS[trial.arm], self.reals[trial.fraction]
+        arm, reals = ARMS[trial.arm], self.splits_of(self.design.share_of(trial))["train"]
         return training_sets(arm, reals, self._added(trial, reals) if arm.added else None)
 
     def _added(self, trial: Trial, reals: Split) -> Split:
         """Make what a classifier's arm adds to its reals."""
         kind, replicate = ARMS[trial.arm].added, trial.replicate
-        count = self.num_added(trial.fraction, trial.ratio)
+        share = self.design.share_of(trial)
+        count = self.num_added(share, trial.ratio)
         if kind == "duplicates":
             return repeat_reals(reals, np.resize(self.added_labels, count), replicate.seed)
         if kind == "oracle":
-            return self._keep(
-                ("oracle", replicate.draw, count),
-                lambda: self._draw_phantoms(count, replicate.draw or 0),
-            )
+            number = (share.fold or 0) * self.design.draws + (replicate.draw or 0)
+            return self._keep(("oracle", number, count), lambda: self._draw_phantoms(count, number))
         synthetic = self._keep(
-            (trial.fraction, replicate.generator, replicate.draw, count),
+            (share, replicate.generator, replicate.draw, count),
             lambda: self._read_synthetic(trial, count),
         )
         return shuffle_labels(synthetic, replicate.seed) if kind == "shuffled" else synthetic
 
-    def _keep(self, key: tuple[object, ...], make: Callable[[], Split]) -> Split:
-        """Make a split, or take it from memory, where the last few stay."""
+    def _keep(self, key: tuple[object, ...], make: Callable[[], Kept]) -> Kept:
+        """Make something of images, or take it from memory, where the last few stay."""
         if key not in self._kept:
             while len(self._kept) >= KEPT_SPLITS:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[key] = make()
-        return self._kept[key]
+        kept: Kept = self._kept[key]
+        return kept
 
     def _read_synthetic(self, trial: Trial, count: int) -> Split:
         """Read the first images of a synthetic set, whose generator saw no more than the reals."""
-        replicate = trial.replicate
+        share, replicate = self.design.share_of(trial), trial.replicate
         assert replicate.generator is not None, f"{trial.arm} has synthetic images"
         assert replicate.draw is not None, f"{trial.arm} has synthetic images"
-        folder = self.synthetic_folders[trial.fraction, replicate.generator, replicate.draw]
-        synthetic = read_synthetic(folder)
-        own_hashes = {row.sha256 for row in select_training_rows(self.rows, trial.fraction)}
-        unseen = synthetic.trained_on - own_hashes
+        folder = self.synthetic_folders[share, replicate.generator, replicate.draw]
+        synthetic, view = read_synthetic(folder), self.views[share]
+        first = replace(synthetic, rows=synthetic.rows[:count])
+        added = load_synthetic_split(first, self.splits_of(share), view, self.classes)
+        unseen = synthetic.trained_on - {row.sha256 for row in view if row.split == "train"}
         if unseen:
             raise ValueError(
                 f"{synthetic.folder}: its generator was trained on {len(unseen)} image(s) beyond "
-                f"the {trial.fraction:g} of the reals that it is compared on"
+                f"{share}, which it is compared on"
             )
-        first = replace(synthetic, rows=synthetic.rows[:count])
-        return load_synthetic_split(first, self.splits, self.rows, self.classes)
+        return added
 
     def _draw_phantoms(self, count: int, number: int) -> Split:
         """Draw phantoms of other patients, by the pixel path of the study's own."""
         seed = max(phantom_seeds(self.rows)) + 1 + number
-        size = self.splits["train"].images.shape[1]
+        size = self.images.images.shape[1]
         phantoms = list_cases(count, seed)
         with ThreadPoolExecutor() as pool:
             images = list(pool.map(lambda case: to_square(draw(case, seed), size), phantoms))
@@ -127,31 +180,65 @@ def load_datasets(
 
     added_labels: Those that added images have in turn. set_size: How many images are added where
     no ratio says it, if a synthetic set says so.
+    Raises ValueError when there are too few patients for the folds, or no image of a class to
+    train, to validate or to test with.
     """
     rows = workspace.rows()
-    splits = load_splits(workspace, size, classes)
-    place = {name: index for index, name in enumerate(splits["train"].file_names)}
-    reals = {
-        fraction: splits["train"].take(
-            [place[row.file_name] for row in select_training_rows(rows, fraction)]
-        )
-        for fraction in design.fractions
-    }
-    for fraction, split in reals.items():
-        absent = [name for index, name in enumerate(classes) if not (split.labels == index).any()]
-        if absent:
-            raise ValueError(
-                f"--real-fractions {fraction:g}: no training image of {', '.join(absent)} in it; "
-                "take a larger one"
-            )
-    return Datasets(
+    _check_patients(rows, design.folds)
+    datasets = Datasets(
+        design,
         classes,
         rows,
-        splits,
-        reals,
+        Split(
+            load_images(workspace, rows, size),
+            np.array([classes.index(row.label) for row in rows], np.int64),
+            [row.file_name for row in rows],
+            [row.patient for row in rows],
+        ),
+        {share: share.rows(workspace) for share in design.shares()},
         [classes.index(label) for label in added_labels],
         set_size or DEFAULT_ADDED_IMAGES,
     )
+    for share, view in datasets.views.items():
+        _check_classes(share, view, classes)
+    return datasets
+
+
+def _check_patients(rows: Sequence[Row], folds: int) -> None:
+    """Raise OptionError when a class has fewer patients than there are folds."""
+    for label in sorted({row.label for row in rows}) if folds > 1 else ():
+        patients = {row.patient for row in rows if row.label == label and row.split != EXTERNAL}
+        if len(patients) < folds:
+            raise OptionError(
+                "folds",
+                folds,
+                f"{label} has {len(patients)} patient(s) beside the external set, and each fold "
+                "is tested with patients of every class; take fewer folds, or import more",
+            )
+
+
+def _check_classes(share: RealShare, view: Sequence[Row], classes: Sequence[str]) -> None:
+    """Raise ValueError when a split of a share has no image of one of the classes."""
+    for split in SPLITS:
+        labels = {row.label for row in view if row.split == split}
+        absent = ", ".join(name for name in classes if name not in labels)
+        if absent and split == "train" and share.fraction < 1:
+            raise OptionError(
+                "real_fractions",
+                f"{share.fraction:g}",
+                f"no training image of {absent} in {share}; take a larger one",
+            )
+        if absent and share.fold is not None:
+            raise OptionError(
+                "folds",
+                share.folds,
+                f"no image of {absent} in the {split} split of fold {share.fold}; take fewer "
+                "folds, or import images of more patients",
+            )
+        if absent:
+            raise ValueError(
+                f"no image of {absent} in the {split} split; import images of more patients"
+            )
 
 
 def phantom_seeds(rows: Sequence[Row]) -> set[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,9 @@ from pipelines.comparison.arms import ARMS, DEFAULT_ARMS, Arm, select_arms
 from pipelines.metrics.paired_tests import Replicate, detectable_difference
 from pipelines.results.comparison_summary import Headline, Plan
 from pipelines.results.image_count import ImageCount
+from pipelines.study.shares import RealShare
 from pipelines.study.text import flag_of
+from runtime.options import OptionError
 
 SEEDS = 5
 BUDGETS = ("steps", "epochs")
@@ -31,17 +33,21 @@ class Trial:
         fraction: Of the real training images.
         ratio: Images added to the reals, per real image; None for the whole set, or an arm that
             adds none.
+        fold: Whose patients it is tested with, from 0; None without folds.
     """
 
     arm: str
     fraction: float
     ratio: float | None
     replicate: Replicate
+    fold: int | None = None
 
     @property
     def name(self) -> str:
         """As its folder is called: real+gan-f0.5-r2-g0-d0-s3."""
         levels = {
+            "k": self.fold,
+            "u": self.replicate.subset,
             "r": self.ratio,
             "g": self.replicate.generator,
             "d": self.replicate.draw,
@@ -62,6 +68,9 @@ class Design:
         fractions: Shares of the real training images, each a comparison of its own.
         ratios: Images added to the reals, per real image; None for the whole synthetic set.
         budget: "steps", the same for all, or "epochs".
+        folds: In how many parts the patients are tested, each by classifiers and generators of the
+            others; 1 for the study's own split.
+        subsets: How many times the reals of a fraction are drawn.
     """
 
     arms: tuple[str, ...] = DEFAULT_ARMS
@@ -71,6 +80,8 @@ class Design:
     fractions: tuple[float, ...] = (1.0,)
     ratios: tuple[float | None, ...] = (None,)
     budget: str = "steps"
+    folds: int = 1
+    subsets: int = 1
 
     def __post_init__(self) -> None:
         select_arms(self.arms)
@@ -94,6 +105,18 @@ class Design:
             )
         if self.budget not in BUDGETS:
             raise ValueError(f"--budget {self.budget}: expected {' or '.join(BUDGETS)}")
+        if self.folds < 1:
+            raise OptionError(
+                "folds", self.folds, "expected 2 or more, or 1 for the study's own split"
+            )
+        if self.subsets < 1:
+            raise OptionError("subsets", self.subsets, "expected at least 1")
+        if self.subsets > 1 and min(self.fractions) == 1:
+            raise OptionError(
+                "subsets",
+                self.subsets,
+                "all of the reals can be drawn in one way only; give `real_fractions` below 1",
+            )
 
     @classmethod
     def from_options(
@@ -130,10 +153,11 @@ class Design:
         return cls(**fields)
 
     def record(self) -> dict[str, Any]:
-        """Return what config.json holds of it."""
+        """Return what config.json holds of it: folds and subsets where there are several."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()
+            if name not in ("folds", "subsets") or value > 1
         }
 
     def changes(self, options: Mapping[str, Any]) -> list[str]:
@@ -161,16 +185,38 @@ class Design:
                 for ratio in self.ratios if arm.added else (None,):
                     yield arm, fraction, ratio
 
-    def replicates(self, arm: Arm, first_seed: int) -> list[Replicate]:
-        """Return the classifiers of an arm: seeds within draws within generators.
+    def shares(self) -> list[RealShare]:
+        """Return the reals of every fraction: every subset in every fold."""
+        return [
+            RealShare(fraction, subset, fold, self.folds)
+            for fold in self._folds()
+            for fraction in self.fractions
+            for subset in range(self._num_subsets(fraction))
+        ]
+
+    def share_of(self, trial: Trial) -> RealShare:
+        """Return the reals that a classifier has."""
+        return RealShare(trial.fraction, trial.replicate.subset or 0, trial.fold, self.folds)
+
+    def _folds(self) -> Sequence[int | None]:
+        return range(self.folds) if self.folds > 1 else [None]
+
+    def _num_subsets(self, fraction: float) -> int:
+        return self.subsets if fraction < 1 else 1
+
+    def replicates(self, arm: Arm, fraction: float, first_seed: int) -> list[Replicate]:
+        """Return the classifiers of an arm: seeds within draws within generators within subsets.
 
         As far as it has those levels.
         """
+        num_subsets = self._num_subsets(fraction)
+        subsets = range(num_subsets) if num_subsets > 1 else [None]
         has_draws = arm.synthetic or arm.added == "oracle"
         generators = range(self.generators) if arm.synthetic else [None]
         draws = range(self.draws) if has_draws else [None]
         return [
-            Replicate(generator, draw, first_seed + number)
+            Replicate(subset, generator, draw, first_seed + number)
+            for subset in subsets
             for generator in generators
             for draw in draws
             for number in range(self.seeds)
@@ -179,12 +225,13 @@ class Design:
     def trials(self, first_seed: int) -> list[Trial]:
         """Return all classifiers.
 
-        Seed by seed, so that a study that is cut short has something of every arm.
+        Seed by seed, so that a study that is cut short has something of every arm and fold.
         """
         trials = [
-            Trial(arm.name, fraction, ratio, replicate)
+            Trial(arm.name, fraction, ratio, replicate, fold)
+            for fold in self._folds()
             for arm, fraction, ratio in self.conditions()
-            for replicate in self.replicates(arm, first_seed)
+            for replicate in self.replicates(arm, fraction, first_seed)
         ]
         return sorted(trials, key=lambda trial: trial.replicate.seed)
 

@@ -10,18 +10,19 @@ from pipelines.comparison.datasets import Datasets, load_datasets, phantom_seeds
 from pipelines.comparison.design import Design, Trial
 from pipelines.comparison.replicates import (
     WantedGenerator,
+    check_enough_images,
     find_generator,
     wanted_generators,
 )
 from pipelines.comparison.summary import count_images
 from pipelines.results.comparison_summary import Plan
 from pipelines.study.labels import (
-    check_every_class,
     choose_image_size,
     choose_positive_class,
     list_classes,
 )
 from pipelines.study.runs import RunRequest, RunStart, prepare_run
+from pipelines.study.split import load_splits
 from pipelines.study.synthetic import load_synthetic_split, read_synthetic
 from pipelines.study.workspace import Workspace
 from runtime.options import OptionError
@@ -72,7 +73,7 @@ class Comparison:
 
     def plan(self) -> Plan:
         """What would be trained, and which differences can be expected to be found."""
-        return self.design.plan(count_images(self.datasets.splits["test"]))
+        return self.design.plan(count_images(self.datasets.test))
 
 
 def plan_comparison(
@@ -132,13 +133,11 @@ def prepare_comparison(
         synthetic_set.config["labels"] if synthetic_set else classes,
         synthetic_set.config["n"] if synthetic_set else None,
     )
-    check_every_class(datasets.splits, classes)
     wanted = []
     if any_synthetic and synthetic_set and generator:
-        added = read_synthetic(synthetic_set.folder)
-        load_synthetic_split(added, datasets.splits, workspace.rows(), classes)  # raises on a leak
-        wanted = wanted_generators(generator, chosen_design.fractions, chosen_design.generators)
-    return Comparison(
+        _check_given_set(workspace, synthetic_set, classes)
+        wanted = wanted_generators(generator, chosen_design.shares(), chosen_design.generators)
+    comparison = Comparison(
         workspace=workspace,
         start=start,
         design=chosen_design,
@@ -149,6 +148,16 @@ def prepare_comparison(
         wanted=wanted,
         trials=chosen_design.trials(start.settings.config.seed),
     )
+    for share in {missing.share: None for missing in comparison.missing}:
+        check_enough_images(datasets.views[share], share, classes)
+    return comparison
+
+
+def _check_given_set(workspace: Workspace, synthetic_set: Run, classes: list[str]) -> None:
+    """Raise ValueError unless the set may be added to the study's own training split."""
+    added = read_synthetic(synthetic_set.folder)
+    splits = load_splits(workspace, added.image_size, classes)
+    load_synthetic_split(added, splits, workspace.rows(), classes)
 
 
 def _settle_design(resumed: Run | None, given: dict[str, Any]) -> Design:

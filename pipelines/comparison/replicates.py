@@ -1,23 +1,25 @@
 """The generators and synthetic sets of a comparison: those that there are, and further ones.
 
 Generator 0 is the one behind the synthetic set that is compared, generator g has its seed plus g,
-and draw d of a generator the set's seed plus d. At a fraction of the reals generators are trained
-on that fraction alone. What is there already, in runs/ or replicates/, is used.
+and draw d of a generator the set's seed plus d. A share of the reals (a fraction, a subset of that
+size, a fold) has generators of its own, trained on that share alone by the recipe of generator 0.
+What is there already, in runs/ or replicates/, is used.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from gan.config import GanConfig
-from pipelines.study.manifest import fingerprint
+from pipelines.study.manifest import Row, fingerprint
 from pipelines.study.runs import RunRequest
-from pipelines.study.splitting import select_training_rows
+from pipelines.study.shares import RealShare
 from pipelines.study.workspace import Workspace
-from pipelines.training.generator import train_generator
+from pipelines.training.generator import MIN_IMAGES_PER_CLASS, train_generator
 from pipelines.training.synthesis import synthesize
 from runtime.device import Compute
 from runtime.run import Run, list_runs
@@ -29,48 +31,62 @@ _log = logging.getLogger(__name__)
 class WantedGenerator:
     """A generator of a comparison: its share of the reals, its number and its seed."""
 
-    fraction: float
+    share: RealShare
     number: int
     seed: int
 
 
 def wanted_generators(
-    first: Run, fractions: Sequence[float], generators: int
+    first: Run, shares: Sequence[RealShare], generators: int
 ) -> list[WantedGenerator]:
     """List the generators of a comparison whose generator 0 at all reals is `first`."""
-    if first.config["real_fraction"] != 1.0:
+    share = RealShare.from_record(first.config)
+    if share != RealShare():
         raise ValueError(
-            f"{first.name} was trained on {first.config['real_fraction']:g} of the real images; "
+            f"{first.name} was trained on {share}; "
             "compare needs a set of a generator of all: cxr gan-train, cxr synthesize"
         )
     return [
-        WantedGenerator(fraction, number, first.config["seed"] + number)
-        for fraction in fractions
+        WantedGenerator(share, number, first.config["seed"] + number)
+        for share in shares
         for number in range(generators)
     ]
 
 
 def find_generator(workspace: Workspace, first: Run, wanted: WantedGenerator) -> Run | None:
-    """Find the newest finished generator of this fraction and seed, made by `first`'s recipe.
+    """Find the newest finished generator of this share and seed, made by `first`'s recipe.
 
     Everything of its configuration but the seed is `first`'s. None where there is none.
     """
-    if wanted.fraction == 1.0 and wanted.number == 0:
+    if wanted.share == RealShare() and wanted.number == 0:
         return first
-    return finished_generator(workspace, _recipe(first) | {"seed": wanted.seed}, wanted.fraction)
+    return finished_generator(workspace, _recipe(first) | {"seed": wanted.seed}, wanted.share)
 
 
 def finished_generator(
-    workspace: Workspace, options: dict[str, Any], fraction: float
+    workspace: Workspace, options: dict[str, Any], share: RealShare
 ) -> Run | None:
     """Find the newest generator with these options, of this share of the reals as they are now."""
-    data = fingerprint(row.sha256 for row in select_training_rows(workspace.rows(), fraction))
-    wanted = options | {"real_fraction": fraction}
+    data = fingerprint(row.sha256 for row in share.training_rows(workspace))
 
     def is_usable(run: Run) -> bool:
-        return run.finished and run.result["data"] == data
+        return run.finished and _is_of(run, share) and run.result["data"] == data
 
-    return _newest_of_both(workspace, "gan-train", lambda _: wanted, is_usable)
+    return _newest_of_both(workspace, "gan-train", lambda _: options, is_usable)
+
+
+def check_enough_images(view: Sequence[Row], share: RealShare, classes: Sequence[str]) -> None:
+    """Raise ValueError when a share of the reals is too small for a generator.
+
+    view: The study's rows as the share sees them.
+    """
+    counts = Counter(row.label for row in view if row.split == "train")
+    for label in classes:
+        if counts[label] < MIN_IMAGES_PER_CLASS:
+            raise ValueError(
+                f"{share}: {counts[label]} training image(s) of {label}, and a generator needs at "
+                f"least {MIN_IMAGES_PER_CLASS}; take larger fractions, fewer folds, or import more"
+            )
 
 
 def make_generators(
@@ -82,15 +98,12 @@ def make_generators(
     """
     for wanted in missing[compute.rank :: compute.world_size]:
         _log.warning(
-            "training generator %d on %g of the real images, seed %d",
-            wanted.number,
-            wanted.fraction,
-            wanted.seed,
+            "training generator %d on %s, seed %d", wanted.number, wanted.share, wanted.seed
         )
         continue_generator(
             workspace.replicates,
             {**_recipe(first), "seed": wanted.seed},
-            wanted.fraction,
+            wanted.share,
             first.config["max_minutes"],
             compute.alone(),
         )
@@ -100,15 +113,17 @@ def make_generators(
 def continue_generator(
     workspace: Workspace,
     options: dict[str, Any],
-    fraction: float,
+    share: RealShare,
     max_minutes: float | None,
     compute: Compute,
     *,
     keep_going: bool = False,
 ) -> Run:
     """Train a generator with these options, or go on with an unfinished run that has them."""
-    wanted = options | {"real_fraction": fraction, "compute": str(compute)}
-    run = unfinished(workspace, "gan-train", wanted)
+    wanted = options | {"compute": str(compute)}
+    run = _newest(
+        workspace, "gan-train", wanted, lambda run: not run.finished and _is_of(run, share)
+    )
     if run:
         workspace.hold(run, wait=True)  # another comparison may be at it
     if run is None or not run.finished:
@@ -116,7 +131,7 @@ def continue_generator(
             workspace,
             options,
             RunRequest.of(run, compute),
-            real_fraction=fraction,
+            share=share,
             max_minutes=max_minutes,
             keep_going=keep_going,
         )
@@ -133,8 +148,8 @@ def make_synthetic_set(
     larger set are those of a set of n.
     """
     rejects_copies = bool(like.config.get("reject_copies"))
-    training = select_training_rows(workspace.rows(), generator.config["real_fraction"])
-    trained_on = sorted(row.sha256 for row in training)
+    share = RealShare.from_record(generator.config)
+    trained_on = sorted(row.sha256 for row in share.training_rows(workspace))
 
     def wanted(runs: Workspace) -> dict[str, Any]:
         return {
@@ -184,6 +199,11 @@ def unfinished(workspace: Workspace, command: str, options: Mapping[str, Any]) -
 def _recipe(generator: Run) -> dict[str, Any]:
     """The options that a generator was trained with."""
     return {field.name: generator.config[field.name] for field in fields(GanConfig)}
+
+
+def _is_of(generator: Run, share: RealShare) -> bool:
+    """Whether a generator is one of this share of the reals."""
+    return "real_fraction" in generator.config and RealShare.from_record(generator.config) == share
 
 
 def _newest_of_both(

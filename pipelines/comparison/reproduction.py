@@ -30,6 +30,7 @@ from pipelines.results.reproduction_result import ProtocolResult, ReproductionRe
 from pipelines.study.labels import list_classes
 from pipelines.study.manifest import study_fingerprint
 from pipelines.study.runs import RunRequest, RunStart, prepare_run, settings_record
+from pipelines.study.shares import RealShare
 from pipelines.study.synthetic import read_synthetic
 from pipelines.study.tables import format_table
 from pipelines.study.workspace import Workspace
@@ -126,8 +127,8 @@ def _train_paper_generator(
         "sample_every": max(1, steps // 10),
         "seed": settings.seed,
     }
-    return finished_generator(workspace, options, 1.0) or continue_generator(
-        workspace, options, 1.0, None, compute, keep_going=True
+    return finished_generator(workspace, options, RealShare()) or continue_generator(
+        workspace, options, RealShare(), None, compute, keep_going=True
     )
 
 

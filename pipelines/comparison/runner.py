@@ -20,6 +20,7 @@ from pipelines.report.page import write_report
 from pipelines.results.comparison_summary import ComparisonSummary
 from pipelines.study.manifest import study_fingerprint
 from pipelines.study.runs import RunRequest
+from pipelines.study.shares import RealShare
 from pipelines.study.workspace import Workspace
 from pipelines.training.train_and_test import pretrained_trunk
 from runtime.device import Compute
@@ -68,34 +69,36 @@ def compare(
     return run, ComparisonSummary.load(run)
 
 
-def _make_synthetic_sets(comparison: Comparison, compute: Compute) -> dict[tuple[float, int], Run]:
+def _make_synthetic_sets(
+    comparison: Comparison, compute: Compute
+) -> dict[tuple[RealShare, int], Run]:
     """Make the generators and synthetic sets that are missing, and put the sets into the datasets.
 
-    Returns the generator of each fraction and number.
+    Returns the generator of each share of the reals and number.
     """
     first, like = comparison.generator, comparison.synthetic_set
     if first is None or like is None:
         return {}
     workspace, datasets, design = comparison.workspace, comparison.datasets, comparison.design
     make_generators(workspace, first, comparison.missing, compute)
-    generators: dict[tuple[float, int], Run] = {}
+    generators: dict[tuple[RealShare, int], Run] = {}
     for wanted in comparison.wanted:
         generator = find_generator(workspace, first, wanted)
         assert generator is not None, f"generator {wanted} was just made"
-        generators[wanted.fraction, wanted.number] = generator
-        needed = max(datasets.num_added(wanted.fraction, ratio) for ratio in design.ratios)
+        generators[wanted.share, wanted.number] = generator
+        needed = max(datasets.num_added(wanted.share, ratio) for ratio in design.ratios)
         for draw in range(design.draws):
             folder = ""
             if compute.is_main_process:
                 made = make_synthetic_set(workspace, like, generator, draw, needed, compute.alone())
                 folder = str(made.folder)
-            place = wanted.fraction, wanted.number, draw
+            place = wanted.share, wanted.number, draw
             datasets.synthetic_folders[place] = Path(compute.agree(folder))
     return generators
 
 
 def _conclude(
-    comparison: Comparison, run: Run, generators: dict[tuple[float, int], Run], device: str
+    comparison: Comparison, run: Run, generators: dict[tuple[RealShare, int], Run], device: str
 ) -> None:
     """Write the summary and the report of a comparison whose classifiers are all trained."""
     workspace, datasets = comparison.workspace, comparison.datasets

@@ -29,6 +29,7 @@ from pipelines.results.comparison_summary import (
 )
 from pipelines.results.image_count import ImageCount
 from pipelines.study.manifest import study_fingerprint
+from pipelines.study.shares import RealShare
 from pipelines.study.split import Split
 
 PACKAGES = ("cxr", "torch", "torchvision", "numpy", "scikit-learn", "scipy", "pillow")
@@ -39,12 +40,12 @@ class Provenance:
     """By what a comparison was made.
 
     Attributes:
-        generators: Names of runs, by fraction and number.
-        synthetic_sets: Names of runs, by fraction, generator and draw.
+        generators: Names of runs, by share of the reals and number.
+        synthetic_sets: Names of runs, by share of the reals, generator and draw.
         device: And precision.
     """
 
-    generators: Mapping[tuple[float, int], str]
+    generators: Mapping[tuple[RealShare, int], str]
     synthetic_sets: Mapping[SetKey, str]
     device: str
 
@@ -59,7 +60,7 @@ def summarise(
     provenance: Provenance,
 ) -> ComparisonSummary:
     """Sum up the finished classifiers of a comparison, in the order of the design's trials."""
-    test = datasets.splits["test"]
+    test = datasets.test
     size, headline = count_images(test), design.headline()
     results = arm_results(design, outcomes, datasets, positive)
     main = find_result(results, headline.arm, headline.fraction, headline.ratio)
@@ -70,7 +71,7 @@ def summarise(
     if len(design.fractions) > 1:
         is_right = {outcome.trial: outcome.is_right() for outcome in outcomes}
         data_efficiency = estimate_data_efficiency(results, is_right, test.patients)
-    largest = max(design.fractions)
+    largest = RealShare(max(design.fractions))
     return ComparisonSummary(
         verdict=main.against_real.verdict,
         sentence=answer_sentence(main, results, size, design.seeds, warnings),
@@ -83,9 +84,13 @@ def summarise(
         plan=plan,
         test=size,
         image_size=int(test.images.shape[1]),
-        generators=tuple(GeneratorUse(run, *key) for key, run in provenance.generators.items()),
+        generators=tuple(
+            GeneratorUse(run, share.fraction, number)
+            for (share, number), run in provenance.generators.items()
+        ),
         synthetic_sets=tuple(
-            SyntheticSetUse(run, *key) for key, run in provenance.synthetic_sets.items()
+            SyntheticSetUse(run, share.fraction, number, draw)
+            for (share, number, draw), run in provenance.synthetic_sets.items()
         ),
         generator=provenance.generators.get((largest, 0)),
         synthetic=provenance.synthetic_sets.get((largest, 0, 0)),

@@ -93,9 +93,10 @@ def _train_trial(
 ) -> None:
     """Train one classifier on each training set in turn, test it after the last, and finish."""
     datasets, config = comparison.datasets, comparison.config
-    num_reals = len(datasets.reals[trial.fraction].labels)
+    splits = datasets.splits_of(comparison.design.share_of(trial))
+    num_reals = len(splits["train"].labels)
     configs = configs_of(trial, config, comparison.design, training, num_reals)
-    start, validation = None, datasets.splits["validation"].to_dataset()
+    start, validation = None, splits["validation"].to_dataset()
     for stage_config, split in zip(configs[:-1], training[:-1], strict=True):
         pretraining = Run(run.folder / "pretraining")
         pretraining.folder.mkdir(parents=True, exist_ok=True)
@@ -109,8 +110,8 @@ def _train_trial(
             store=setup.store,
         )
     run.folder.mkdir(parents=True, exist_ok=True)
-    splits = datasets.splits | {"train": training[-1]}
-    _, result = train_and_test(configs[-1], splits, run, setup, start=start, what=what)
+    last = splits | {"train": training[-1]}
+    _, result = train_and_test(configs[-1], last, run, setup, start=start, what=what)
     _delete_weights(run)
     run.finish(result | (_totals(configs, training) if len(training) > 1 else {}))
 
@@ -137,7 +138,9 @@ def _row(run: Run, trial: Trial) -> ClassifierRow:
     measures, totals = ClassifierResult.load(run).test.measures, run.result
     return ClassifierRow(
         arm=trial.arm,
+        fold=trial.fold,
         fraction=trial.fraction,
+        subset=trial.replicate.subset,
         ratio=trial.ratio,
         generator=trial.replicate.generator,
         draw=trial.replicate.draw,

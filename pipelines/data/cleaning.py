@@ -11,15 +11,12 @@ numbers, besides an exact duplicate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 import numpy as np
 from PIL import Image
 from scipy.fft import dctn
 
 from pipelines.study.image_io import Picture
 
-NEAR_BITS = 50  # of 256 that may differ between two versions of one film
 # Within so many bits two pictures are one beyond doubt, so that they cannot bear two labels.
 SAME_BITS = 24
 MAX_COLOUR = 10.0  # gray levels, see image_io.colourfulness
@@ -28,7 +25,6 @@ MIN_CONTRAST = 4.0
 # Share of the pixels that the four commonest gray levels may have, give or take two levels each.
 # Masks reach 0.98, as JPEG and resized too; of 1430 public X-rays the highest has 0.92.
 MAX_FEW_LEVELS = 0.96
-_BLOCK = 2048  # hashes compared at once: 2048 × 2048 × 32 bytes
 
 
 def find_fault(picture: Picture, min_side: int) -> str | None:
@@ -75,21 +71,3 @@ def perceptual_hash(gray: np.ndarray) -> str:
     thumbnail = np.asarray(Image.fromarray(gray).resize((32, 32), Image.Resampling.BOX), np.float32)
     low = dctn(thumbnail, norm="ortho")[:16, :16].ravel()  # (256,)
     return np.packbits(low > np.median(low[1:])).tobytes().hex()
-
-
-def find_near_pairs(hashes: Sequence[str], fresh: int) -> Iterator[tuple[int, int, int]]:
-    """Yield all (i, j, bits that differ), i < j, that are no more than NEAR_BITS apart.
-
-    j is among the last `fresh` hashes.
-    """
-    words = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint64).reshape(-1, 4)
-    for start in range(len(words) - fresh, len(words), _BLOCK):
-        block = words[start : start + _BLOCK]
-        for other_start in range(0, start + len(block), _BLOCK):
-            other = words[other_start : other_start + _BLOCK]
-            distance = np.zeros((len(block), len(other)), np.uint16)
-            for word in range(4):
-                distance += np.bitwise_count(block[:, None, word] ^ other[None, :, word])
-            for j, i in np.argwhere(distance <= NEAR_BITS).tolist():
-                if other_start + i < start + j:
-                    yield other_start + i, start + j, int(distance[j, i])

@@ -300,6 +300,9 @@ def _summarize(
             if name != candidate.patient.name
         },
         patient_notes=outcome.patient_notes,
+        tied_patients=outcome.screening.tied_patients(
+            {row.patient for row in (*outcome.existing, *outcome.fresh)}
+        ),
     )
 
 

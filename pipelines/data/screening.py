@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipelines.data.cleaning import SAME_BITS, find_near_pairs
+from pipelines.data.cleaning import SAME_BITS
 from pipelines.data.decoding import Decoded
 from pipelines.data.listing import SourceImage
 from pipelines.data.patients import Patient
 from pipelines.study.manifest import EXTERNAL, SPLITS, Row
+from pipelines.study.persons import find_near_pairs
 from pipelines.study.splitting import Groups
 
 IN_STUDY = "already in the study"
@@ -73,6 +74,16 @@ class Screening:
     groups: Groups
     members: dict[int, int]
     near: list[AlikePair]
+
+    def tied_patients(self, known: Collection[str]) -> list[list[str]]:
+        """Return which of the known patients must share a split with another."""
+        tied = []
+        for ties in self.groups.ties():
+            pairs = [tie for tie in ties if isinstance(tie, tuple)]
+            names = [name for kind, name in pairs if kind == "patient" and name in known]
+            if len(names) > 1:
+                tied.append(names)
+        return tied
 
 
 def screen(candidates: Sequence[Candidate], existing: Sequence[Row]) -> Screening:

@@ -15,7 +15,6 @@ anatomy.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,10 +22,9 @@ import numpy as np
 import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
-from pipelines.data.cleaning import find_near_pairs
 from pipelines.study.image_cache import load_images
 from pipelines.study.manifest import SPLITS, Row
-from pipelines.study.splitting import Groups
+from pipelines.study.persons import group_persons
 from pipelines.study.workspace import Workspace
 
 COPY_THUMBNAIL_SIDE = 16  # pixels
@@ -54,32 +52,22 @@ class CopyGuard:
         return nearest(thumbnails(images), self.training).distance < self.threshold
 
 
-def copy_guard(workspace: Workspace, size: int) -> CopyGuard:
+def copy_guard(workspace: Workspace, study: Sequence[Row], size: int) -> CopyGuard:
     """Make the guard of a study's training images, read at `size` pixels.
 
+    study: Its rows, with the splits that hold for the generator.
     Raises ValueError when the training images are all of one patient, since nothing then says how
     near strangers are.
     """
-    rows = [row for row in workspace.rows() if row.split in SPLITS]
+    rows = [row for row in study if row.split in SPLITS]
     reals = thumbnails(load_images(workspace, rows, size))
     is_training = np.array([row.split == "train" for row in rows])
     return CopyGuard(reals[is_training], copy_threshold(reals, is_training, persons(rows)))
 
 
 def persons(rows: Sequence[Row]) -> list[str]:
-    """Say whose image each row is (N,): patients who share a film are one person.
-
-    A film is known again by its perceptual hash.
-    """
-    hashed = [place for place, row in enumerate(rows) if row.near_hash]
-    alike = defaultdict(list)
-    pairs = find_near_pairs([rows[place].near_hash for place in hashed], len(hashed))
-    for first, second, _ in pairs:
-        alike[hashed[second]].append(("image", hashed[first]))
-    groups = Groups()
-    for place, row in enumerate(rows):
-        groups.add([("patient", row.patient), ("image", place), *alike[place]], SPLITS)
-    return [str(groups.root(place)) for place in range(len(rows))]
+    """Say whose image each row is (N,): patients who share a film are one person."""
+    return [str(number) for number in group_persons(rows)]
 
 
 def copy_threshold(reals: np.ndarray, is_training: np.ndarray, patients: Sequence[str]) -> float:

@@ -32,6 +32,7 @@ FEW_PATIENTS = 20  # of a class in the test split; with fewer a bootstrap is not
 class Replicate:
     """Which throws of the dice made one classifier; None for a level that its arm does not have."""
 
+    subset: int | None
     generator: int | None
     draw: int | None
     seed: int

@@ -20,6 +20,8 @@ class ClassifierRow:
 
     Attributes:
         fraction: The share of the real training images.
+        fold: Whose patients it was tested with, from 0; None without folds.
+        subset: Which of the fractions of that size, from 0; None where there is one.
         ratio: Images added to the reals for each of them; None for the whole synthetic set, or an
             arm that adds none.
         generator, draw: None for an arm that has no such level.
@@ -28,7 +30,9 @@ class ClassifierRow:
     """
 
     arm: str
+    fold: int | None
     fraction: float
+    subset: int | None
     ratio: float | None
     generator: int | None
     draw: int | None
@@ -68,7 +72,9 @@ def _parse_row(line: dict[str, str]) -> ClassifierRow:
     """Make a row of the text in its cells; empty text is None where that may be."""
     return ClassifierRow(
         arm=line["arm"],
+        fold=int(line["fold"]) if line["fold"] else None,
         fraction=float(line["fraction"]),
+        subset=int(line["subset"]) if line["subset"] else None,
         ratio=float(line["ratio"]) if line["ratio"] else None,
         generator=int(line["generator"]) if line["generator"] else None,
         draw=int(line["draw"]) if line["draw"] else None,

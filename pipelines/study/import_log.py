@@ -82,6 +82,8 @@ class ImportSummary:
             counted every number within its source.
         patient_aliases: Patients of the manifest by further names, hashed, that they are known by.
         patient_notes: What is doubtful about patients' numbers.
+        tied_patients: Patients of the manifest who count as one person, since they share a picture,
+            look alike or are known by each other's numbers.
     """
 
     sources: list[ImportSource]
@@ -99,6 +101,7 @@ class ImportSummary:
     same_patients: bool | None = None
     patient_aliases: dict[str, str] = field(default_factory=dict)
     patient_notes: list[str] = field(default_factory=list)
+    tied_patients: list[list[str]] = field(default_factory=list)
 
 
 def write_imports(path: Path, imports: Sequence[ImportSummary]) -> None:
@@ -150,5 +153,6 @@ def _from_json(entry: Mapping[str, Any]) -> dict[str, Any]:
         "same_patients": None,
         "patient_aliases": {},
         "patient_notes": [],
+        "tied_patients": [],
     }
     return {**absent, **entry, "sources": complete}

@@ -75,6 +75,13 @@ class Groups:
         """Return the splits that the group of this image may go to."""
         return self._allowed[self.root(number)]
 
+    def ties(self) -> list[list[Hashable]]:
+        """Return the ties of each group, in the order in which groups and ties came."""
+        of_group: dict[int, list[Hashable]] = defaultdict(list)
+        for tie, number in self._first.items():
+            of_group[self.root(number)].append(tie)
+        return list(of_group.values())
+
 
 def distribute(
     labels: Sequence[str],
@@ -119,12 +126,13 @@ def distribute(
     return [chosen[group] for group in groups]
 
 
-def select_training_rows(rows: Sequence[Row], fraction: float) -> list[Row]:
+def select_training_rows(rows: Sequence[Row], fraction: float, subset: int = 0) -> list[Row]:
     """Select the training rows of a share of the study's training images, in the order of `rows`.
 
     Of each label as many whole patients are taken, in one fixed random order, as it needs to have
-    that share of its images: so a smaller fraction lies within a larger one, and every command that
-    asks for a fraction gets the same images. Raises ValueError unless 0 < fraction ≤ 1.
+    that share of its images: so a smaller fraction lies within a larger one of the same subset, and
+    every command that asks for a fraction gets the same images. subset: the number of the order.
+    Raises ValueError unless 0 < fraction ≤ 1.
     """
     if not 0 < fraction <= 1:
         raise ValueError(
@@ -135,12 +143,13 @@ def select_training_rows(rows: Sequence[Row], fraction: float) -> list[Row]:
     images: dict[str, list[Row]] = defaultdict(list)
     for row in training:
         images[row.patient].append(row)
+    order = (subset,) if subset else ()
     chosen: set[str] = set()
     for label in sorted({row.label for row in training}):
         patients = sorted(patient for patient, films in images.items() if films[0].label == label)
         wanted = fraction * sum(len(images[patient]) for patient in patients)
         count = 0
-        for index in numpy_generator(0, "fraction", label).permutation(len(patients)):
+        for index in numpy_generator(0, "fraction", label, *order).permutation(len(patients)):
             if count >= wanted - 1e-9:
                 break
             chosen.add(patients[index])

@@ -28,6 +28,7 @@ MADE_BY = {
     "gan-train": "cxr gan-train",
     "synthesize": "cxr synthesize --n 2000",
     "classify-train": "cxr classify-train",
+    "lungs-train": "cxr lungs-train --masks DIR",
     "audit": "cxr audit",
     "score": "cxr score",
     "compare": "cxr compare",
@@ -133,6 +134,16 @@ class Workspace:
         if unfinished and imports and imports[-1].images_in_study != len(self.rows()):
             imports.pop()  # of an import that was killed right before it replaced the manifest
         return imports
+
+    def tied_patients(self) -> tuple[frozenset[str], ...]:
+        """Return the patients that imports found to be one person, by pictures or further numbers.
+
+        The manifest does not show it where the picture that two share came in only once. Raises
+        ValueError when import.json is damaged.
+        """
+        return tuple(
+            frozenset(patients) for summary in self.imports() for patients in summary.tied_patients
+        )
 
     def create_run(self, command: str, config: dict[str, Any], *, instead: bool = False) -> Run:
         """Make a new run, held.

@@ -27,8 +27,8 @@ from pipelines.figures.image_sheet import draw_image_sheet
 from pipelines.figures.training_figures import draw_gan_curves
 from pipelines.study.image_cache import load_images
 from pipelines.study.manifest import Row, fingerprint
-from pipelines.study.runs import RunRequest, prepare_run
-from pipelines.study.splitting import select_training_rows
+from pipelines.study.runs import RunRequest, RunStart, prepare_run
+from pipelines.study.shares import RealShare
 from pipelines.study.workspace import Workspace
 from pipelines.training.generator_card import write_generator_card
 from runtime.options import OptionError
@@ -90,33 +90,35 @@ def train_generator(
     options: dict[str, Any],
     request: RunRequest,
     *,
-    real_fraction: float | None = None,
+    share: RealShare | None = None,
     max_minutes: float | None = None,
     keep_going: bool = False,
 ) -> Run:
-    """Train a generator on the study's training split, and return the finished run.
+    """Train a generator on the study's training images, and return the finished run.
 
-    options: the fields of GanConfig that were asked for. real_fraction: the share of the training
-    images to train on, all of them when None. keep_going: whatever the doctor says.
+    options: the fields of GanConfig that were asked for. share: the reals to train on, all of the
+    study's training split when None; a resumed run has its own. keep_going: whatever the doctor
+    says.
     """
-    rows = workspace.rows()
     start = prepare_run(
         workspace,
         "gan-train",
         GanTraining,
-        options | {"real_fraction": real_fraction, "max_minutes": max_minutes},
+        options | {"real_fraction": share and share.fraction, "max_minutes": max_minutes},
         request,
         may_grow=("steps",),
         may_change=("max_minutes",),
     )
     config, compute = start.settings.config, start.compute
-    training_rows = select_training_rows(rows, start.settings.real_fraction)
-    counts = _count_images(training_rows, {row.label for row in rows})
+    share = _settle_share(start, share)
+    rows = share.rows(workspace)
+    training_rows = [row for row in rows if row.split == "train"]
+    counts = _count_images(training_rows, {row.label for row in workspace.rows()})
     classes = list(counts)
     training = _load(workspace, training_rows, config.image_size, classes)
     validation_rows = [row for row in rows if row.split == "validation"]
     validation = _load(workspace, validation_rows, config.image_size, classes)
-    run = start.begin({"classes": classes, "class_counts": counts})
+    run = start.begin({"classes": classes, "class_counts": counts, **share.record()})
 
     journal_size = run.journal_size()
     try:
@@ -138,10 +140,21 @@ def train_generator(
         best = best_snapshot(run)
         assert best is not None  # training ends with a snapshot
         result |= {"best_step": best.step, "data": fingerprint(training.hashes)}
-        write_generator_card(run, workspace, rows, training_rows, result, best)
+        all_rows = share.whole().rows(workspace)
+        write_generator_card(run, workspace, all_rows, training_rows, result, best)
         run.finish(result)
     compute.agree(None)
     return run
+
+
+def _settle_share(start: RunStart[GanTraining], asked: RealShare | None) -> RealShare:
+    """The share that was asked for, or the resumed run's own when that does not differ."""
+    if start.resumed is None:
+        return asked or RealShare(start.settings.real_fraction)
+    own = RealShare.from_record(start.resumed.config)
+    if asked not in (None, own):
+        raise ValueError(f"{start.resumed.name} is of {own}, and cannot go on with {asked}")
+    return own
 
 
 def preview_augmentation(workspace: Workspace, options: dict[str, Any]) -> Path:
@@ -150,9 +163,8 @@ def preview_augmentation(workspace: Workspace, options: dict[str, Any]) -> Path:
     Returns its path.
     """
     config = GanConfig.from_options(**options)
-    rows = workspace.rows()
-    training_rows = select_training_rows(rows, 1.0)
-    classes = list(_count_images(training_rows, {row.label for row in rows}))
+    training_rows = RealShare().training_rows(workspace)
+    classes = list(_count_images(training_rows, {row.label for row in workspace.rows()}))
     training = _load(workspace, training_rows, config.image_size, classes)
     groups = []
     for index, label in enumerate(classes):

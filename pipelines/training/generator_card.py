@@ -11,6 +11,7 @@ from gan.monitor import SNAPSHOT_SAMPLES
 from gan.snapshots import Snapshot
 from pipelines.study.intended_use import INTENDED_USE
 from pipelines.study.manifest import Row
+from pipelines.study.shares import RealShare
 from pipelines.study.workspace import Workspace
 from pipelines.training.model_card import (
     OUT_OF_SCOPE,
@@ -37,10 +38,12 @@ def write_generator_card(
 ) -> None:
     """Write model_card.md of a gan-train run.
 
-    rows: the study's images. training: those it was trained on. result: what the run ends with.
-    best: the best snapshot.
+    rows: the study's images, with the splits that hold for this run. training: those it was trained
+    on. result: what the run ends with. best: the best snapshot.
     """
     config = run.config
+    share = RealShare.from_record(config)
+    part = f" ({share} of a comparison)" if share.record() else ""
     sections = {
         "Model details": _describe_model(config, result, best),
         "Intended use": _describe_use(),
@@ -55,7 +58,7 @@ def write_generator_card(
         "Training data": [
             *images_table(training),
             "",
-            f"{len(training)} real images. Fingerprint of their pixels: `{result['data']}`.",
+            f"{len(training)} real images{part}. Fingerprint of their pixels: `{result['data']}`.",
             "",
             *describe_licences(workspace),
         ],

@@ -12,7 +12,9 @@ from gan.sample import TrainedGenerator, load_generator
 from gan.snapshots import snapshot_file
 from pipelines.metrics.nearest import copy_guard
 from pipelines.study.leak_lock import check_leak
+from pipelines.study.manifest import Row
 from pipelines.study.runs import RunRequest, prepare_run
+from pipelines.study.shares import RealShare
 from pipelines.study.workspace import Workspace
 from pipelines.training.sample_set import SampleSource, write_sample_set
 from runtime.options import OptionError
@@ -66,16 +68,19 @@ def synthesize(
     start = prepare_run(workspace, "synthesize", Synthesis, given, request)
     settings, compute = start.settings, start.compute
     source = workspace.find_run("gan-train", settings.generator, holding="generator.pt")
-    trained = _load_usable(workspace, source, settings.snapshot, compute.device)
+    share = RealShare.from_record(source.config)
+    rows = share.whole().rows(workspace)
+    trained = _load_usable(rows, source, settings.snapshot, compute.device)
     unknown = [label for label in settings.labels if label not in trained.classes]
     if unknown:
         raise OptionError("label", unknown[0], f"{source.name} knows {', '.join(trained.classes)}")
     asked_labels = list(settings.labels or trained.classes)
-    guard = copy_guard(workspace, trained.config.image_size) if settings.reject_copies else None
+    size = trained.config.image_size
+    guard = copy_guard(workspace, rows, size) if settings.reject_copies else None
     run = start.begin(
         {
             "labels": asked_labels,
-            "image_size": trained.config.image_size,
+            "image_size": size,
             "generator": workspace.name_of(source),
             "generator_step": trained.step,
             "unhealthy": [
@@ -85,6 +90,7 @@ def synthesize(
             ],
             "trained_on": sorted(trained.trained_on),
             "copy_threshold": guard.threshold if guard else None,
+            **share.record(),
         }
     )
     write_sample_set(SampleSource(run, trained, asked_labels), compute, guard)
@@ -92,9 +98,12 @@ def synthesize(
 
 
 def _load_usable(
-    workspace: Workspace, source: Run, snapshot: str, device: torch.device
+    rows: Sequence[Row], source: Run, snapshot: str, device: torch.device
 ) -> TrainedGenerator:
-    """Load a snapshot of a generator. Raises ValueError when this study may not use its images."""
+    """Load a snapshot of a generator. Raises ValueError when this study may not use its images.
+
+    rows: the study's, with the splits that hold for what the generator was trained on.
+    """
     path = snapshot_file(source, snapshot)
     trained = load_generator(path, device)
     if not trained.trained_on:
@@ -102,7 +111,6 @@ def _load_usable(
             f"{path} does not say which images it was trained on; train one on this study: "
             "cxr gan-train"
         )
-    rows = workspace.rows()
     # A class names a folder, and only the manifest's labels are known to be fit for that.
     strange = set(trained.classes) - {row.label for row in rows}
     if strange:

@@ -101,7 +101,7 @@ def test_shuffling_moves_nothing_but_labels() -> None:
 
 
 CONFIG = ClassifierConfig(steps=801, evaluate_every=20)
-SEED_7 = Replicate(None, None, 7)
+SEED_7 = Replicate(None, None, None, 7)
 
 
 def configs(arm: str) -> list[ClassifierConfig]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.comparison.replicates import WantedGenerator, find_generator
+from pipelines.study.shares import RealShare
 from pipelines.study.workspace import Workspace
 from runtime.run import Run
 
@@ -21,7 +22,7 @@ def find_second(study: Path, **changes: Any) -> tuple[Run, Run | None]:
     second = Run(Path(shutil.copytree(first.folder, study / "runs" / "0090-gan-train")))
     config = dict(first.config) | {"seed": first.config["seed"] + 1} | changes
     (second.folder / "config.json").write_text(json.dumps(config))
-    wanted = WantedGenerator(1.0, 1, first.config["seed"] + 1)
+    wanted = WantedGenerator(RealShare(), 1, first.config["seed"] + 1)
     return second, find_generator(workspace, first, wanted)
 
 

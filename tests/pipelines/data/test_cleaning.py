@@ -9,13 +9,12 @@ import pytest
 from PIL import Image
 
 from pipelines.data.cleaning import (
-    NEAR_BITS,
     SAME_BITS,
     find_fault,
-    find_near_pairs,
     perceptual_hash,
 )
 from pipelines.study.image_io import Picture, read_gray
+from pipelines.study.persons import NEAR_BITS, find_near_pairs
 from tests.pipelines.data.films import noise
 
 MIN_SIDE = 64

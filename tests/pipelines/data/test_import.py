@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.data.cleaning import NEAR_BITS, SAME_BITS
+from pipelines.data.cleaning import SAME_BITS
 from pipelines.data.importing import ImportRules, import_listings
 from pipelines.data.listing import Listing
 from pipelines.data.phantom_source import list_phantoms
@@ -24,6 +24,7 @@ from pipelines.study.dataset import open_study
 from pipelines.study.image_io import pixel_hash, read_gray
 from pipelines.study.import_log import ImportSummary
 from pipelines.study.manifest import SPLITS, Row
+from pipelines.study.persons import NEAR_BITS
 from pipelines.study.workspace import Workspace
 from tests.pipelines.data.films import RATIOS, films_in_memory, import_films, noise
 

@@ -31,7 +31,10 @@ Levels = tuple[float, float, float]  # deviations of generators, draws and seeds
 
 def nested(generators: int, draws: int, seeds: int) -> list[Replicate]:
     return [
-        Replicate(g, d, s) for g in range(generators) for d in range(draws) for s in range(seeds)
+        Replicate(None, g, d, s)
+        for g in range(generators)
+        for d in range(draws)
+        for s in range(seeds)
     ]
 
 
@@ -232,7 +235,9 @@ def test_each_level_gets_its_own_deviation(
 
 
 def test_a_level_with_one_member_has_no_deviation() -> None:
-    spread = estimate_spread([0.9, 0.92, 0.94], [Replicate(None, None, seed) for seed in range(3)])
+    spread = estimate_spread(
+        [0.9, 0.92, 0.94], [Replicate(None, None, None, seed) for seed in range(3)]
+    )
     assert spread == Spread(None, None, pytest.approx(0.02))
     assert list(spread.measured()) == ["seeds"]
 
@@ -286,7 +291,7 @@ def test_the_plan_is_kept_by_the_study() -> None:
     """
     rng, patients, seeds, times_found = np.random.default_rng(3), 200, 5, 0
     effect = detectable_difference(0.1, patients, seeds)
-    replicates = [Replicate(None, None, seed) for seed in range(seeds)]
+    replicates = [Replicate(None, None, None, seed) for seed in range(seeds)]
     for _ in range(100):
         once = rng.random(patients)
         sign = np.where(once < (0.1 + effect) / 2, 1.0, np.where(once < 0.1, -1.0, 0.0))

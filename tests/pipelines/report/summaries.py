@@ -68,7 +68,7 @@ def make_result(arm: str, fraction: float, ratio: float | None) -> ArmResult:
     mean -= 0.05 * (1 - fraction) + (0.004 * ratio if has_added and ratio else 0)
     has_synthetic = has_added and arm != "real+duplicates"
     replicates = tuple(
-        Replicate(generator, draw, seed)
+        Replicate(None, generator, draw, seed)
         for generator in (range(GENERATORS) if has_synthetic else [None])
         for draw in (range(DRAWS) if has_synthetic else [None])
         for seed in SEEDS
@@ -214,7 +214,9 @@ def make_rows(summary: ComparisonSummary) -> list[ClassifierRow]:
     return [
         ClassifierRow(
             arm=result.arm,
+            fold=None,
             fraction=result.fraction,
+            subset=replicate.subset,
             ratio=result.ratio,
             generator=replicate.generator,
             draw=replicate.draw,
