@@ -4,12 +4,13 @@
         --weights vgg16_features.pth [--rounds 3]
 
 Each generator draws 2000 images, in turn of each class. Per class: the Fréchet distance in VGG16
-features from the study's training images, as a multiple of that of as many held-out reals
-(validation and test); mean pairwise distance of synthetic images relative to that of the training
-images, in pixels and in features; the least and the median pixel distance to the nearest training
-image, beside that of held-out reals. Then the accuracy on the real test images of the small CNN
-that was trained on the synthetic images alone, without and with classical augmentation. One line of
-JSON a generator.
+features from the study's training images, as a multiple of that of as many held-out reals; mean
+pairwise distance of synthetic images relative to that of the training images, in pixels and in
+features; the least and the median pixel distance to the nearest training image, beside that of
+held-out reals. Then the accuracy on the held-out reals of the small CNN that was trained on the
+synthetic images alone, without and with classical augmentation. Held-out reals are the validation
+images, so that one may choose by them; with --final they are the test images. One line of JSON a
+generator.
 """
 
 from __future__ import annotations
@@ -90,24 +91,25 @@ def measure_class(
 def accuracy_alone(
     synthetic: Split,
     splits: Mapping[str, Split],
+    held_out: Split,
     classes: list[str],
     compute: Compute,
     seeds: int,
     augment: bool,
 ) -> float:
-    """Train on synthetic images alone; return the mean accuracy on the real test images, in %.
+    """Train on synthetic images alone; return the mean accuracy on the held-out reals, in %.
 
     Real validation images choose the weights.
     """
-    test, accuracies = splits["test"], []
+    accuracies = []
     data = TrainingData(synthetic.to_dataset(), splits["validation"].to_dataset(), classes)
     for seed in range(seeds):
         config = ClassifierConfig(augment=augment, seed=seed)
         with tempfile.TemporaryDirectory() as folder:
             run = create_run(Path(folder), "classify-train", {})
             classifier = train(config, data, run, compute)
-        called = predict(classifier, test.to_dataset().tensors[0], compute).argmax(axis=1)
-        accuracies.append((called == test.labels).mean())
+        called = predict(classifier, held_out.to_dataset().tensors[0], compute).argmax(axis=1)
+        accuracies.append((called == held_out.labels).mean())
     return round(100 * float(np.mean(accuracies)), 1)
 
 
@@ -119,7 +121,10 @@ def accuracy_alone(
 @click.option(
     "--seeds", default=3, help="Classifiers of each kind, whose accuracies are averaged; 0: none."
 )
-def main(study: Path, generators: tuple[Path, ...], weights: str, rounds: int, seeds: int) -> None:
+@click.option("--final", is_flag=True, help="Hold out test images, not validation images.")
+def main(
+    study: Path, generators: tuple[Path, ...], weights: str, rounds: int, seeds: int, final: bool
+) -> None:
     compute, store = choose_compute(), FeatureStore()
     extractor = choose_extractors(["vgg16"], [weights], compute)[0]
     for path in generators:
@@ -129,7 +134,7 @@ def main(study: Path, generators: tuple[Path, ...], weights: str, rounds: int, s
         drawn = draw_images(trained)
         sets = {
             "train": splits["train"],
-            "held_out": splits["validation"].join(splits["test"]),
+            "held_out": splits["test" if final else "validation"],
             "synthetic": drawn.take(range(FEATURE_IMAGES)),
         }
         images = {name: split.images for name, split in sets.items()}
@@ -144,7 +149,9 @@ def main(study: Path, generators: tuple[Path, ...], weights: str, rounds: int, s
             )
         if seeds:
             for name, augment in (("accuracy", False), ("accuracy_augmented", True)):
-                line[name] = accuracy_alone(drawn, splits, classes, compute, seeds, augment)
+                line[name] = accuracy_alone(
+                    drawn, splits, sets["held_out"], classes, compute, seeds, augment
+                )
         click.echo(json.dumps(line))
 
 

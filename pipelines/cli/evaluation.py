@@ -14,7 +14,7 @@ from pipelines.cli.audit_tables import audit_table
 from pipelines.cli.classifier_tables import predictions_table
 from pipelines.cli.options import compute_options, done, run_options, say, workspace_option
 from pipelines.cli.reader_tables import readings_table
-from pipelines.cli.score_tables import checks_table, scores_table
+from pipelines.cli.score_tables import checks_table, held_out_line, scores_table
 
 if TYPE_CHECKING:
     from pipelines.study.runs import RunRequest
@@ -70,6 +70,12 @@ FEATURES_HELP = (
     metavar="DIR",
     help="Where score.json and score.csv of plain folders go.  [default: the current folder]",
 )
+@click.option(
+    "--final",
+    is_flag=True,
+    help="Hold out the test images in the place of the validation images: once, when everything is "
+    "chosen.",
+)
 @compute_options
 @workspace_option()
 def score(
@@ -80,10 +86,14 @@ def score(
     statistics: Path | None,
     out: Path | None,
     synthetic: str | None,
+    final: bool,
     **choices: Any,
 ) -> None:
     """How good synthetic images are, per class and overall, each score beside that of held-out
-    reals.
+    reals: of the validation images, or with --final of the test images.
+
+    Choose by the scores without --final. A score with it is one look at the test images; its run
+    says so, and the report page counts such runs.
 
     Distances (Fréchet, kernel), precision and recall, density and coverage, diversity, training on
     synthetic and testing on real images and the reverse, and whether they can be told from reals at
@@ -101,16 +111,23 @@ def score(
     """
     from pipelines.evaluation.score import score_synthetic
     from pipelines.evaluation.score_folders import score_folders
+    from runtime.run import list_runs
 
     if first is None and (second or statistics or out):
         raise ValueError("--dataset-b, --save-statistics and --out go with --dataset-a DIR")
+    if first is not None and final:
+        raise ValueError("--final is of a study, whose test images it looks at; drop it here")
     if first is None:
-        run, summary = score_synthetic(workspace, compute, synthetic=synthetic, **choices)
+        run, summary = score_synthetic(
+            workspace, compute, synthetic=synthetic, final=final, **choices
+        )
         for warning in summary.warnings:
             say(f"cxr: {warning}")
+        click.echo(f"held-out reals: {held_out_line(summary, list_runs(workspace.runs))}")
         click.echo(scores_table(summary))
         click.echo(checks_table(summary))
-        done(f"the scores of {summary.synthetic}", run.folder / "score.json", "cxr compare")
+        next_step = "cxr report" if final else "cxr compare"
+        done(f"the scores of {summary.synthetic}", run.folder / "score.json", next_step)
         return
     out = out or Path()
     scores = score_folders(first, second, compute, out=out, statistics=statistics, **choices)

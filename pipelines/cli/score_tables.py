@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipelines.metrics.names import SCORE_FORMATS
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pipelines.metrics.nearness import Nearness
     from pipelines.metrics.scores import ExtractorRecord, Score
     from pipelines.results.score_summary import FolderScores, ScoreSummary
+    from runtime.run import Run
 
 
 def scores_table(summary: ScoreSummary | FolderScores) -> str:
@@ -43,6 +45,23 @@ def scores_table(summary: ScoreSummary | FolderScores) -> str:
         for unscored in summary.unscored
     ]
     return "\n".join(lines)
+
+
+def held_out_line(summary: ScoreSummary, runs: Sequence[Run]) -> str:
+    """Say whose images the held-out reals are, and how often scores have looked at the test's.
+
+    runs: of the study, this score's among them.
+    """
+    from pipelines.results.score_summary import scores_of_test_images
+
+    if summary.held_out_split != "test":
+        return f"the {summary.held_out_split} images; the test images are for cxr score --final"
+    looks = [run.name for run in scores_of_test_images(runs)]
+    times = "the first score" if len(looks) == 1 else f"one of {len(looks)} scores"
+    return (
+        f"the test images; {times} of this study to look at them ({', '.join(looks)}). "
+        "What is chosen by it is chosen on the test split"
+    )
 
 
 def checks_table(summary: ScoreSummary) -> str:
@@ -122,7 +141,7 @@ def _agreement_line(label: str, agreement: Agreement) -> str:
     if agreement.agreement is not None:
         share = agreement.agreement
         agreed = f"{share.percent()} of {share.n} synthetic images called as asked"
-    return f"  {label:18}{agreed}; test reals {agreement.recall.percent()}"
+    return f"  {label:18}{agreed}; held-out reals {agreement.recall.percent()}"
 
 
 def _fingerprint_lines(fingerprints: Fingerprints) -> list[str]:

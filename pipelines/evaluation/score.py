@@ -1,4 +1,9 @@
-"""What the synthetic images of a study are worth: every score, beside that of held-out reals."""
+"""What the synthetic images of a study are worth: every score, beside that of held-out reals.
+
+Scores are there to choose by: of generators, of synthetic sets, of settings. So the held-out reals
+are the validation images, and the test images are read by a final score alone, which says so in
+its run.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +29,7 @@ def score_synthetic(
     synthetic: str | None,
     features: Sequence[str],
     weights: Sequence[str] = (),
+    final: bool = False,
 ) -> tuple[Run, ScoreSummary]:
     """Score a synthetic set per class and overall, in the features of every extractor asked for.
 
@@ -34,16 +40,24 @@ def score_synthetic(
         compute: Where the networks run.
         synthetic: The name of the set's run; None for the newest.
         features, weights: As `choose_extractors` takes them.
+        final: Whether the test images are the held-out reals, in the place of the validation
+            images. What is chosen by such a score is chosen on the test split.
     """
     added = read_synthetic(workspace.find_run("synthesize", synthetic).folder)
     check_leak(added.trained_on, workspace.rows(), added.folder.name)
     extractors = choose_extractors(features, weights, compute, workspace)
     names = [extractor.name for extractor in extractors]
-    material = read_material(workspace, added, extractors, compute)
+    held_out_split = "test" if final else "validation"
+    material = read_material(workspace, added, extractors, compute, held_out_split)
     scores, unscored = score_groups(material.classes, material.sets, material.features)
     run = workspace.create_run(
         "score",
-        {"synthetic": added.folder.name, "features": names, "compute": str(compute)},
+        {
+            "synthetic": added.folder.name,
+            "held_out_split": held_out_split,
+            "features": names,
+            "compute": str(compute),
+        },
         instead=True,
     )
     checks = check_synthetic(
@@ -51,6 +65,7 @@ def score_synthetic(
     )
     summary = ScoreSummary(
         synthetic=added.folder.name,
+        held_out_split=held_out_split,
         classes=material.classes,
         extractors=[extractor.record for extractor in extractors],
         warnings=warn_of_few_images(material.features),

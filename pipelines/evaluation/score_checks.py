@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.evaluation.score_material import ScoredMaterial
@@ -11,11 +10,8 @@ from pipelines.figures.score_figures import draw_feature_map, draw_nearest_pairs
 from pipelines.metrics.fingerprints import Fingerprints, measure_fingerprints
 from pipelines.metrics.label_audit import LabelAudit, audit_labels
 from pipelines.metrics.memorisation import Memorisation, measure_memorisation
-from pipelines.metrics.nearest import persons
 from pipelines.metrics.nearness import write_neighbours
 from pipelines.metrics.scores import LeftOut
-from pipelines.study.manifest import SPLITS
-from pipelines.study.split import Split
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute
 from runtime.run import Run
@@ -48,15 +44,15 @@ def check_synthetic(
         compute: Where the networks run.
         folder: Of the score's run.
     """
-    sets = _merge_patients(workspace, material.sets)
-    by_person = replace(material, sets=sets)
+    sets = material.sets
     memorisation = _check_memorisation(
-        by_person, extractor, Run(workspace.folder_of(generator)), compute, folder
+        material, extractor, Run(workspace.folder_of(generator)), compute, folder
     )
     label_audit: LeftOut | LabelAudit
     try:
-        test = _test_split(workspace, sets["held_out"])
-        label_audit = audit_labels(workspace, sets["synthetic"], test, material.classes, compute)
+        label_audit = audit_labels(
+            workspace, sets["synthetic"], sets["held_out"], material.classes, compute
+        )
     except (FileNotFoundError, ValueError) as error:
         label_audit = LeftOut(str(error))
     fingerprints = measure_fingerprints(sets["train"], sets["synthetic"], material.classes)
@@ -64,19 +60,6 @@ def check_synthetic(
         sets, material.features[extractor], material.classes, extractor, folder / "feature_map.png"
     )
     return SyntheticChecks(memorisation, label_audit, fingerprints)
-
-
-def _merge_patients(workspace: Workspace, sets: Mapping[str, Split]) -> dict[str, Split]:
-    """Give the reals whole persons as patients: those who share a film are one."""
-    rows = [row for row in workspace.rows() if row.split in SPLITS]
-    person = dict(zip((row.file_name for row in rows), persons(rows), strict=True))
-    merged = {
-        name: replace(
-            sets[name], patients=[person[file_name] for file_name in sets[name].file_names]
-        )
-        for name in ("train", "held_out")
-    }
-    return {**sets, **merged}
 
 
 def _check_memorisation(
@@ -96,9 +79,3 @@ def _check_memorisation(
     except ValueError as error:
         return LeftOut(str(error))
     return memorisation
-
-
-def _test_split(workspace: Workspace, held_out: Split) -> Split:
-    """Take the held-out images of the test split: the others chose the classifier's weights."""
-    names = {row.file_name for row in workspace.rows() if row.split == "test"}
-    return held_out.take([place for place, name in enumerate(held_out.file_names) if name in names])

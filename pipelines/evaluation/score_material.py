@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from classifier.features import FeatureStore
 from pipelines.metrics.extractors import Extractor
+from pipelines.metrics.nearest import persons
 from pipelines.study.labels import list_classes
+from pipelines.study.manifest import SPLITS
 from pipelines.study.split import Split, load_splits
 from pipelines.study.synthetic import SyntheticSet
 from pipelines.study.workspace import Workspace
@@ -23,7 +25,7 @@ class ScoredMaterial:
     Attributes:
         classes: The names of the label indices.
         sets: "train" (the reals that the generator was trained on), "held_out" (reals that it
-            never saw) and "synthetic".
+            never saw) and "synthetic". The patients of reals are whole persons (`persons`).
         features: (N, d), float32, by extractor and set.
     """
 
@@ -37,11 +39,12 @@ def read_material(
     synthetic: SyntheticSet,
     extractors: Sequence[Extractor],
     compute: Compute,
+    held_out_split: str,
 ) -> ScoredMaterial:
     """Read the three sets at the size of the synthetic images, and compute their features.
 
-    Validation and test are held out together. Raises ValueError when the synthetic set has a label
-    that the study has not.
+    held_out_split: the split whose images are the held-out reals. Raises ValueError when the
+    synthetic set has a label that the study has not.
     """
     classes = list_classes(workspace.rows())
     unknown = {row.label for row in synthetic.rows} - set(classes)
@@ -52,8 +55,8 @@ def read_material(
         )
     splits = load_splits(workspace, synthetic.image_size, classes)
     sets = {
-        "train": splits["train"],
-        "held_out": splits["validation"].join(splits["test"]),
+        "train": _merge_patients(workspace, splits["train"]),
+        "held_out": _merge_patients(workspace, splits[held_out_split]),
         "synthetic": Split(
             synthetic.load_images(),
             np.array([classes.index(row.label) for row in synthetic.rows], np.int64),
@@ -67,3 +70,10 @@ def read_material(
         extractor.name: extractor.features(images, store, compute) for extractor in extractors
     }
     return ScoredMaterial(classes, sets, features)
+
+
+def _merge_patients(workspace: Workspace, split: Split) -> Split:
+    """Give reals whole persons as patients: those who share a film are one."""
+    rows = [row for row in workspace.rows() if row.split in SPLITS]
+    person = dict(zip((row.file_name for row in rows), persons(rows), strict=True))
+    return replace(split, patients=[person[file_name] for file_name in split.file_names])

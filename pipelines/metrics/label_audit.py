@@ -41,7 +41,7 @@ class Agreement:
 
     Attributes:
         agreement: Of the synthetic images, the share called what was asked for; None of none.
-        recall: Of the test reals, the share called what they are; its interval is over patients.
+        recall: Of the held-out reals, the share called what they are; interval over patients.
     """
 
     agreement: Estimate | None
@@ -73,18 +73,23 @@ class LabelAudit:
 
 
 def audit_labels(
-    workspace: Workspace, synthetic: Split, test: Split, classes: Sequence[str], compute: Compute
+    workspace: Workspace,
+    synthetic: Split,
+    held_out: Split,
+    classes: Sequence[str],
+    compute: Compute,
 ) -> LabelAudit:
     """Ask the newest classifier of this study that saw reals alone, at the size of the images.
 
-    Raises FileNotFoundError that says how to make one where there is none, ValueError when the test
-    split lacks a class.
+    held_out: reals to see what the classifier is worth. Where they are the validation images, which
+    chose its weights, it is worth a little less than they say. Raises FileNotFoundError that says
+    how to make a classifier where there is none, ValueError when the reals lack a class.
     """
-    absent = [name for index, name in enumerate(classes) if not (test.labels == index).any()]
+    absent = [name for index, name in enumerate(classes) if not (held_out.labels == index).any()]
     if absent:
         raise ValueError(
-            f"no image of {', '.join(absent)} in the test split, to see what the classifier is "
-            "worth; import images of more patients"
+            f"no held-out image of {', '.join(absent)}, to see what the classifier is worth; "
+            "import images of more patients"
         )
     size = synthetic.images.shape[1]
     run = _newest_classifier(workspace, size)
@@ -99,8 +104,8 @@ def audit_labels(
         trained.config.arch,
         classes,
         _ask(trained, synthetic, compute),
-        _ask(trained, test, compute),
-        test.patients,
+        _ask(trained, held_out, compute),
+        held_out.patients,
     )
 
 
@@ -112,7 +117,7 @@ def judge_labels(
     reals: Answers,
     patients: Sequence[str],
 ) -> LabelAudit:
-    """Judge what synthetic images were called by what they were asked to be, and test reals alike.
+    """Judge what synthetic images were called by what they were asked to be, and reals alike.
 
     patients: of the reals.
     """
@@ -201,7 +206,7 @@ def _judge(
 ) -> tuple[str, list[str]]:
     """Give a verdict in plain words, and warnings."""
     if recall.low <= chance:
-        return "cannot tell: the classifier itself is no better than a guess on test reals", []
+        return "cannot tell: the classifier itself is no better than a guess on held-out reals", []
     if agreement is None:
         return (
             "cannot tell: not every class was asked for, and a generator that hears no label would "
@@ -210,7 +215,7 @@ def _judge(
         )
     as_asked = (
         f"{100 * agreement.value:.0f} % of the synthetic images are called what they were asked to "
-        f"be (mean over classes; {100 * chance:.0f} % would be a guess, test reals reach "
+        f"be (mean over classes; {100 * chance:.0f} % would be a guess, held-out reals reach "
         f"{100 * recall.value:.0f} %)"
     )
     if agreement.low <= chance:
@@ -236,6 +241,6 @@ def _weak_classes(by_class: Mapping[str, Agreement], chance: float) -> list[str]
         least = chance + HEARD_SHARE * (recall.value - chance)
         if agreement is not None and agreement.high < least:
             weak.append(
-                f"{name} ({100 * agreement.value:.0f} %, test reals {100 * recall.value:.0f} %)"
+                f"{name} ({100 * agreement.value:.0f} %, held-out reals {100 * recall.value:.0f} %)"
             )
     return weak

@@ -27,6 +27,7 @@ from pipelines.report.data_pitfalls import (
 from pipelines.report.synthetic_pitfalls import (
     generator_leak,
     memorised_images,
+    scores_on_test,
     telling_fingerprints,
 )
 
@@ -65,6 +66,11 @@ PITFALLS = (
     Pitfall("Duplicate images across splits", "Roberts et al. 2021", duplicates_across_splits),
     Pitfall("The generator saw held-out images", "Kapoor & Narayanan 2023", generator_leak),
     Pitfall("Tuning on the test split", "Varoquaux & Cheplygina 2022", tuning_on_test),
+    Pitfall(
+        "Synthetic images chosen on the test split",
+        "Varoquaux & Cheplygina 2022",
+        scores_on_test,
+    ),
     Pitfall("Unequal training budgets", "Lipton & Steinhardt 2019", unequal_budgets),
     Pitfall("A single run", "Bouthillier et al. 2021", single_run),
     Pitfall("Many comparisons, one of them lucky", "Holm 1979", many_comparisons),

@@ -11,7 +11,7 @@ from pipelines.results.audit_result import AUDIT_FILE, AuditResult
 from pipelines.results.classifier_result import METRICS_FILE, ClassifierResult
 from pipelines.results.comparison_rows import ClassifierRow, read_rows
 from pipelines.results.comparison_summary import SUMMARY_FILE, ComparisonSummary
-from pipelines.results.score_summary import SCORE_FILE, ScoreSummary
+from pipelines.results.score_summary import SCORE_FILE, ScoreSummary, scores_of_test_images
 from pipelines.study.import_log import ImportSummary
 from pipelines.study.manifest import EXTERNAL, Row, study_fingerprint
 from pipelines.study.workspace import Workspace
@@ -42,6 +42,8 @@ class Study:
         check: What data/check.json tells.
         score: The newest score of a synthetic set of the comparison.
         other_score: The newest score of all, where none is of those sets.
+        validation_scores, test_scores: Names of the scores that held out validation images, and of
+            those that looked at test images.
         audit: The newest shortcut audit.
         comparisons: Names of all comparisons with these data, this one among them.
         num_singles: How many single classifiers were trained.
@@ -59,6 +61,8 @@ class Study:
     check: CheckReport | None
     score: RunResult[ScoreSummary] | None
     other_score: RunResult[ScoreSummary] | None
+    validation_scores: list[str]
+    test_scores: list[str]
     audit: RunResult[AuditResult] | None
     comparisons: list[str]
     num_singles: int
@@ -105,6 +109,7 @@ def read_study(workspace: Workspace, run: Run) -> Study:
     rows, runs = workspace.rows(), list_runs(workspace.runs)
     sets, scores = _synthetic_sets(run, summary), _runs_with(runs, "score", SCORE_FILE)
     score, old_scores = _newest(scores, ScoreSummary.load, lambda score: score.synthetic in sets)
+    test_scores = [scored.name for scored in scores_of_test_images(runs)]
     other_score, _ = (None, []) if score else _newest(scores, ScoreSummary.load)
     audit, old_audits = _newest(_runs_with(runs, "audit", AUDIT_FILE), AuditResult.load)
     trainings = [
@@ -123,6 +128,8 @@ def read_study(workspace: Workspace, run: Run) -> Study:
         check=CheckReport.load(check) if check.exists() else None,
         score=score,
         other_score=other_score,
+        validation_scores=[own.name for own in scores if own.name not in test_scores],
+        test_scores=test_scores,
         audit=audit,
         comparisons=[
             comparison.name

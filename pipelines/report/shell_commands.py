@@ -29,7 +29,7 @@ def commands(study: Study) -> list[str]:
     steps += [_gan_train(study, name) for name in _made_before(study.generators)]
     steps += [_synthesize(study, name) for name in _made_before(study.sets)]
     if study.given_set:
-        steps.append(["cxr score", f"--synthetic {study.given_set}"])
+        steps.append(["cxr score", f"--synthetic {study.given_set}", *_final(study)])
     if study.audit:
         steps.append(["cxr audit", study.audit.result.classifier])
     steps.append(_compare(study.summary, study.given_set))
@@ -93,6 +93,11 @@ def _synthesize(study: Study, name: str) -> list[str]:
     if config.get("reject_copies"):
         words.append("--reject-copies")
     return words
+
+
+def _final(study: Study) -> list[str]:
+    """Return the option of a score that looked at the test images, as the page's own did."""
+    return ["--final"] if study.score and study.score.result.held_out_split == "test" else []
 
 
 def _compare(summary: ComparisonSummary, given_set: str | None) -> list[str]:

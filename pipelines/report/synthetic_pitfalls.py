@@ -55,6 +55,25 @@ def memorised_images(study: Study) -> Answer | None:
     )
 
 
+def scores_on_test(study: Study) -> Answer | None:
+    """Count the scores of synthetic images that looked at the test images."""
+    if not study.sets:
+        return None
+    chosen = f"{plural(len(study.validation_scores), 'score')} of synthetic images on validation"
+    looks = study.test_scores
+    if not looks:
+        return Answer("good", f"{chosen} images, none on test images.")
+    text = f"{chosen} images, {len(looks)} on test images ({', '.join(looks)})"
+    if len(looks) == 1:
+        return Answer("good", f"{text}.")
+    return Answer(
+        "bad",
+        f"{text}. Choosing a generator, a set or a setting among them is choosing on the test "
+        "split.",
+        "cxr score",
+    )
+
+
 def telling_fingerprints(study: Study) -> Answer | None:
     """Ask the newest score how well one simple property gives synthetic images away."""
     if not study.sets:

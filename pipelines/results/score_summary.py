@@ -17,7 +17,7 @@ from runtime.run import Run
 
 SCORE_FILE = "score.json"
 SCORE_TABLE = "score.csv"
-SCORE_FORMAT = 2
+SCORE_FORMAT = 3
 SCORE_COLUMNS = (
     *("group", "features", "score"),
     *("value", "low", "high", "p"),
@@ -32,6 +32,7 @@ class ScoreSummary:
 
     Attributes:
         synthetic: The set's name.
+        held_out_split: Whose images the held-out reals are, "validation" or "test".
         classes: Of the study.
         extractors: Whose features were scored.
         warnings: What to know before comparing distances.
@@ -41,6 +42,7 @@ class ScoreSummary:
     """
 
     synthetic: str
+    held_out_split: str
     classes: list[str]
     extractors: list[ExtractorRecord]
     warnings: list[str]
@@ -104,6 +106,17 @@ class FolderScores:
         """Write score.json and score.csv into a folder."""
         write_record(folder / SCORE_FILE, self, SCORE_FORMAT)
         _write_table(folder, self.scores)
+
+
+def scores_of_test_images(runs: Sequence[Run]) -> list[Run]:
+    """Choose the scores that looked at test images, as those of earlier versions all did."""
+    return [
+        run
+        for run in runs
+        if run.command == "score"
+        and (run.folder / SCORE_FILE).exists()
+        and run.config.get("held_out_split", "test") == "test"
+    ]
 
 
 def overall_distances(scores: Sequence[Score]) -> list[Score]:

@@ -401,8 +401,8 @@ def test_what_is_read_of_folders_is_what_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"format": 2', '"format": 1', "format 1.* make it anew with: cxr score"),
-        ('"format": 2,', "", "format 1.* make it anew with: cxr score"),
+        ('"format": 3', '"format": 1', "format 1.* make it anew with: cxr score"),
+        ('"format": 3,', "", "format 1.* make it anew with: cxr score"),
         ('"scores"', '"marks"', "scores is missing"),
         ('"frechet": null', '"frechet": "near"', "frechet is 'near'"),
     ],

@@ -45,7 +45,7 @@ def films() -> tuple[Split, Split]:
 def judged(
     asked: np.ndarray, called: np.ndarray, *, recall: float = 0.9, classes: list[str] = CLASSES
 ) -> LabelAudit:
-    """The verdict of a classifier that calls this share of 60 test reals rightly."""
+    """The verdict of a classifier that calls this share of 60 held-out reals rightly."""
     true = np.arange(60) % len(classes)
     right = np.random.default_rng(1).permutation(60) < round(60 * recall)
     return judge_labels(
@@ -192,7 +192,7 @@ def test_fingerprints_are_what_they_say(films: tuple[Split, Split]) -> None:
 
 
 def test_a_classifier_is_asked_and_shuffled_labels_are_caught(study: Path) -> None:
-    """Training reals, which it knows by heart, stand for test reals and for synthetic images.
+    """Training reals, which it knows by heart, stand for held-out reals and for synthetic images.
 
     With their labels, then with labels that say nothing.
     """
@@ -222,7 +222,7 @@ def test_a_classifier_is_asked_and_shuffled_labels_are_caught(study: Path) -> No
             compute,
         )
     only = np.flatnonzero(train.labels == 0)
-    with pytest.raises(ValueError, match="no image of normal in the test split"):
+    with pytest.raises(ValueError, match="no held-out image of normal"):
         audit_labels(
             workspace,
             train,

@@ -45,6 +45,7 @@ def make_score() -> ScoreSummary:
     )
     return ScoreSummary(
         synthetic="0002-synthesize",
+        held_out_split="validation",
         classes=["covid", "normal"],
         extractors=[ExtractorRecord("cnn", "ab" * 32, "of this study")],
         warnings=["few images"],

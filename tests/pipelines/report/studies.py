@@ -89,7 +89,7 @@ def make_study(root: Path) -> tuple[Workspace, Run]:
         make_synthetic_set(runs, generator, trained_on)
     for synthetic in (None, "0002-synthesize"):
         make_single_classifier(workspace, synthetic)
-    scored = workspace.create_run("score", {})
+    scored = workspace.create_run("score", {"held_out_split": "validation"})
     make_score().save(scored)
     scored.finish({})
     audited = workspace.create_run("audit", {"data": data, "classifier_sha256": "ef" * 32})

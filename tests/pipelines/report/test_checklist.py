@@ -18,7 +18,7 @@ from pipelines.results.score_summary import ScoreSummary
 from pipelines.study.import_log import NearDuplicate, write_imports
 from pipelines.study.workspace import Workspace
 from runtime.run import Run
-from tests.pipelines.report.made_scores import make_fingerprints, make_memorisation
+from tests.pipelines.report.made_scores import make_fingerprints, make_memorisation, make_score
 from tests.pipelines.report.studies import change, poor_study
 from tests.pipelines.report.summaries import make_summary
 
@@ -74,7 +74,7 @@ def test_a_full_study_avoids_most_pitfalls(
 def test_a_study_without_synthetic_images_is_not_asked_about_them(
     poor_marks: dict[str, str],
 ) -> None:
-    assert len(poor_marks) == len(PITFALLS) - 3
+    assert len(poor_marks) == len(PITFALLS) - 4
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,19 @@ def _leak(workspace: Workspace, run: Run) -> None:
 
 def _leak_unknown(workspace: Workspace, run: Run) -> None:
     shutil.rmtree(workspace.root / "replicates")
+
+
+def _final_scores(workspace: Workspace, run: Run) -> None:
+    for _ in range(2):
+        scored = workspace.create_run("score", {"held_out_split": "test"})
+        replace(make_score(), held_out_split="test").save(scored)
+
+
+def _score_of_an_earlier_version(workspace: Workspace, run: Run) -> None:
+    """It read test images whatever it was asked for, as one of two."""
+    scored = workspace.create_run("score", {"held_out_split": "test"})
+    replace(make_score(), held_out_split="test").save(scored)
+    make_score().save(workspace.create_run("score", {}))
 
 
 def _unequal(workspace: Workspace, run: Run) -> None:
@@ -233,6 +246,8 @@ def _clean_audit(workspace: Workspace, run: Run) -> None:
         (_leak_unknown, "The generator saw held-out images", "open"),
         (_second_comparison, "Tuning on the test split", "open"),
         (_second_comparison_of_an_earlier_format, "Tuning on the test split", "open"),
+        (_final_scores, "Synthetic images chosen on the test split", "bad"),
+        (_score_of_an_earlier_version, "Synthetic images chosen on the test split", "bad"),
         (_unequal, "Unequal training budgets", "bad"),
         (_one_generator, "A single run", "open"),
         (_one_run, "A single run", "bad"),

@@ -421,5 +421,5 @@ def test_every_pitfall_is_shown_with_a_sign_and_words_and_not_by_colour_alone(
 
 def test_the_pitfalls_are_counted(page: Page) -> None:
     text = " ".join(page.text.split())
-    assert "10 of 16" in text
+    assert "11 of 17" in text
     assert "3 open, 3 not avoided" in text

@@ -108,7 +108,7 @@ def test_the_page_of_a_study_without_a_score_says_what_was_not_looked_for(
 def test_the_page_says_that_a_score_is_of_another_version(small: tuple[Workspace, Run]) -> None:
     run = small[0].find_run("score")
     path = run.folder / "score.json"
-    path.write_text(path.read_text().replace('"format": 2,', ""))
+    path.write_text(path.read_text().replace('"format": 3,', ""))
     page = page_of(*small)
     assert f"score.json of {run.name} was written by another version of cxr" in page.text
     assert "have not been scored" in page.text

@@ -41,8 +41,8 @@ def test_the_overall_distances_are_those_of_all_classes(run: Run) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"format": 2,', "", "format 1.* make it anew with: cxr score"),
-        ('"format": 2', '"format": 3', "format 3.* make it anew with: cxr score"),
+        ('"format": 3,', "", "format 1.* make it anew with: cxr score"),
+        ('"format": 3', '"format": 4', "format 4.* make it anew with: cxr score"),
         ('"synthetic_p"', '"p"', r"scores\[0\].synthetic_p is missing"),
         ('"n_train": 8', '"n_train": "many"', r"scores\[0\].n_train is 'many', expected int"),
     ],
