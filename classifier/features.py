@@ -1,6 +1,8 @@
-"""What networks make of images, batch by batch.
+"""What networks make of images, batch by batch and in float32.
 
-For fixed networks it is computed only once for all epochs, seeds, arms and scores. A kept feature
+Training may multiply in bfloat16, but whatever is looked at, chosen by or reported is made here: so
+an answer is that of the saved weights, whatever precision and machine they were trained with. For
+fixed networks it is computed only once for all epochs, seeds, arms and scores. A kept feature
 belongs to the bytes of an image and to the weights of a network, and is looked up by the hashes of
 both; so none can be stale.
 """
@@ -34,10 +36,10 @@ def apply_in_batches(
     *,
     fill: bool = False,
 ) -> Tensor:
-    """Compute module(images) on the device, as float32 on the CPU.
+    """Compute module(images) on the device in float32, whatever the precision of training.
 
-    images (N, …), result (N, …). Of several processes each takes every so-many-th batch, and all
-    get the whole result, as one process would have it.
+    images (N, …), result (N, …) on the CPU. Of several processes each takes every so-many-th batch,
+    and all get the whole result, as one process would have it.
 
     what: the name on a progress bar; without it there is none. fill: compute the last batch at full
     size too, since rounding may depend on it: then an image gives the same bits in any company.
@@ -49,9 +51,8 @@ def apply_in_batches(
         for number, batch in enumerate(images.split(FEATURE_BATCH)):
             if number % compute.world_size == compute.rank:
                 inputs = _fill_batch(batch) if fill else batch
-                with compute.autocast():
-                    outputs = module(inputs.to(compute.device))[: len(batch)]
-                    computed[number] = outputs.float().cpu()
+                outputs = module(inputs.to(compute.device))[: len(batch)]
+                computed[number] = outputs.float().cpu()
             bar.update(len(batch))
     gathered = compute.gather(computed)
     results = {number: result for part in gathered for number, result in part.items()}
@@ -125,9 +126,9 @@ class FeatureStore:
 def network_hash(network: nn.Module, compute: Compute) -> str:
     """Return 16 hexadecimal digits of a network's form, weights and buffers.
 
-    They are of the device and precision that it runs in, too.
+    They are of the kind of device that it runs on, too.
     """
-    digest = hashlib.sha256(f"{network} {compute.device.type} {compute.precision}".encode())
+    digest = hashlib.sha256(f"{network} {compute.device.type} fp32".encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
         digest.update(

@@ -74,7 +74,8 @@ def predict(
 ) -> np.ndarray:
     """Return class probabilities (N, classes) of uint8 images (N, 1, S, S).
 
-    They are float64, rows that sum to 1. store: where the fixed part of the network is looked up
+    They are float64, rows that sum to 1; the network computes in float32 whatever the precision of
+    training. store: where the fixed part of the network is looked up
     and kept.
     """
     size = classifier.image_size

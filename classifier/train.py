@@ -2,9 +2,11 @@
 
 The budget is optimizer steps, so that training sets of different length get the same. Every random
 number is keyed by (seed, purpose, rank, step), so that a resumed run continues bit for bit. What a
-fixed trunk makes of the images is computed once, before the first step. Of several processes each
-takes its share of a batch, and gradients are averaged; BatchNorm, dropout and augmentation work per
-process, so that training differs a little with their number, and evaluation not at all.
+fixed trunk makes of the images is computed once, before the first step and in float32. Steps may be
+in bfloat16; looks at the validation images, which choose the weights, never are. Of several
+processes each takes its share of a batch, and gradients are averaged; BatchNorm, dropout and
+augmentation work per process, so that training differs a little with their number, and evaluation
+not at all.
 """
 
 from __future__ import annotations
@@ -64,8 +66,8 @@ def train(
     what: the name on the progress bar.
 
     A checkpoint in the run's folder is continued. Per evaluation the journal gets the step, the
-    epoch, and loss and accuracy in training (mean over the steps since the last one) and
-    validation.
+    epoch, and loss and accuracy in training (mean over the steps since the last one, in the
+    precision of training) and validation (of the weights as they are saved, in float32).
 
     Raises ValueError on images of another shape, FloatingPointError when the loss stops being
     finite, and Interrupted after a signal, with everything saved.

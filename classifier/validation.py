@@ -27,7 +27,7 @@ class ValidationSet:
     labels: Tensor
 
     def evaluate(self, compute: Compute) -> tuple[float, float]:
-        """Return loss and accuracy."""
+        """Return loss and accuracy, in float32 whatever the precision of training."""
         logits = apply_in_batches(self.module, self.inputs, compute).to(compute.device)
         loss = cross_entropy(logits, self.labels).item()
         return loss, (logits.argmax(1) == self.labels).float().mean().item()

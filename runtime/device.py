@@ -1,7 +1,9 @@
 """Where the arithmetic runs, in which precision, and in how many processes.
 
 bfloat16 is used only where the hardware multiplies it natively. Elsewhere it is emulated and
-slower than float32, so `auto` never picks it there and an explicit request is refused.
+slower than float32, so `auto` never picks it there and an explicit request is refused. It is a
+precision of training alone: what is chosen by or reported is computed in float32, and that is never
+TensorFloat-32, which CUDA's convolutions would take instead and which keeps no more than 11 bits.
 
 Several processes are started by `torchrun`, which tells each its rank; they talk by gloo, or NCCL
 on CUDA.
@@ -35,7 +37,7 @@ class Compute:
 
     Attributes:
         device: Where the tensors are.
-        precision: Of the matrix products: "fp32" or "bf16".
+        precision: Of the matrix products of training: "fp32" or "bf16".
         rank: The number of this process, from 0.
         world_size: How many there are.
     """
@@ -88,7 +90,7 @@ class Compute:
         return bool(raised.item())
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Compute matrix products in the precision, for a block."""
+        """Compute matrix products in the precision, for a block of training."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def __str__(self) -> str:
@@ -112,7 +114,7 @@ def parse_compute(text: str) -> tuple[str, str]:
 def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     """Resolve device and precision on this machine.
 
-    Joins the other processes where torchrun started several.
+    Joins the other processes where torchrun started several, and turns TensorFloat-32 off.
 
     Args:
         device: "auto" (CUDA, else Apple's MPS, else CPU), "cpu", "cuda", "cuda:N" or "mps".
@@ -136,6 +138,7 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
         )
     if world_size > 1 and not distributed.is_initialized():
         _join_processes(chosen)
+    torch.backends.cudnn.allow_tf32 = False
     return Compute(
         chosen,
         "bf16" if precision != "fp32" and fast else "fp32",

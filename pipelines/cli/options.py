@@ -168,7 +168,8 @@ def _device_options(command: Command) -> Command:
         "--precision",
         type=click.Choice(["auto", "fp32", "bf16"]),
         default="auto",
-        help="Arithmetic; auto takes bf16 where the hardware is fast at it.",
+        help="Arithmetic of training; auto takes bf16 where the hardware is fast at it. What is "
+        "chosen by or reported is computed in fp32.",
     )
     with_device = click.option(
         "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps."

@@ -1,14 +1,13 @@
 """Networks that turn images into the features scores are computed on.
 
-Each is named with the hash of its weights. All run in float32, whatever the precision asked for, so
-that a score is the same on every machine.
+Each is named with the hash of its weights. All run in float32, as all features do.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +59,7 @@ class Extractor:
         Those that the store knows are looked up.
         """
         images = torch.from_numpy(np.concatenate(list(sets.values()))).unsqueeze(1)
-        features = store.features(
-            self.network, images, replace(compute, precision="fp32"), f"features of {self.name}"
-        ).numpy()
+        features = store.features(self.network, images, compute, f"features of {self.name}").numpy()
         ends = np.cumsum([len(part) for part in sets.values()])
         return dict(zip(sets, np.split(features, ends[:-1]), strict=True))
 

@@ -64,7 +64,7 @@ def train_and_test(
     start: a classifier to go on from. what: what the progress is shown as. Returns the answers on
     `test`, and on `external` where the study has such images of every class, and the result to
     finish the run with, once all else that belongs to it is written. The threshold comes from
-    the validation images.
+    the validation images. Probabilities are computed in float32 whatever the precision of training.
     """
     started = time.monotonic()
     data = TrainingData(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from classifier import features
 from classifier.features import FEATURE_BATCH, FeatureStore
+from runtime.device import Compute
 from tests.classifier.stripes import CPU, stripes
 
 
@@ -40,6 +41,14 @@ def test_features_are_the_network_s(network: CountingNetwork, images: Tensor) ->
     computed = FeatureStore().features(network, images, CPU)
     with torch.no_grad():
         torch.testing.assert_close(computed, network(images))
+
+
+def test_features_are_float32_in_a_training_in_bfloat16(
+    network: CountingNetwork, images: Tensor
+) -> None:
+    in_bfloat16 = Compute(torch.device("cpu"), "bf16")
+    computed = FeatureStore().features(network, images, in_bfloat16)
+    assert torch.equal(computed, FeatureStore().features(network, images, CPU))
 
 
 def test_the_last_batch_is_filled_up(network: CountingNetwork, images: Tensor) -> None:

@@ -35,6 +35,12 @@ def test_the_cpu_is_always_there_in_fp32() -> None:
     assert choose_compute("cpu", "fp32") == Compute(torch.device("cpu"), "fp32")
 
 
+def test_fp32_is_no_tensorfloat32() -> None:
+    choose_compute("cpu", "fp32")
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
 @pytest.mark.parametrize(
     ("compute", "text"),
     [
