@@ -13,6 +13,7 @@ import numpy as np
 from pipelines.comparison.arms import Arm
 from pipelines.comparison.datasets import Datasets
 from pipelines.comparison.design import Design, Trial
+from pipelines.metrics.measures import count_images, pseudo_values
 from pipelines.metrics.paired_tests import (
     Discordance,
     Replicate,
@@ -52,16 +53,6 @@ class Outcome:
         """Return 1 where the label is right, (N,)."""
         return np.array([line["predicted"] == line["label"] for line in self._lines], float)
 
-    def is_right_side(self, positive: str) -> np.ndarray:
-        """Return 1 where the prediction is right about being positive or not, (N,)."""
-        return np.array(
-            [
-                (line["predicted"] == positive) == (line["label"] == positive)
-                for line in self._lines
-            ],
-            float,
-        )
-
     def probabilities(self, classes: Sequence[str]) -> np.ndarray:
         """Return the probability of each class, (N, K)."""
         return np.array(
@@ -76,34 +67,43 @@ class _TestSet:
     Attributes:
         labels: Indices of classes, (N,).
         patients: Whose image it is, (N,).
-        is_positive: bool (N,).
+        positive: The class that sensitivity is of.
+        folds: Which fold each image is of, (N,), or None.
     """
 
     labels: np.ndarray
     patients: Sequence[str]
-    is_positive: np.ndarray
+    positive: int
+    folds: np.ndarray | None
 
     def measure(
-        self, right: np.ndarray, right_side: np.ndarray, replicates: Sequence[Replicate]
+        self, values: Mapping[str, np.ndarray], replicates: Sequence[Replicate]
     ) -> ArmMeasures:
-        """Estimate the shares of an arm. right, right_side: 1 where they are, (R, N)."""
-        everything = np.ones(len(self.labels), bool)
+        """Estimate the measures of an arm from their pseudo-values (R, N)."""
         return ArmMeasures(
-            accuracy=estimate_share(right, everything, self.patients, replicates),
-            sensitivity=estimate_share(right_side, self.is_positive, self.patients, replicates),
-            specificity=estimate_share(right_side, ~self.is_positive, self.patients, replicates),
+            **{
+                name: estimate_share(
+                    of_images, self.patients, replicates, n=self.count(name), folds=self.folds
+                )
+                for name, of_images in values.items()
+            }
         )
 
     def measure_differences(
-        self, right: np.ndarray, right_side: np.ndarray, replicates: Sequence[Replicate]
+        self, values: Mapping[str, np.ndarray], replicates: Sequence[Replicate]
     ) -> MeasureDifferences:
-        """Estimate differences of shares. right, right_side: Paired differences of them, (R, N)."""
-        everything, positive = np.ones(len(self.labels), bool), self.is_positive
+        """Estimate differences of measures from paired differences of pseudo-values (R, N)."""
         return MeasureDifferences(
-            accuracy=estimate_difference(right, everything, self.patients, replicates),
-            sensitivity=estimate_difference(right_side, positive, self.patients, replicates),
-            specificity=estimate_difference(right_side, ~positive, self.patients, replicates),
+            **{
+                name: estimate_difference(
+                    of_images, self.patients, replicates, n=self.count(name), folds=self.folds
+                )
+                for name, of_images in values.items()
+            }
         )
+
+    def count(self, measure: str) -> int:
+        return count_images(measure, self.labels, self.positive)
 
 
 @dataclass(frozen=True)
@@ -111,24 +111,28 @@ class _Predictions:
     """The predictions of all R replicates of one condition.
 
     Attributes:
-        right, right_side: 1 where the label, or being positive or not, is right, (R, N).
+        values: Pseudo-values of each measure, (R, N).
         pooled_right: Where the class of the largest mean probability is right, bool (N,).
     """
 
     outcomes: Sequence[Outcome]
-    right: np.ndarray
-    right_side: np.ndarray
+    values: Mapping[str, np.ndarray]
     pooled_right: np.ndarray
 
     @classmethod
     def read(cls, outcomes: Sequence[Outcome], datasets: Datasets, positive: str) -> _Predictions:
         """Read the predictions of one condition's classifiers."""
-        mean = np.mean([outcome.probabilities(datasets.classes) for outcome in outcomes], axis=0)
+        labels, positive_index = datasets.test.labels, datasets.classes.index(positive)
+        probabilities = np.stack([outcome.probabilities(datasets.classes) for outcome in outcomes])
         return cls(
             outcomes=outcomes,
-            right=np.stack([outcome.is_right() for outcome in outcomes]),
-            right_side=np.stack([outcome.is_right_side(positive) for outcome in outcomes]),
-            pooled_right=mean.argmax(axis=1) == datasets.test.labels,
+            values={
+                name: pseudo_values(
+                    name, labels, probabilities, positive_index, datasets.test_folds
+                )
+                for name in ("accuracy", "sensitivity", "specificity")
+            },
+            pooled_right=probabilities.mean(axis=0).argmax(axis=1) == labels,
         )
 
     @property
@@ -146,8 +150,9 @@ def arm_results(
 ) -> tuple[ArmResult, ...]:
     """Return a result per arm, fraction and ratio, compared with `real` at the same fraction."""
     split = datasets.test
-    is_positive = split.labels == datasets.classes.index(positive)
-    test = _TestSet(split.labels, split.patients, is_positive)
+    test = _TestSet(
+        split.labels, split.patients, datasets.classes.index(positive), datasets.test_folds
+    )
     results: dict[Condition, ArmResult] = {}
     comparisons: dict[Condition, tuple[MeasureDifferences, Discordance]] = {}
     reals: dict[float, _Predictions] = {}
@@ -176,7 +181,7 @@ def arm_results(
 def _result(arm: Arm, predictions: _Predictions, datasets: Datasets, test: _TestSet) -> ArmResult:
     """Measure an arm by itself."""
     first, replicates = predictions.outcomes[0], predictions.replicates
-    measures = test.measure(predictions.right, predictions.right_side, replicates)
+    measures = test.measure(predictions.values, replicates)
     aucs = [outcome.row.roc_auc for outcome in predictions.outcomes]
     reals = datasets.count_reals(first.trial.fraction)
     return ArmResult(
@@ -202,8 +207,7 @@ def _compare(
     """Compare an arm with `real`, each replicate with the one of its seed."""
     partners = real.paired_with(predictions.replicates)
     difference = test.measure_differences(
-        predictions.right - real.right[partners],
-        predictions.right_side - real.right_side[partners],
+        {name: values - real.values[name][partners] for name, values in predictions.values.items()},
         predictions.replicates,
     )
     return difference, mcnemar_test(predictions.pooled_right, real.pooled_right)

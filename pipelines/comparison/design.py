@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.comparison.arms import ARMS, DEFAULT_ARMS, Arm, select_arms
-from pipelines.metrics.paired_tests import Replicate, detectable_difference
+from pipelines.metrics.paired_tests import Replicate
+from pipelines.metrics.planned_difference import detectable_difference
 from pipelines.results.comparison_summary import Headline, Plan
 from pipelines.results.image_count import ImageCount
 from pipelines.study.shares import RealShare
@@ -249,9 +250,16 @@ class Design:
 
         By how many of the test images two arms disagree about.
         """
-        num_arms = len(self.selected_arms()) - 1
+        headline = self.headline()
+        replicates = self.replicates(ARMS[headline.arm], headline.fraction, first_seed=0)
         detectable = {
-            f"{share:g}": detectable_difference(share, test.patients, self.seeds, num_arms)
+            f"{share:g}": detectable_difference(
+                share,
+                test.patients,
+                replicates,
+                folds=self.folds,
+                contrasts=len(self.selected_arms()) - 1,
+            )
             for share in PLANNED_DISCORDANCE
         }
         listed = ", ".join(

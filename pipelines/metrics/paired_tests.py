@@ -1,36 +1,39 @@
-"""Paired comparison of an arm with `real`, over generators, synthetic draws, seeds and patients.
+"""Paired comparison of two arms over subsets, generators, synthetic draws, seeds and patients.
 
-Several things make a measured difference uncertain: which patients the test split holds, and the
-luck of one generator, one draw of its images and one training. The first is a bootstrap over
-patients of the difference averaged over all replicates. The others are a two-way random-effects
-analysis of variance of the replicates: rows are generators (or draws, where there is one
-generator), columns classifier seeds, which all rows share. With mean squares MS of rows, columns
-and the rest over n replicates, the variance of the mean is
-(MS_rows + MS_columns − MS_rest) / n (Scheffé 1959, ch. 7), here never taken to be less than its
-largest part. All variances add, with the degrees of freedom of Satterthwaite (1946) and Welch
-(1947). Several arms share one error rate by Holm's (1979) method.
+Several things make a measured difference uncertain: which patients are tested, and the luck of the
+training images, of a generator, of a draw of its images and of a training. `crossed_variance` takes
+them apart; the interval is that of Student's t with the degrees of freedom of that variance, for a
+share in Wilson's (1927) form. Several contrasts share one error rate by Holm's (1979) method.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest, norm, t
+from scipy.stats import binomtest, t
 
-from classifier.bootstrap import resampled_means
+from pipelines.metrics.crossed_variance import Variance, analyse, combine
 from runtime.estimate import Estimate
 
 CONFIDENCE = 0.95
 POWER = 0.8
-FEW_PATIENTS = 20  # of a class in the test split; with fewer a bootstrap is not to be trusted
+FEW_PATIENTS = 20  # of a class in the test split; with fewer an interval is not to be trusted
+MANY_GENERATORS = 3  # of so many or more a verdict is about the method
 
 
 @dataclass(frozen=True)
 class Replicate:
-    """Which throws of the dice made one classifier; None for a level that its arm does not have."""
+    """Which throws of the dice made one classifier; None for a level that its arm does not have.
+
+    Attributes:
+        subset: Of the training images, where only a fraction is used.
+        generator: Within the subset.
+        draw: Of synthetic images, within the generator.
+        seed: Of the classifier; it crosses the others.
+    """
 
     subset: int | None
     generator: int | None
@@ -75,193 +78,218 @@ class Discordance:
 class Spread:
     """Standard deviations due to each level of replication; None for a level with one member."""
 
+    subsets: float | None
     generators: float | None
     draws: float | None
     seeds: float | None
 
     def measured(self) -> dict[str, float]:
         """Return the levels that have several members, by name."""
-        levels = {"generators": self.generators, "draws": self.draws, "seeds": self.seeds}
+        levels = {
+            "subsets": self.subsets,
+            "generators": self.generators,
+            "draws": self.draws,
+            "seeds": self.seeds,
+        }
         return {name: deviation for name, deviation in levels.items() if deviation is not None}
 
 
 def estimate_share(
     values: np.ndarray,
-    counted: np.ndarray,
     patients: Sequence[str],
     replicates: Sequence[Replicate],
+    *,
+    n: int,
+    folds: np.ndarray | None = None,
 ) -> ReplicatedEstimate:
-    """Estimate a share: the mean over replicates and images of `values` in 0..1.
+    """Estimate a measure between 0 and 1: the mean over replicates and images of pseudo-values.
 
-    values: Of each test image in each replicate, such as right (1) or wrong (0), (R, N).
-    counted: Which images count, such as those of one class, bool (N,).
-    patients: Whose image it is, (N,). replicates: (R,).
+    The interval is Wilson's (1927) with Student's t, for as many independent answers as would have
+    the variance that was found (Korn & Graubard 1998, Survey Methodology 24:193).
+
+    Args:
+        values: Pseudo-values of each test image in each replicate (`measures`), (R, N).
+        patients: Whose image it is, (N,).
+        replicates: Every seed in every subset, generator and draw, (R,).
+        n: How many images the measure is about.
+        folds: In which fold each image was tested, (N,); None where there are none.
     """
-    mean = _estimate_mean(values, counted, patients, replicates)
-    return ReplicatedEstimate(
-        mean.value, *mean.interval(0.0, 1.0), mean.n, mean.per_replicate, mean.detectable
-    )
+    mean = _estimate_mean(values, patients, replicates, n, folds)
+    low, high = mean.wilson_interval()
+    return ReplicatedEstimate(mean.value, low, high, n, mean.per_replicate, mean.detectable)
 
 
 def estimate_difference(
     values: np.ndarray,
-    counted: np.ndarray,
     patients: Sequence[str],
     replicates: Sequence[Replicate],
+    *,
+    n: int,
+    folds: np.ndarray | None = None,
 ) -> DifferenceEstimate:
-    """Estimate a difference of shares from paired differences `values` (R, N) in −1..1.
+    """Estimate a difference of measures from paired differences of pseudo-values, (R, N).
 
-    The arguments are those of `estimate_share`.
+    The other arguments are those of `estimate_share`.
     """
-    mean = _estimate_mean(values, counted, patients, replicates)
+    mean = _estimate_mean(values, patients, replicates, n, folds)
     return DifferenceEstimate(
-        mean.value, *mean.interval(-1.0, 1.0), mean.n, mean.per_replicate, mean.detectable, mean.p
+        mean.value,
+        max(mean.value - mean.reach, -1.0),
+        min(mean.value + mean.reach, 1.0),
+        n,
+        mean.per_replicate,
+        mean.detectable,
+        mean.p,
     )
 
 
 @dataclass(frozen=True)
 class _Mean:
-    """A mean with its standard error and the degrees of freedom of that."""
+    """A mean with its variance.
+
+    Attributes:
+        counted_patients: Of the images that the measure is about.
+    """
 
     value: float
-    error: float
-    freedom: float
-    n: int
+    variance: Variance
     per_replicate: tuple[float, ...]
+    counted_patients: float
 
     @property
     def reach(self) -> float:
         """Half the length of the confidence interval."""
-        return float(t.ppf((1 + CONFIDENCE) / 2, self.freedom)) * self.error
+        return _quantile((1 + CONFIDENCE) / 2, self.variance) * math.sqrt(self.variance.value)
 
     @property
     def detectable(self) -> float:
-        return self.reach + float(t.ppf(POWER, self.freedom)) * self.error
+        return smallest_found(self.variance, 1 - CONFIDENCE)
 
     @property
     def p(self) -> float:
-        if self.error == 0:
-            return float(self.value == 0)
-        return 2 * float(t.sf(abs(self.value) / self.error, self.freedom))
+        error = math.sqrt(self.variance.value)
+        return 2 * float(t.sf(abs(self.value) / error, self.variance.freedom))
 
-    def interval(self, lowest: float, highest: float) -> tuple[float, float]:
-        """Return the confidence interval, cut to what is possible."""
-        return max(self.value - self.reach, lowest), min(self.value + self.reach, highest)
+    def wilson_interval(self) -> tuple[float, float]:
+        """Return the interval of a share; it never ends at the value, be that 0 or 1."""
+        patients = self.counted_patients
+        share = min(max(self.value, 0.0), 1.0)
+        smoothed = (share * patients + 1) / (patients + 2)
+        independent = smoothed * (1 - smoothed) / self.variance.value
+        square = _quantile((1 + CONFIDENCE) / 2, self.variance) ** 2 / independent
+        middle = (share + square / 2) / (1 + square)
+        reach = math.sqrt(share * (1 - share) * square + square**2 / 4) / (1 + square)
+        return max(middle - reach, 0.0), min(middle + reach, 1.0)
+
+
+def _quantile(probability: float, variance: Variance) -> float:
+    return float(t.ppf(probability, variance.freedom))
+
+
+def smallest_found(variance: Variance, error_rate: float) -> float:
+    """Return the true difference whose verdict is right in 80 % of studies of this variance."""
+    quantiles = _quantile(1 - error_rate / 2, variance) + _quantile(POWER, variance)
+    return quantiles * math.sqrt(variance.value)
 
 
 def _estimate_mean(
     values: np.ndarray,
-    counted: np.ndarray,
     patients: Sequence[str],
     replicates: Sequence[Replicate],
+    n: int,
+    folds: np.ndarray | None,
 ) -> _Mean:
-    """Average over replicates and counted images, with the variances of patients and replicates.
-
-    They add by Satterthwaite's and Welch's rule: freedom = (Σ v)² / Σ (v² / degrees).
-    """
-    per_replicate = values[:, counted].mean(axis=1)  # (R,)
-    resampled = resampled_means(
-        np.where(counted, values.mean(axis=0), 0.0), counted.astype(float), patients
-    )
-    num_patients = len(set(np.asarray(patients)[counted]))
-    parts = [
-        (float(np.nanvar(resampled, ddof=1)), max(num_patients - 1, 1)),
-        *_replicate_variances(per_replicate, replicates),
-    ]
-    variance = sum(part for part, _ in parts)
-    if variance <= 0:
-        error, freedom = 0.0, math.inf
-    else:
-        error = float(np.sqrt(variance))
-        freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    """Average over replicates and images, with the variance of all levels and patients."""
+    num_images = values.shape[1]
+    names, patient = np.unique(np.asarray(patients), return_inverse=True)
+    fold = None if folds is None else np.unique(folds, return_inverse=True)[1]
+    counted_patients = len(names) * n / num_images
+    parts = analyse(_cells(values, replicates), patient, fold, 1 / counted_patients)
     return _Mean(
-        value=float(per_replicate.mean()),
-        error=error,
-        freedom=freedom,
-        n=int(counted.sum()),
-        per_replicate=tuple(per_replicate.tolist()),
+        value=float(values.mean()),
+        variance=combine(parts),
+        per_replicate=tuple(values.mean(axis=1).tolist()),
+        counted_patients=counted_patients,
     )
 
 
-def _replicate_variances(
-    values: np.ndarray, replicates: Sequence[Replicate]
-) -> list[tuple[float, int]]:
-    """Work out the variance of the mean of `values` (R,) and its degrees of freedom.
+def _cells(values: np.ndarray, replicates: Sequence[Replicate]) -> np.ndarray:
+    """Average (R, N) within each row and seed, (rows, seeds, N).
 
-    In one part, of seeds, or in two, of generators or draws and of seeds.
+    Rows are the members of the topmost level of which there are several.
     """
-    rows = _row_of_replicates(replicates)
-    seeds = sorted({replicate.seed for replicate in replicates})
-    seed_means = np.array(
-        [values[[replicate.seed == seed for replicate in replicates]].mean() for seed in seeds]
-    )
-    seed_variance = seed_means.var(ddof=1) / len(seeds) if len(seeds) > 1 else 0.0
-    if rows is None:
-        return [(float(seed_variance), max(len(seeds) - 1, 1))]
-    names = sorted(set(rows))
-    row_means = np.array([values[[row == name for row in rows]].mean() for name in names])
-    row_variance = row_means.var(ddof=1) / len(names)
-    if len(seeds) == 1:
-        return [(float(row_variance), len(names) - 1)]
-    row_index = np.array([names.index(row) for row in rows])
-    seed_index = np.array([seeds.index(replicate.seed) for replicate in replicates])
-    residuals = values - row_means[row_index] - seed_means[seed_index] + values.mean()
-    residual_freedom = len(values) - len(names) - len(seeds) + 1
-    residual = float((residuals**2).sum() / residual_freedom) if residual_freedom > 0 else 0.0
-    larger = max(row_variance, seed_variance)
-    total = max(row_variance + seed_variance - residual / len(values), larger)
-    scale = total / (row_variance + seed_variance) if larger > 0 else 1.0
-    return [
-        (float(row_variance * scale), len(names) - 1),
-        (float(seed_variance * scale), len(seeds) - 1),
+    rows = rows_of(replicates)
+    seeds = [replicate.seed for replicate in replicates]
+    cells = [
+        [
+            [place for place, cell in enumerate(zip(rows, seeds, strict=True)) if cell == (r, s)]
+            for s in sorted(set(seeds))
+        ]
+        for r in sorted(set(rows))
     ]
+    sizes = {len(places) for row in cells for places in row}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"{len(replicates)} replicates of {len(cells)} generators, draws or subsets and "
+            f"{len(cells[0])} seeds: expected as many of each seed in each"
+        )
+    return np.stack([np.stack([values[places].mean(axis=0) for places in row]) for row in cells])
 
 
-def _row_of_replicates(replicates: Sequence[Replicate]) -> list[int] | None:
-    """Return the generator of each replicate, or of a single generator the draw.
+def rows_of(replicates: Sequence[Replicate]) -> list[int]:
+    """Return the member of the topmost level with several that each replicate is of, or zeros."""
+    for level in ("subset", "generator", "draw"):
+        members = [getattr(replicate, level) for replicate in replicates]
+        if len(set(members)) > 1:
+            return members
+    return [0] * len(replicates)
 
-    None where there is one of both, or none.
+
+def speaks_of(replicates: Sequence[Replicate], folds: int = 1) -> str:
+    """Say whether a verdict is about the "method" or about these synthetic "images" alone.
+
+    The luck of generators is measured, well enough, from three on (docs/method.md has the error
+    rates); those of several subsets or folds count each. An arm without generators speaks of its
+    method.
     """
-    generators = [replicate.generator for replicate in replicates]
-    draws = [replicate.draw for replicate in replicates]
-    for level in (generators, draws):
-        if len(set(level)) > 1:
-            return [member for member in level if member is not None]
-    return None
+    generators = {(replicate.subset, replicate.generator) for replicate in replicates}
+    has_none = all(replicate.generator is None for replicate in replicates)
+    return "method" if has_none or len(generators) * folds >= MANY_GENERATORS else "images"
 
 
-def estimate_spread(values: Sequence[float], replicates: Sequence[Replicate]) -> Spread:
-    """Estimate how far apart generators, draws within one, and seeds within a draw lie.
+def estimate_spread(
+    values: Sequence[float] | np.ndarray, replicates: Sequence[Replicate]
+) -> Spread:
+    """Estimate how far apart the members of each level lie within one of the level above.
 
     By nested analysis of variance; an estimate below zero counts as zero.
+
+    Args:
+        values: Of each replicate, (R,), or of each in each fold, (R, K), whose variances are
+            averaged.
+        replicates: (R,).
     """
-    set_values: dict[tuple[int | None, int | None], list[float]] = {}
-    for value, replicate in zip(values, replicates, strict=True):
-        set_values.setdefault((replicate.generator, replicate.draw), []).append(value)
-    set_means: dict[int | None, list[float]] = {}
-    for (generator, _), members in set_values.items():
-        set_means.setdefault(generator, []).append(float(np.mean(members)))
-    seeds_per_set = len(values) / len(set_values)
-    draws_per_generator = len(set_values) / len(set_means)
-    of_seeds = _mean_variance(set_values.values()) if seeds_per_set > 1 else None
-    seed_luck = (of_seeds or 0.0) / seeds_per_set  # in the mean of a set
-    of_set_means = _mean_variance(set_means.values()) if draws_per_generator > 1 else None
-    of_draws = None if of_set_means is None else of_set_means - seed_luck
-    of_generators = None
-    if len(set_means) > 1:
-        lower_luck = seed_luck if of_set_means is None else of_set_means / draws_per_generator
-        generator_means = [np.mean(means) for means in set_means.values()]
-        of_generators = float(np.var(generator_means, ddof=1)) - lower_luck
-    return Spread(_deviation(of_generators), _deviation(of_draws), _deviation(of_seeds))
-
-
-def _mean_variance(groups: Iterable[Sequence[float]]) -> float:
-    """Average the variances within groups."""
-    return float(np.mean([np.var(group, ddof=1) for group in groups]))
-
-
-def _deviation(variance: float | None) -> float | None:
-    return None if variance is None else float(np.sqrt(max(variance, 0.0)))
+    groups: dict[tuple[int | None, ...], np.ndarray] = {
+        (replicate.subset, replicate.generator, replicate.draw, place): np.atleast_1d(value)
+        for place, (value, replicate) in enumerate(zip(values, replicates, strict=True))
+    }
+    deviations: list[float | None] = []
+    luck = 0.0  # of the level below, in the mean of a member
+    for depth in (3, 2, 1, 0):
+        members: dict[tuple[int | None, ...], list[np.ndarray]] = {}
+        for name, mean in groups.items():
+            members.setdefault(name[:depth], []).append(mean)
+        each = len(groups) / len(members)
+        if each > 1:
+            variances = [np.var(several, axis=0, ddof=1).mean() for several in members.values()]
+            variance = float(np.mean(variances))
+            deviations.append(math.sqrt(max(variance - luck, 0.0)))
+            luck = variance / each
+        else:
+            deviations.append(None)
+        groups = {name: np.mean(several, axis=0) for name, several in members.items()}
+    seeds, draws, generators, subsets = deviations
+    return Spread(subsets, generators, draws, seeds)
 
 
 def adjust_holm(p: Sequence[float]) -> list[float]:
@@ -292,23 +320,3 @@ def judge(difference: float, p: float) -> str:
     if p > 1 - CONFIDENCE:
         return "cannot tell"
     return "helps" if difference > 0 else "hurts"
-
-
-def detectable_difference(
-    discordant: float,
-    patients: int,
-    seeds: int,
-    arms: int = 1,
-    seed_deviation: float = 0.01,
-) -> float:
-    """Foretell, before any training, the difference that is found in 80 % of studies.
-
-    discordant: Share of test images that only one of the two arms gets right.
-    patients: In the test split, each counted as one image, as if all of a patient's images went
-        the same way.
-    arms: How many are compared with `real` (Bonferroni, which Holm never exceeds).
-    seed_deviation: Standard deviation of a classifier's accuracy from seed to seed.
-    """
-    error = np.sqrt(discordant / patients + 2 * seed_deviation**2 / seeds)
-    quantiles = norm.ppf(1 - (1 - CONFIDENCE) / 2 / arms) + norm.ppf(POWER)
-    return float(quantiles * error)

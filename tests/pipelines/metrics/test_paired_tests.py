@@ -16,12 +16,16 @@ from pipelines.metrics.paired_tests import (
     Replicate,
     Spread,
     adjust_holm,
-    detectable_difference,
     estimate_difference,
     estimate_share,
     estimate_spread,
     judge,
     mcnemar_test,
+)
+from pipelines.metrics.planned_difference import (
+    PERSISTENT,
+    PLANNED_SPREAD,
+    detectable_difference,
 )
 from pipelines.study.image_io import to_square
 
@@ -62,11 +66,11 @@ def share_of_verdicts(
     effect: float, replicates: list[Replicate], levels: Levels
 ) -> dict[str, float]:
     """How often each verdict is given in 60 studies."""
-    rng, everything = np.random.default_rng(0), np.ones(PATIENTS * PER_PATIENT, bool)
+    rng = np.random.default_rng(0)
     verdicts = []
     for _ in range(60):
         values, patients = simulate(rng, effect, replicates, levels)
-        difference = estimate_difference(values, everything, patients, replicates)
+        difference = estimate_difference(values, patients, replicates, n=values.shape[1])
         verdicts.append(judge(difference.value, difference.p))
     return {name: verdicts.count(name) / 60 for name in ("helps", "hurts", "cannot tell")}
 
@@ -134,9 +138,9 @@ def phantom_verdicts() -> dict[str, list[str]]:
             with_more = [is_right(np.concatenate([reals, places]), test) for places in added]
             difference = estimate_difference(
                 np.stack(with_more) - alone,
-                np.ones(len(test), bool),
                 [str(patient) for patient in patients[test]],
                 replicates,
+                n=len(test),
             )
             verdicts[name].append(judge(difference.value, difference.p))
     return verdicts
@@ -151,26 +155,23 @@ def test_fresh_images_are_mostly_called_a_help(phantom_verdicts: dict[str, list[
 
 
 @pytest.fixture(scope="module")
-def counted_values() -> tuple[np.ndarray, np.ndarray]:
-    """Paired differences of a study (R, N), and which images count (N,)."""
-    values, _ = simulate(np.random.default_rng(1), 0.1, nested(1, 1, 3), (0, 0, 0.01))
-    return values, np.arange(values.shape[1]) % 3 > 0
+def differences() -> np.ndarray:
+    """Paired differences of a study (R, N)."""
+    return simulate(np.random.default_rng(1), 0.1, nested(1, 1, 3), (0, 0, 0.01))[0]
 
 
 @pytest.fixture(scope="module")
-def difference(counted_values: tuple[np.ndarray, np.ndarray]) -> DifferenceEstimate:
-    values, counted = counted_values
-    patients = [str(place // PER_PATIENT) for place in range(values.shape[1])]
-    return estimate_difference(values, counted, patients, nested(1, 1, 3))
+def difference(differences: np.ndarray) -> DifferenceEstimate:
+    patients = [str(place // PER_PATIENT) for place in range(differences.shape[1])]
+    return estimate_difference(differences, patients, nested(1, 1, 3), n=80)
 
 
 def test_an_estimate_is_the_mean_of_what_counts(
-    difference: DifferenceEstimate, counted_values: tuple[np.ndarray, np.ndarray]
+    difference: DifferenceEstimate, differences: np.ndarray
 ) -> None:
-    values, counted = counted_values
-    assert difference.value == pytest.approx(values[:, counted].mean())
-    assert difference.per_replicate == pytest.approx(values[:, counted].mean(axis=1))
-    assert difference.n == counted.sum()
+    assert difference.value == pytest.approx(differences.mean())
+    assert difference.per_replicate == pytest.approx(differences.mean(axis=1))
+    assert difference.n == 80
 
 
 def test_an_estimate_lies_within_its_interval(difference: DifferenceEstimate) -> None:
@@ -189,23 +190,25 @@ def test_p_and_interval_agree(difference: DifferenceEstimate) -> None:
 def test_a_share_does_not_exceed_one() -> None:
     values = np.ones((3, 10))
     values[0, 0] = 0
-    share = estimate_share(values, np.ones(10, bool), list("abcdefghij"), nested(1, 1, 3))
+    share = estimate_share(values, list("abcdefghij"), nested(1, 1, 3), n=10)
+    assert share.low < share.value < share.high <= 1.0
+
+
+def test_all_right_is_no_certainty() -> None:
+    """Of 118 patients, all right: the exact 95 % interval begins at 0.969."""
+    values, patients = np.ones((5, 118)), [str(patient) for patient in range(118)]
+    share = estimate_share(values, patients, nested(1, 1, 5), n=118)
+    assert share.low == pytest.approx(0.969, abs=0.003)
     assert share.high == 1.0
-    assert share.low < share.value
 
 
-def test_a_perfect_share_has_no_width() -> None:
-    values = np.ones((3, 10))
-    share = estimate_share(values, np.ones(10, bool), list("abcdefghij"), nested(1, 1, 3))
-    assert (share.low, share.high) == (1.0, 1.0)
-    assert share.detectable == 0
-
-
-def test_equal_predictions_differ_by_nothing() -> None:
-    values = np.zeros((3, 10))
-    difference = estimate_difference(values, np.ones(10, bool), list("abcdefghij"), nested(1, 1, 3))
-    assert (difference.value, difference.low, difference.high) == (0, 0, 0)
+def test_equal_predictions_are_no_certainty() -> None:
+    values, patients = np.zeros((3, 118)), [str(patient) for patient in range(118)]
+    difference = estimate_difference(values, patients, nested(1, 1, 3), n=118)
+    assert difference.value == 0
     assert difference.p == 1
+    assert -difference.low == difference.high == pytest.approx(1.98 / 118, rel=0.01)
+    assert difference.detectable > difference.high
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +241,7 @@ def test_a_level_with_one_member_has_no_deviation() -> None:
     spread = estimate_spread(
         [0.9, 0.92, 0.94], [Replicate(None, None, None, seed) for seed in range(3)]
     )
-    assert spread == Spread(None, None, pytest.approx(0.02))
+    assert spread == Spread(None, None, None, pytest.approx(0.02))
     assert list(spread.measured()) == ["seeds"]
 
 
@@ -287,21 +290,31 @@ def test_mcnemar_of_equal_predictions_is_one() -> None:
 def test_the_plan_is_kept_by_the_study() -> None:
     """A difference of what the plan says is found in about 80 % of studies.
 
-    Two arms disagree about 10 % of the images, of as many patients.
+    Two arms disagree about 10 % of the images, of as many patients: about a part of them always,
+    about the others in one training.
     """
     rng, patients, seeds, times_found = np.random.default_rng(3), 200, 5, 0
-    effect = detectable_difference(0.1, patients, seeds)
     replicates = [Replicate(None, None, None, seed) for seed in range(seeds)]
-    for _ in range(100):
-        once = rng.random(patients)
-        sign = np.where(once < (0.1 + effect) / 2, 1.0, np.where(once < 0.1, -1.0, 0.0))
-        of_seed = rng.normal(0, 0.01 * np.sqrt(2), (seeds, 1))
+    effect = detectable_difference(0.1, patients, replicates)
+    names = [str(patient) for patient in range(patients)]
+    for _ in range(200):
+        always = draw_signs(rng, 0.1 * PERSISTENT, effect, (1, patients))
+        once = draw_signs(rng, 0.1 * (1 - PERSISTENT), 0.0, (seeds, patients))
+        of_seed = rng.normal(0, PLANNED_SPREAD.seeds, (seeds, 1))
         flipped = np.where(rng.random((seeds, patients)) < np.abs(of_seed), np.sign(of_seed), 0.0)
-        difference = estimate_difference(
-            sign + flipped,
-            np.ones(patients, bool),
-            [str(patient) for patient in range(patients)],
-            replicates,
-        )
+        values = np.clip(always + once + flipped, -1, 1)
+        difference = estimate_difference(values, names, replicates, n=patients)
         times_found += difference.p < 0.05 and difference.value > 0
-    assert 0.65 <= times_found / 100 <= 0.95
+    assert 0.7 <= times_found / 200 <= 0.9
+
+
+def draw_signs(
+    rng: np.random.Generator, discordant: float, effect: float, shape: tuple[int, int]
+) -> np.ndarray:
+    """1, −1 or, mostly, 0: `discordant` of them are not 0, and their mean is `effect`."""
+    drawn = rng.random(shape)
+    return np.where(
+        drawn < (discordant + effect) / 2,
+        1.0,
+        np.where(drawn > 1 - (discordant - effect) / 2, -1.0, 0.0),
+    )

@@ -88,6 +88,7 @@ def make_result(arm: str, fraction: float, ratio: float | None) -> ArmResult:
         roc_auc=MeanAuc(mean + 0.0123, (mean,) * count),
         replicates=replicates,
         spread=Spread(
+            subsets=None,
             generators=0.0041 if has_synthetic else None,
             draws=0.0083 if has_synthetic else None,
             seeds=0.0127,
