@@ -41,6 +41,8 @@ DESIGN_OPTIONS = (
     "real_fractions",
     "synthetic_ratio",
     "budget",
+    "folds",
+    "subsets",
 )
 
 
@@ -75,9 +77,22 @@ DESIGN_OPTIONS = (
     "[default: steps]",
 )
 @click.option(
+    "--folds",
+    type=int,
+    help="Test every patient once, in so many parts, each by classifiers and generators that are "
+    "trained without its patients.  [default: 1, the study's own test split]",
+)
+@click.option(
+    "--subsets",
+    type=int,
+    help="How many times the reals of a fraction below 1 are drawn, with generators of their own.  "
+    "[default: 1]",
+)
+@click.option(
     "--plan",
     is_flag=True,
-    help="Say what would be trained and which difference could be found, and do nothing.",
+    help="Say what would be trained, how long that takes and which difference could be found, and "
+    "leave the study as it is.",
 )
 @click.option("--synthetic", metavar="RUN", help="The synthetic set to add.  [default: the newest]")
 @config_options(ClassifierConfig)
@@ -97,17 +112,18 @@ def compare(
     In several processes, on one machine or many with a shared folder:
       torchrun --nproc-per-node=2 -m pipelines.cli compare
     """
-    from pipelines.comparison.preparation import plan_comparison
+    from pipelines.comparison.forecast import plan_comparison
     from pipelines.comparison.runner import compare
 
     design = {name: choices.pop(name) for name in DESIGN_OPTIONS}
     if plan:
         del choices["weights"]
-        planned, generators = plan_comparison(workspace, options, request, design=design, **choices)
+        planned, forecast = plan_comparison(workspace, options, request, design=design, **choices)
         click.echo(
-            f"{planned.classifiers} classifiers to train, and {generators} generators before "
-            f"them; tested on {planned.test_images} images"
+            f"{planned.classifiers} classifiers to train, and {forecast.generators} generators "
+            f"before them; tested on {planned.test_images} images"
         )
+        click.echo(forecast.sentence)
         click.echo(planned.sentence)
         return
     run, summary = compare(workspace, options, request, design=design, **choices)

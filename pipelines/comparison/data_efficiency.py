@@ -2,9 +2,12 @@
 
 The learning curve of `real` over the fractions, made never to fall (isotonic regression), is read
 backwards, on a logarithmic scale of images, at the accuracy that was reached with synthetic images.
-The interval is a bootstrap over test patients and over replicates, both drawn anew for all arms
-together. Beyond the largest and below the smallest fraction there is no curve: there the answer is
-"at least" or "at most".
+The interval is a bootstrap over test patients, drawn anew for all arms together, and over all
+levels of replication: subsets of the reals and classifier seeds for all arms together, generators
+within subsets and draws within generators for the arms that have them, each fold by itself but for
+the seeds. Of the m members of a level m − 1 are drawn, with which the variance of a mean is right
+however few they are (Rao & Wu 1988). Beyond the largest and below the smallest fraction there is no
+curve: there the answer is "at least" or "at most".
 """
 
 from __future__ import annotations
@@ -26,16 +29,17 @@ RESAMPLES = 1000
 
 
 def estimate_data_efficiency(
-    results: Sequence[ArmResult], is_right: Mapping[Trial, np.ndarray], patients: Sequence[str]
+    results: Sequence[ArmResult], values: Mapping[Trial, np.ndarray], patients: Sequence[str]
 ) -> tuple[DataEfficiency, ...]:
     """Work out what the synthetic images of real+gan are worth, at each fraction and ratio.
 
-    is_right: For each classifier, 1 where the label is right, (N,). patients: (N,).
+    values: For each classifier what each test image of its fold adds to the measure, such as 1
+    where the label is right. patients: (N,), of the test images of all folds one after another.
     """
     sizes = {result.fraction: result.real_images for result in results if result.arm == "real"}
     fractions = sorted(sizes)
     curve_sizes = [sizes[fraction] for fraction in fractions]
-    accuracies = _ResampledAccuracies(is_right, patients)
+    accuracies = _ResampledMeasures(values, patients)
     curves = np.stack(
         [accuracies.mean("real", fraction, None) for fraction in fractions], axis=1
     )  # (1 + R, F)
@@ -51,38 +55,80 @@ def estimate_data_efficiency(
     return tuple(entries)
 
 
-class _ResampledAccuracies:
-    """Accuracies of all classifiers, as they are (first) and for resampled patients and seeds."""
+class _ResampledMeasures:
+    """Measures of conditions, as they are (first) and with everything drawn anew."""
 
-    def __init__(self, is_right: Mapping[Trial, np.ndarray], patients: Sequence[str]) -> None:
+    def __init__(self, values: Mapping[Trial, np.ndarray], patients: Sequence[str]) -> None:
         weights = np.concatenate(
             [np.ones((1, len(patients))), resampled_weights(patients, RESAMPLES)]
         )  # (1 + R, N)
-        self._accuracy = {
-            trial: weights @ values / weights.sum(axis=1) for trial, values in is_right.items()
-        }  # (1 + R,)
-        self._seeds = sorted({trial.replicate.seed for trial in is_right})
-        count = len(self._seeds)
-        drawn = numpy_generator(0, "worth").integers(count, size=(RESAMPLES, count))
-        times = np.stack([(drawn == place).sum(axis=1) for place in range(count)], axis=1)
-        self._times = np.concatenate([np.ones((1, count)), times])  # of each seed, (1 + R, S)
+        self._images = weights.sum(axis=1)  # (1 + R,)
+        self._sums: dict[Trial, np.ndarray] = {}  # weighted, over a fold's images, (1 + R,)
+        images_of_fold = {trial.fold: len(of_images) for trial, of_images in values.items()}
+        first = 0
+        for fold in sorted(images_of_fold, key=lambda fold: fold or 0):
+            own = weights[:, first : first + images_of_fold[fold]]
+            first += images_of_fold[fold]
+            self._sums |= {
+                trial: own @ of_images for trial, of_images in values.items() if trial.fold == fold
+            }
+        self._levels = _ResampledLevels(list(values))
 
     def mean(self, arm: str, fraction: float, ratio: float | None) -> np.ndarray:
-        """Average over the classifiers of a condition, its seeds as they are drawn, (1 + R,)."""
-        per_seed = [
-            np.mean(
-                [
-                    values
-                    for trial, values in self._accuracy.items()
-                    if (trial.arm, trial.fraction, trial.ratio, trial.replicate.seed)
-                    == (arm, fraction, ratio, seed)
-                ],
-                axis=0,
-            )
-            for seed in self._seeds
+        """Average over the classifiers of a condition, of each fold as they are drawn, (1 + R,)."""
+        folds: dict[int | None, list[Trial]] = {}
+        for trial in self._sums:
+            if (trial.arm, trial.fraction, trial.ratio) == (arm, fraction, ratio):
+                folds.setdefault(trial.fold, []).append(trial)
+        total = np.zeros(1 + RESAMPLES)
+        for trials in folds.values():
+            times = np.stack([self._levels.times(trial) for trial in trials])
+            sums = np.stack([self._sums[trial] for trial in trials])
+            total += (times * sums).sum(axis=0) / times.sum(axis=0)
+        return total / self._images
+
+
+class _ResampledLevels:
+    """How many times each member of each level of replication is drawn."""
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        members: dict[tuple[object, ...], set[int]] = {}  # of each level that there is
+        for trial in trials:
+            for level, member in self._places(trial):
+                members.setdefault(level, set()).add(member)
+        self._times: dict[tuple[object, ...], np.ndarray] = {}
+        for level, names in members.items():
+            drawn = _draw_members(len(names), level)
+            self._times |= {
+                (*level, name): times for name, times in zip(sorted(names), drawn, strict=True)
+            }
+
+    def times(self, trial: Trial) -> np.ndarray:
+        """Return how many times a classifier is drawn, (1 + R,)."""
+        return np.prod(
+            [self._times[*level, member] for level, member in self._places(trial)], axis=0
+        )
+
+    def _places(self, trial: Trial) -> list[tuple[tuple[object, ...], int]]:
+        """Return the levels that a classifier is a member of, and which."""
+        replicate, fold = trial.replicate, trial.fold
+        own = (fold, trial.fraction, replicate.subset)  # the reals of its generator
+        nested: list[tuple[tuple[object, ...], int | None]] = [
+            (("seed",), replicate.seed),
+            (("subset", fold), replicate.subset),
+            (("generator", *own), replicate.generator),
+            (("draw", *own, replicate.generator), replicate.draw),
         ]
-        weighted = self._times * np.stack(per_seed, axis=1)
-        return weighted.sum(axis=1) / self._times.sum(axis=1)
+        return [(level, member) for level, member in nested if member is not None]
+
+
+def _draw_members(count: int, level: tuple[object, ...]) -> np.ndarray:
+    """Say how many times each of `count` members is drawn, (count, 1 + R); once in the first."""
+    drawn = numpy_generator(0, "worth", *map(str, level)).integers(
+        count, size=(RESAMPLES, max(count - 1, 1))
+    )
+    times = np.stack([(drawn == place).sum(axis=1) for place in range(count)])
+    return np.concatenate([np.ones((count, 1)), times], axis=1)
 
 
 def images_for(level: float, sizes: Sequence[int], accuracies: Sequence[float]) -> float:

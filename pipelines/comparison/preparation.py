@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from classifier.config import ClassifierConfig
@@ -60,9 +61,9 @@ class Comparison:
     def classes(self) -> list[str]:
         return self.datasets.classes
 
-    @property
+    @cached_property
     def missing(self) -> list[WantedGenerator]:
-        """The generators that are still to be trained."""
+        """The generators that were still to be trained when this was first asked."""
         if self.generator is None:
             return []
         return [
@@ -74,25 +75,6 @@ class Comparison:
     def plan(self) -> Plan:
         """What would be trained, and which differences can be expected to be found."""
         return self.design.plan(count_images(self.datasets.test))
-
-
-def plan_comparison(
-    workspace: Workspace,
-    options: dict[str, Any],
-    request: RunRequest,
-    *,
-    design: dict[str, Any],
-    synthetic: str | None = None,
-    positive: str | None = None,
-) -> tuple[Plan, int]:
-    """What `compare` would do with the same arguments; nothing is trained or written.
-
-    Returns what is expected of it, and how many generators would have to be trained first.
-    """
-    comparison = prepare_comparison(
-        workspace, options, request, design=design, synthetic=synthetic, positive=positive
-    )
-    return comparison.plan(), len(comparison.missing)
 
 
 def prepare_comparison(

@@ -15,7 +15,7 @@ from pipelines.comparison.replicates import (
     make_synthetic_set,
 )
 from pipelines.comparison.summary import Provenance, summarise
-from pipelines.comparison.trials import run_of_trial, train_trials, write_results
+from pipelines.comparison.trials import ResultsTable, run_of_trial, train_trials
 from pipelines.report.page import write_report
 from pipelines.results.comparison_summary import ComparisonSummary
 from pipelines.study.manifest import study_fingerprint
@@ -102,7 +102,7 @@ def _conclude(
 ) -> None:
     """Write the summary and the report of a comparison whose classifiers are all trained."""
     workspace, datasets = comparison.workspace, comparison.datasets
-    rows = write_results(run, comparison.trials)
+    rows = ResultsTable(run, comparison.trials).write()
     outcomes = [
         Outcome(trial, row, run_of_trial(run, trial).folder / "predictions.csv")
         for trial, row in zip(comparison.trials, rows, strict=True)

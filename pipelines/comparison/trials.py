@@ -59,6 +59,7 @@ def train_trials(comparison: Comparison, run: Run, trunk: Trunk | None, compute:
         trunk=trunk,
         store=FeatureStore(comparison.workspace.features),
     )
+    table = ResultsTable(run, trials)
     for number in order[compute.rank :: compute.world_size]:
         trial = trials[number]
         trial_run = run_of_trial(run, trial)
@@ -67,15 +68,26 @@ def train_trials(comparison: Comparison, run: Run, trunk: Trunk | None, compute:
             what = f"{number + 1}/{len(trials)} {trial.name}"
             _train_trial(comparison, trial_run, trial, training, setup, what)
             if compute.is_main_process:
-                write_results(run, trials)
+                table.write()
 
 
-def write_results(run: Run, trials: Sequence[Trial]) -> list[ClassifierRow]:
-    """Write results.csv, one row per finished classifier; returns the rows."""
-    runs = [(run_of_trial(run, trial), trial) for trial in trials]
-    rows = [_row(trial_run, trial) for trial_run, trial in runs if trial_run.finished]
-    write_rows(run, rows)
-    return rows
+class ResultsTable:
+    """results.csv of a comparison: each classifier's results are read once, when it is finished."""
+
+    def __init__(self, run: Run, trials: Sequence[Trial]) -> None:
+        self._run, self._waiting = run, dict(enumerate(trials))
+        self._rows: dict[int, ClassifierRow] = {}
+
+    def write(self) -> list[ClassifierRow]:
+        """Write one row per finished classifier, in the order of the trials; return the rows."""
+        for number, trial in list(self._waiting.items()):
+            trial_run = run_of_trial(self._run, trial)
+            if trial_run.finished:
+                self._rows[number] = _row(trial_run, trial)
+                del self._waiting[number]
+        rows = [self._rows[number] for number in sorted(self._rows)]
+        write_rows(self._run, rows)
+        return rows
 
 
 def run_of_trial(run: Run, trial: Trial) -> Run:

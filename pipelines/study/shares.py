@@ -21,7 +21,9 @@ from pipelines.study.splitting import distribute, select_training_rows
 from pipelines.study.workspace import Workspace
 from runtime.files import Record
 
-VALIDATION_SHARE = 1 / 9  # of the patients that a fold does not test
+# Of the patients that a fold does not test; so at least a tenth of each label, and of 40 or more at
+# most an eighth.
+VALIDATION_SHARE = 2 / 19
 FOLD_SEED = 0
 RECORDED = {"real_fraction": float, "real_subset": int, "fold": int, "folds": int}
 

@@ -338,7 +338,7 @@ def test_a_generator_of_a_fraction_is_not_taken_for_one_of_all(study: Path) -> N
     tiny = ["--steps", 2, "--image-size", 32, "--width", 4, "--batch-size", 8]
     ok(cxr("gan-train", "--real-fraction", 0.5, *tiny, folder=study))
     ok(cxr("synthesize", "--n", 8, folder=study))
-    assert "0.5 of the real images" in refusal("compare", *TWO_SEEDS, folder=study)
+    assert "was trained on 0.5 of the reals" in refusal("compare", *TWO_SEEDS, folder=study)
     ok(cxr("compare", "--synthetic", "2", "--arms", "real+gan", *TWO_SEEDS, folder=study))
 
 
