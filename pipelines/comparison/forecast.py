@@ -139,7 +139,7 @@ def _classifier_seconds(comparison: Comparison, trials: list[Trial]) -> tuple[fl
     finished = _finished_seconds(comparison.workspace, config, compute)
     if finished:
         per_step = sum(seconds for seconds, _ in finished) / sum(count for _, count in finished)
-        source = f"as {len(finished)} finished ones of {config.arch} and {config.steps} steps took"
+        source = f"as {len(finished)} finished of {config.arch} and {config.steps} steps took"
         return per_step * sum(steps.values()), source
     datasets = comparison.datasets
     is_augmented = {trial: config.augment or ARMS[trial.arm].classical for trial in trials}

@@ -39,6 +39,39 @@ def test_an_arm_is_repeated_over_the_levels_that_it_has(fraction: float) -> None
     }
 
 
+def test_folds_and_subsets_repeat_everything_below_them() -> None:
+    design = Design(
+        arms=("real", "real+gan"), seeds=2, generators=2, fractions=(0.1, 1.0), folds=3, subsets=4
+    )
+    counts = Counter((trial.arm, trial.fraction) for trial in design.trials(first_seed=0))
+    assert counts == {
+        ("real", 0.1): 3 * 4 * 2,
+        ("real", 1.0): 3 * 2,
+        ("real+gan", 0.1): 3 * 4 * 2 * 2,
+        ("real+gan", 1.0): 3 * 2 * 2,
+    }
+    names = {trial.name for trial in design.trials(first_seed=0)}
+    assert len(names) == sum(counts.values())
+    assert "real+gan-f0.1-k2-u3-g1-d0-s1" in names
+    assert "real-f1-k0-s0" in names
+
+
+def test_without_folds_and_subsets_names_and_record_say_nothing_of_them() -> None:
+    """So that a comparison that an older version began goes on."""
+    design = Design(arms=("real", "real+gan"), seeds=2, fractions=(0.5, 1.0), ratios=(2.0,))
+    assert {trial.name for trial in design.trials(first_seed=0)} == {
+        *("real-f0.5-s0", "real-f0.5-s1", "real-f1-s0", "real-f1-s1"),
+        *("real+gan-f0.5-r2-g0-d0-s0", "real+gan-f0.5-r2-g0-d0-s1"),
+        *("real+gan-f1-r2-g0-d0-s0", "real+gan-f1-r2-g0-d0-s1"),
+    }
+    assert not {"folds", "subsets"} & set(design.record())
+
+
+def test_a_design_of_folds_and_subsets_is_read_from_its_record() -> None:
+    design = Design(fractions=(0.5,), folds=3, subsets=2)
+    assert Design.from_record(design.record()) == design
+
+
 def test_seeds_are_consecutive() -> None:
     assert {trial.replicate.seed for trial in TRIALS} == {10, 11, 12}
 

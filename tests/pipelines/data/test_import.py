@@ -25,6 +25,7 @@ from pipelines.study.image_io import pixel_hash, read_gray
 from pipelines.study.import_log import ImportSummary
 from pipelines.study.manifest import SPLITS, Row
 from pipelines.study.persons import NEAR_BITS
+from pipelines.study.shares import RealShare
 from pipelines.study.workspace import Workspace
 from tests.pipelines.data.films import RATIOS, films_in_memory, import_films, noise
 
@@ -249,6 +250,16 @@ def test_a_film_under_two_patients_makes_them_one_and_is_kept_once(
     summary = import_films(workspace, films, seed=seed)
     assert summary.left_out_counts == {"exact duplicate": 1}
     assert len({row.split for row in workspace.rows()[:5]}) == 1
+
+
+def test_patients_of_one_film_are_one_in_every_fold_of_a_comparison(workspace: Workspace) -> None:
+    films = [(0, "a", "p", SPLITS), (0, "a", "q", SPLITS)]
+    films += [(4 * number, "a", "pq"[number % 2], SPLITS) for number in range(1, 5)]
+    films += [(40 + 4 * number, "a", f"r{number}", SPLITS) for number in range(20)]
+    import_films(workspace, films)
+    for fold in range(10):
+        rows = RealShare(fold=fold, folds=10).rows(workspace)
+        assert len({row.split for row in rows[:5]}) == 1
 
 
 def test_versions_of_one_film_are_listed_and_share_a_split(workspace: Workspace) -> None:
