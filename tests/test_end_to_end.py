@@ -113,8 +113,10 @@ def test_every_arm_is_compared_with_the_same_budget(whole_study: WholeStudy) -> 
     assert {row["steps"] for row in results} == {"6"}
 
 
-def test_the_headline_is_about_synthetic_images(whole_study: WholeStudy) -> None:
-    assert whole_study.summary()["headline"]["arm"] == "real+gan"
+def test_the_question_is_about_synthetic_images(whole_study: WholeStudy) -> None:
+    question = whole_study.summary()["question"]
+    assert question["arm"] == "real+gan+classical"
+    assert question["reference"] == "real+classical"
 
 
 def test_the_verdict_is_said(whole_study: WholeStudy) -> None:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 ARMS_HELP = (
     "real, which all are compared with, and some of real+classical, real+duplicates, real+gan, "
     "real+gan+classical, gan-only, gan-pretrain, and the controls "
-    "real+shuffled and, on phantoms, real+oracle.  [default: real,real+classical,real+gan]"
+    "real+shuffled and, on phantoms, real+oracle.  [default: real, real+classical, real+gan and "
+    "real+gan+classical]"
 )
 DESIGN_OPTIONS = (
     "arms",
@@ -41,6 +42,7 @@ DESIGN_OPTIONS = (
     "real_fractions",
     "synthetic_ratio",
     "budget",
+    "measure",
     "folds",
     "subsets",
 )
@@ -75,6 +77,11 @@ DESIGN_OPTIONS = (
     type=click.Choice(["steps", "epochs"]),
     help="steps: the same for all; epochs: more for longer training sets, as in the literature.  "
     "[default: steps]",
+)
+@click.option(
+    "--measure",
+    type=click.Choice(["auc", "accuracy", "balanced-accuracy", "sensitivity"]),
+    help="What the verdict is judged by; the others stand beside it.  [default: auc]",
 )
 @click.option(
     "--folds",

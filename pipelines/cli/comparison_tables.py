@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.metrics.names import MEASURES
+from pipelines.metrics.names import MEASURE_TITLES
 
 if TYPE_CHECKING:
-    from pipelines.results.arm_result import ArmResult
+    from pipelines.results.arm_result import ArmResult, Condition, PairedDifference
     from pipelines.results.comparison_summary import ComparisonSummary
     from pipelines.results.reproduction_result import ReproductionResult
     from runtime.estimate import Estimate
 
 
 def arms_table(summary: ComparisonSummary) -> str:
-    """Write every measure of each arm, its difference from `real`, and the verdict, in per cent."""
+    """Write every measure of each arm, how far arms differ, and the verdicts, in per cent."""
     lines = [_budget_line(summary)]
     for fraction in summary.fractions:
         results = [result for result in summary.results if result.fraction == fraction]
         lines.append(_header_line(results[0].real_images))
         lines += [_arm_line(result) for result in results]
+    lines += ["", _question_line(summary)]
+    others = [name for name in MEASURE_TITLES if name != summary.measure]
+    lines += [_measure_line(summary, name) for name in (summary.measure, *others)]
+    exploratory = [own for own in summary.differences if not own.is_primary]
+    if exploratory:
+        lines += ["", _exploratory_header(summary.measure, len(exploratory))]
+        lines += [_exploratory_line(own, summary) for own in exploratory]
     lines += [
-        _spread_line(result) for result in summary.results if len(result.spread.measured()) > 1
+        _spread_line(result, summary.measure)
+        for result in summary.results
+        if len(result.spread.measured()) > 1
     ]
     lines += [entry.sentence for entry in summary.data_efficiency]
     return "\n".join(lines)
@@ -34,7 +43,12 @@ def _budget_line(summary: ComparisonSummary) -> str:
         if budget.kind == "steps"
         else f"{budget.steps} steps on the reals and more on longer training sets"
     )
-    levels = {"generators": budget.generators, "draws": budget.draws}
+    levels = {
+        "folds": budget.folds,
+        "subsets": budget.subsets,
+        "generators": budget.generators,
+        "draws": budget.draws,
+    }
     nested = "".join(f", {count} {name}" for name, count in levels.items() if count > 1)
     return (
         f"{budget.arch}, {steps}, {len(budget.seeds)} seeds{nested}; "
@@ -44,44 +58,60 @@ def _budget_line(summary: ComparisonSummary) -> str:
 
 def _header_line(real_images: int) -> str:
     reals = f"{real_images} real images"
-    measures = "".join(f"{name:>21}" for name in MEASURES)
-    difference = f"{'difference':>22}{'p (Holm)':>11}  verdict"
-    return f"{reals:24}{'training images':>17}{measures}{difference}"
+    return f"{reals:24}{'training':>9}" + "".join(
+        f"{title:>21}" for title in MEASURE_TITLES.values()
+    )
 
 
 def _arm_line(result: ArmResult) -> str:
-    measures = (
-        result.measures.accuracy,
-        result.measures.sensitivity,
-        result.measures.specificity,
-    )
-    line = f"{_condition(result):24}{result.train_images:>17}"
-    line += "".join(f"{estimate.percent():>21}" for estimate in measures)
-    paired = result.against_real
-    if paired is None:
-        return line
-    difference = paired.difference.accuracy.percent("+.1f")
-    return f"{line}{difference:>22}{paired.p_holm:>11.3f}  {paired.verdict}"
+    line = f"{_name(result.condition):24}{result.train_images:>9}"
+    return line + "".join(f"{result.measures.of(name).percent():>21}" for name in MEASURE_TITLES)
 
 
-def _spread_line(result: ArmResult) -> str:
+def _question_line(summary: ComparisonSummary) -> str:
+    title = summary.primary_difference().title
+    return f"The question, fixed before training: {title} in {MEASURE_TITLES[summary.measure]}"
+
+
+def _measure_line(summary: ComparisonSummary, name: str) -> str:
+    """Write the primary difference in one measure; the one that is judged has the verdict."""
+    own = summary.primary_difference()
+    difference = own.differences.of(name)
+    line = f"  {MEASURE_TITLES[name]:22}{difference.percent('+.1f'):>22}{difference.p:>9.3f}"
+    return f"{line}  {own.verdict}" if name == summary.measure else line
+
+
+def _exploratory_header(measure: str, number: int) -> str:
+    title = f"Exploratory, {MEASURE_TITLES[measure]} of {number}"
+    return f"{title:46}{'difference':>22}{'p (Holm)':>11}  verdict"
+
+
+def _exploratory_line(own: PairedDifference, summary: ComparisonSummary) -> str:
+    title = f"{_name(own.condition)} − {_name(own.reference)}"
+    if len(summary.fractions) > 1:
+        title += f" at {own.condition.fraction:g}"
+    difference = own.differences.of(summary.measure).percent("+.1f")
+    return f"  {title:44}{difference:>22}{own.p_adjusted:>11.3f}  {own.verdict}"
+
+
+def _spread_line(result: ArmResult, measure: str) -> str:
     levels = ", ".join(
         f"{name} {100 * deviation:.1f}" for name, deviation in result.spread.measured().items()
     )
     return (
-        f"standard deviation of accuracy in points, {_condition(result)} "
+        f"standard deviation of {MEASURE_TITLES[measure]} in points, {_name(result.condition)} "
         f"at {result.real_images} real images: {levels}"
     )
 
 
-def _condition(result: ArmResult) -> str:
+def _name(condition: Condition) -> str:
     """Name an arm, and the number of images added per real one where a ratio says it."""
-    return result.arm + (f" ×{result.ratio:g}" if result.ratio else "")
+    return condition.arm + (f" ×{condition.ratio:g}" if condition.ratio else "")
 
 
 def reproduction_table(result: ReproductionResult) -> str:
     """Write a paper's figures, those of its protocol here, and the fair one's, in per cent."""
-    columns = "".join(f"{name:>18}" for name in MEASURES)
+    columns = "".join(f"{name:>18}" for name in result.rows[0].arms["real"])
     lines = [f"{'in %, [95 % interval]':42}{'test images':>12}  {'images':10}{columns}"]
     for row in result.rows:
         for arm, about, count in (

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pipelines.comparison.design import Design
-from pipelines.metrics.paired_tests import FEW_PATIENTS
-from pipelines.results.arm_result import ArmResult, PairedDifference, compared, find_result
+from pipelines.metrics.names import MEASURE_TITLES
+from pipelines.metrics.paired_tests import FEW_PATIENTS, judge, speaks_of
+from pipelines.results.arm_result import ArmResult, Condition, PairedDifference, find_result
+from pipelines.results.comparison_summary import Question
 from pipelines.results.image_count import ImageCount
 
 MISBEHAVING_CONTROLS = {
@@ -21,8 +23,16 @@ MISBEHAVING_CONTROLS = {
 }
 LIMITS = {
     "generator": (
-        "One generator: how much another one, of another seed, would change the result is not in "
-        "the intervals. (--generators 3)"
+        "One generator: the answer is about its images. How much another one, of another seed, "
+        "would change it is not in the intervals. (--generators 3)"
+    ),
+    "few generators": (
+        "Two generators: their luck is in the intervals, but two say little of how far apart "
+        "generators are. (--generators 3)"
+    ),
+    "subset": (
+        "One subset of the reals at each fraction: how much others would change the result is not "
+        "in the intervals. (--subsets 3)"
     ),
     "draw": (
         "One draw of synthetic images from each generator: how much another would change the "
@@ -50,7 +60,9 @@ LIMITS = {
 def limits(design: Design, has_generator: bool) -> tuple[str, ...]:
     """Return what a comparison of this design cannot say."""
     applies = {
-        "generator": has_generator and design.generators == 1,
+        "generator": has_generator and design.generators == 1 and design.folds == 1,
+        "few generators": has_generator and design.generators == 2 and design.folds == 1,
+        "subset": min(design.fractions) < 1 and design.subsets == 1,
         "draw": has_generator and design.draws == 1,
         "source": True,
         "shortcut": True,
@@ -61,7 +73,7 @@ def limits(design: Design, has_generator: bool) -> tuple[str, ...]:
 
 
 def patient_warnings(patients_per_label: dict[str, int]) -> list[str]:
-    """Warn of labels with too few patients in the test split."""
+    """Warn of labels with too few patients among the test images."""
     return [
         f"only {count} patient(s) with {label} in the test split: too few for an interval to be "
         "trusted"
@@ -70,75 +82,127 @@ def patient_warnings(patients_per_label: dict[str, int]) -> list[str]:
     ]
 
 
-def control_warnings(results: Iterable[ArmResult]) -> list[str]:
+def control_warnings(differences: Iterable[PairedDifference]) -> list[str]:
     """Warn of controls that do not behave, which casts doubt on everything else."""
-    behaviours = [(result.arm, paired.verdict) for result, paired in compared(results)]
+    behaviours = [
+        (own.condition.arm, own.verdict) for own in differences if own.reference.arm == "real"
+    ]
     return [MISBEHAVING_CONTROLS[pair] for pair in behaviours if pair in MISBEHAVING_CONTROLS]
 
 
 def answer_sentence(
-    headline: ArmResult,
+    question: Question,
     results: Sequence[ArmResult],
+    differences: Sequence[PairedDifference],
     test: ImageCount,
-    seeds: int,
+    design: Design,
     warnings: Sequence[str],
 ) -> str:
-    """Write the answer in words, with its numbers, the classical baseline and the warnings."""
-    paired = headline.against_real
-    assert paired is not None, "the headline is of an arm that is compared with `real`"
-    real = find_result(results, "real", headline.fraction, None)
-    difference = paired.difference.accuracy
-    low, high = 100 * difference.low, 100 * difference.high
-    generators = {replicate.generator for replicate in headline.replicates} - {None}
-    several = f", {len(generators)} generators" if len(generators) > 1 else ""
-    sentence = (
-        f"{_lead(headline, paired.verdict)}: "
-        f"test accuracy {100 * real.measures.accuracy.value:.1f} % without "
-        f"and {100 * headline.measures.accuracy.value:.1f} % with them, "
-        f"a difference of {100 * difference.value:+.1f} points "
-        f"(95 % interval {low:+.1f} to {high:+.1f}; {test.images} test images of {test.patients} "
-        f"patients, {seeds} seeds{several}; the smallest difference such a study finds is "
-        f"{100 * difference.detectable:.1f} points)."
+    """Write the answer in words, with its numbers, the other baselines and the warnings."""
+    primary = next(own for own in differences if own.is_primary)
+    arm, reference = (
+        find_result(results, condition) for condition in (primary.condition, primary.reference)
     )
-    if paired.verdict == "cannot tell" and low * high > 0:
-        sentence += (
-            " The interval lies on one side of zero, but not once it is allowed for that several "
-            "arms were tried."
-        )
-    sentence += _classical_sentence(headline, results)
+    measure = question.measure
+    difference = primary.differences.of(measure)
+    levels = {"generators": design.generators, "subsets": design.subsets, "folds": design.folds}
+    several = "".join(f", {count} {name}" for name, count in levels.items() if count > 1)
+    without, with_them = (result.measures.of(measure).value for result in (reference, arm))
+    sentence = (
+        f"{_lead(arm, reference, primary.verdict, design.folds)}: "
+        f"{MEASURE_TITLES[measure]} is {100 * without:.1f} % without and {100 * with_them:.1f} % "
+        f"with them, a difference of {_points(primary, measure)} ({_interval(primary, measure)}; "
+        f"{test.images} test images of {test.patients} patients, {design.seeds} seeds{several}; "
+        f"the smallest difference such a study finds is {100 * difference.detectable:.1f} points)."
+    )
+    sentence += _other_measures_sentence(primary, measure)
+    sentence += _other_baselines_sentence(primary, differences, measure)
     sentence += "".join(f" Beware: {warning}." for warning in warnings)
     return sentence.replace(" -", " −")
 
 
-def _lead(headline: ArmResult, verdict: str) -> str:
-    """Write the verdict of the headline's arm."""
-    if headline.arm == "real+gan":
-        images = f"{headline.synthetic_images} synthetic images"
-        if headline.fraction != 1:
-            images += f", beside {headline.real_images} real ones,"
+def _lead(arm: ArmResult, reference: ArmResult, verdict: str, folds: int) -> str:
+    """Write the verdict on the primary question's arm."""
+    augmented = "classically augmented " if reference.arm == "real+classical" else ""
+    if arm.arm not in ("real+gan", "real+gan+classical"):
+        training = f"raining on {arm.about} ({arm.arm})"
         return {
-            "helps": f"Adding {images} helps",
-            "hurts": f"Adding {images} hurts",
-            "cannot tell": f"Whether {images} help cannot be told from this study",
+            "helps": f"T{training} beats {augmented}real images alone",
+            "hurts": f"T{training} is worse than on {augmented}real images alone",
+            "cannot tell": (
+                f"Whether t{training} beats {augmented}real images alone cannot be told from this "
+                "study"
+            ),
         }[verdict]
-    training = f"raining on {headline.about} ({headline.arm})"
+    images = f"{arm.synthetic_images} synthetic images"
+    if speaks_of(arm.replicates, folds) == "images":
+        generators = len({replicate.generator for replicate in arm.replicates})
+        images = f"these {images}, of {'one generator' if generators == 1 else 'two generators'},"
+    adding = f"dding {images} to {reference.real_images} {augmented}real ones"
     return {
-        "helps": f"T{training} beats real images alone",
-        "hurts": f"T{training} is worse than on real images alone",
-        "cannot tell": (
-            f"Whether t{training} beats real images alone cannot be told from this study"
-        ),
+        "helps": f"A{adding} helps",
+        "hurts": f"A{adding} hurts",
+        "cannot tell": f"Whether a{adding} helps cannot be told from this study",
     }[verdict]
 
 
-def _classical_sentence(headline: ArmResult, results: Sequence[ArmResult]) -> str:
-    """Say beside it what classical augmentation does, where that is an arm of its own."""
-    for result, paired in compared(results):
-        if (result.arm, result.fraction) == ("real+classical", headline.fraction):
-            return "" if headline.arm == result.arm else _classical_change(paired)
-    return ""
+def _other_measures_sentence(primary: PairedDifference, measure: str) -> str:
+    """Say which other measures, each by itself, would have given another verdict."""
+    others = []
+    for name, title in MEASURE_TITLES.items():
+        difference = primary.differences.of(name)
+        verdict = judge(difference.value, difference.p)
+        if name != measure and verdict != primary.verdict:
+            others.append(
+                f"by {title} {_points(primary, name)} ({_interval(primary, name)}; {verdict})"
+            )
+    if not others:
+        return ""
+    return (
+        f" Other measures of the same predictions, each judged by itself, say otherwise: "
+        f"{', '.join(others)}."
+    )
 
 
-def _classical_change(paired: PairedDifference) -> str:
-    change = 100 * paired.difference.accuracy.value
-    return f" Classical augmentation makes {change:+.1f} points ({paired.verdict})."
+def _other_baselines_sentence(
+    primary: PairedDifference, differences: Sequence[PairedDifference], measure: str
+) -> str:
+    """Say what comes of other baselines: no augmentation, the best by validation, and classical."""
+    at_hand = {(own.condition, own.reference): own for own in differences}
+    fraction, ratio = primary.condition.fraction, primary.condition.ratio
+    real, gan = Condition("real", fraction, None), Condition("real+gan", fraction, ratio)
+    classical = Condition("real+classical", fraction, None)
+    best = next(
+        (
+            own
+            for own in differences
+            if own.condition == primary.condition and "best" in own.roles and not own.is_primary
+        ),
+        None,
+    )
+    parts = [
+        ("Against real images as they are, real+gan makes", at_hand.get((gan, real))),
+        ("Classical augmentation alone makes", at_hand.get((classical, real))),
+    ]
+    if best:
+        parts.append(
+            (
+                f"Against {best.reference.arm}, the best arm without synthetic images by "
+                f"validation, {best.condition.arm} makes",
+                best,
+            )
+        )
+    return "".join(
+        f" {text} {_points(own, measure)} ({_interval(own, measure)}; {own.verdict}, exploratory)."
+        for text, own in parts
+        if own and not own.is_primary
+    )
+
+
+def _points(own: PairedDifference, measure: str) -> str:
+    return f"{100 * own.differences.of(measure).value:+.1f} points"
+
+
+def _interval(own: PairedDifference, measure: str) -> str:
+    difference = own.differences.of(measure)
+    return f"95 % interval {100 * difference.low:+.1f} to {100 * difference.high:+.1f}"

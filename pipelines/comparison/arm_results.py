@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from pipelines.comparison.arms import Arm
+from pipelines.comparison.arms import ARMS
 from pipelines.comparison.datasets import Datasets
 from pipelines.comparison.design import Design, Trial
 from pipelines.metrics.measures import count_images, pseudo_values
-from pipelines.metrics.paired_tests import (
-    Discordance,
-    Replicate,
-    adjust_holm,
-    estimate_difference,
-    estimate_share,
-    estimate_spread,
-    judge,
-    mcnemar_test,
-)
-from pipelines.results.arm_result import (
-    ArmMeasures,
-    ArmResult,
-    MeanAuc,
-    MeasureDifferences,
-    PairedDifference,
-)
+from pipelines.metrics.names import MEASURE_TITLES
+from pipelines.metrics.paired_tests import Replicate, estimate_share, estimate_spread
+from pipelines.results.arm_result import ArmMeasures, ArmResult, Condition
+from pipelines.results.classifier_result import ClassifierResult
 from pipelines.results.comparison_rows import ClassifierRow
-
-Condition = tuple[str, float, float | None]  # of an arm: its name, fraction and ratio
+from runtime.run import Run
 
 
 @dataclass(frozen=True)
@@ -44,14 +31,14 @@ class Outcome:
     row: ClassifierRow
     predictions: Path
 
+    @property
+    def condition(self) -> Condition:
+        return Condition(self.trial.arm, self.trial.fraction, self.trial.ratio)
+
     @cached_property
     def _lines(self) -> list[dict[str, str]]:
         with open(self.predictions, newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
-
-    def is_right(self) -> np.ndarray:
-        """Return 1 where the label is right, (N,)."""
-        return np.array([line["predicted"] == line["label"] for line in self._lines], float)
 
     def probabilities(self, classes: Sequence[str]) -> np.ndarray:
         """Return the probability of each class, (N, K)."""
@@ -59,174 +46,150 @@ class Outcome:
             [[float(line[f"probability_{name}"]) for name in classes] for line in self._lines]
         )
 
+    def validation(self, measure: str) -> float:
+        """Return one of its measures on the validation images."""
+        return ClassifierResult.load(Run(self.predictions.parent)).validation[measure]
+
 
 @dataclass(frozen=True)
-class _TestSet:
-    """What the measures need to know of the N test images.
+class HeldOutImages:
+    """What the measures need to know of the N test images, of all folds one after another.
 
     Attributes:
         labels: Indices of classes, (N,).
         patients: Whose image it is, (N,).
-        positive: The class that sensitivity is of.
-        folds: Which fold each image is of, (N,), or None.
+        folds: Which fold each is of, (N,); None where there are none.
+        positive: Index of the class that sensitivity is of.
     """
 
     labels: np.ndarray
     patients: Sequence[str]
-    positive: int
     folds: np.ndarray | None
-
-    def measure(
-        self, values: Mapping[str, np.ndarray], replicates: Sequence[Replicate]
-    ) -> ArmMeasures:
-        """Estimate the measures of an arm from their pseudo-values (R, N)."""
-        return ArmMeasures(
-            **{
-                name: estimate_share(
-                    of_images, self.patients, replicates, n=self.count(name), folds=self.folds
-                )
-                for name, of_images in values.items()
-            }
-        )
-
-    def measure_differences(
-        self, values: Mapping[str, np.ndarray], replicates: Sequence[Replicate]
-    ) -> MeasureDifferences:
-        """Estimate differences of measures from paired differences of pseudo-values (R, N)."""
-        return MeasureDifferences(
-            **{
-                name: estimate_difference(
-                    of_images, self.patients, replicates, n=self.count(name), folds=self.folds
-                )
-                for name, of_images in values.items()
-            }
-        )
+    positive: int
 
     def count(self, measure: str) -> int:
+        """Return how many images a measure is about."""
         return count_images(measure, self.labels, self.positive)
 
 
 @dataclass(frozen=True)
-class _Predictions:
+class Predictions:
     """The predictions of all R replicates of one condition.
 
     Attributes:
-        values: Pseudo-values of each measure, (R, N).
+        replicates: (R,), each of all folds together.
+        values: By measure, what each test image adds to it (`metrics.measures`), (R, N).
         pooled_right: Where the class of the largest mean probability is right, bool (N,).
+        validation: The mean measure on the validation images, by name.
     """
 
-    outcomes: Sequence[Outcome]
-    values: Mapping[str, np.ndarray]
+    replicates: tuple[Replicate, ...]
+    values: dict[str, np.ndarray]
     pooled_right: np.ndarray
+    validation: dict[str, float]
 
     @classmethod
-    def read(cls, outcomes: Sequence[Outcome], datasets: Datasets, positive: str) -> _Predictions:
+    def read(
+        cls, outcomes: Sequence[Outcome], classes: Sequence[str], test: HeldOutImages
+    ) -> Predictions:
         """Read the predictions of one condition's classifiers."""
-        labels, positive_index = datasets.test.labels, datasets.classes.index(positive)
-        probabilities = np.stack([outcome.probabilities(datasets.classes) for outcome in outcomes])
+        by_replicate: dict[Replicate, list[Outcome]] = defaultdict(list)
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.trial.fold or 0):
+            by_replicate[outcome.trial.replicate].append(outcome)
+        probabilities = np.stack(
+            [
+                np.concatenate([outcome.probabilities(classes) for outcome in folds])
+                for folds in by_replicate.values()
+            ]
+        )  # (R, N, K)
         return cls(
-            outcomes=outcomes,
+            replicates=tuple(by_replicate),
             values={
-                name: pseudo_values(
-                    name, labels, probabilities, positive_index, datasets.test_folds
+                measure: pseudo_values(
+                    measure, test.labels, probabilities, test.positive, test.folds
                 )
-                for name in ("accuracy", "sensitivity", "specificity")
+                for measure in MEASURE_TITLES
             },
-            pooled_right=probabilities.mean(axis=0).argmax(axis=1) == labels,
+            pooled_right=probabilities.mean(axis=0).argmax(axis=1) == test.labels,
+            validation={
+                measure: float(np.mean([outcome.validation(measure) for outcome in outcomes]))
+                for measure in MEASURE_TITLES
+            },
         )
 
-    @property
-    def replicates(self) -> tuple[Replicate, ...]:
-        return tuple(outcome.trial.replicate for outcome in self.outcomes)
-
     def paired_with(self, replicates: Sequence[Replicate]) -> list[int]:
-        """Return, for each of these replicates, the place of the one here with the same seed."""
-        places = {replicate.seed: place for place, replicate in enumerate(self.replicates)}
-        return [places[replicate.seed] for replicate in replicates]
+        """Return, for each of these replicates, the place of the one here with its subset and seed.
+
+        Here are the predictions of an arm that has neither generators nor draws.
+        """
+        places = {(own.subset, own.seed): place for place, own in enumerate(self.replicates)}
+        return [places[other.subset, other.seed] for other in replicates]
+
+
+def read_predictions(
+    design: Design, outcomes: Sequence[Outcome], datasets: Datasets, test: HeldOutImages
+) -> dict[Condition, Predictions]:
+    """Read the predictions of every condition of a design, in its order."""
+    own: dict[Condition, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        own[outcome.condition].append(outcome)
+    conditions = [
+        Condition(arm.name, fraction, ratio) for arm, fraction, ratio in design.conditions()
+    ]
+    return {
+        condition: Predictions.read(own[condition], datasets.classes, test)
+        for condition in conditions
+    }
 
 
 def arm_results(
-    design: Design, outcomes: Sequence[Outcome], datasets: Datasets, positive: str
+    design: Design,
+    outcomes: Sequence[Outcome],
+    predictions: dict[Condition, Predictions],
+    datasets: Datasets,
+    test: HeldOutImages,
 ) -> tuple[ArmResult, ...]:
-    """Return a result per arm, fraction and ratio, compared with `real` at the same fraction."""
-    split = datasets.test
-    test = _TestSet(
-        split.labels, split.patients, datasets.classes.index(positive), datasets.test_folds
+    """Return a result per arm, fraction and ratio."""
+    return tuple(
+        _result(
+            condition,
+            predictions[condition],
+            [outcome.row for outcome in outcomes if outcome.condition == condition],
+            datasets,
+            test,
+            design.measure,
+        )
+        for condition in predictions
     )
-    results: dict[Condition, ArmResult] = {}
-    comparisons: dict[Condition, tuple[MeasureDifferences, Discordance]] = {}
-    reals: dict[float, _Predictions] = {}
-    for arm, fraction, ratio in design.conditions():
-        condition = (arm.name, fraction, ratio)
-        own = [
-            outcome
-            for outcome in outcomes
-            if (outcome.trial.arm, outcome.trial.fraction, outcome.trial.ratio) == condition
-        ]
-        predictions = _Predictions.read(own, datasets, positive)
-        results[condition] = _result(arm, predictions, datasets, test)
-        if arm.name == "real":
-            reals[fraction] = predictions
-        else:
-            comparisons[condition] = _compare(predictions, reals[fraction], test)
-    adjusted = _adjust(design, {name: pair[0].accuracy.p for name, pair in comparisons.items()})
-    for condition, (difference, mcnemar) in comparisons.items():
-        p_holm = adjusted[condition]
-        verdict = judge(difference.accuracy.value, p_holm)
-        paired = PairedDifference(difference, mcnemar, p_holm, verdict)
-        results[condition] = replace(results[condition], against_real=paired)
-    return tuple(results.values())
 
 
-def _result(arm: Arm, predictions: _Predictions, datasets: Datasets, test: _TestSet) -> ArmResult:
+def _result(
+    condition: Condition,
+    predictions: Predictions,
+    rows: Sequence[ClassifierRow],
+    datasets: Datasets,
+    test: HeldOutImages,
+    measure: str,
+) -> ArmResult:
     """Measure an arm by itself."""
-    first, replicates = predictions.outcomes[0], predictions.replicates
-    measures = test.measure(predictions.values, replicates)
-    aucs = [outcome.row.roc_auc for outcome in predictions.outcomes]
-    reals = datasets.count_reals(first.trial.fraction)
+    reals = datasets.count_reals(condition.fraction)
+    estimates = {
+        name: estimate_share(
+            values, test.patients, predictions.replicates, n=test.count(name), folds=test.folds
+        )
+        for name, values in predictions.values.items()
+    }
     return ArmResult(
-        arm=arm.name,
-        about=arm.about,
-        fraction=first.trial.fraction,
-        ratio=first.trial.ratio,
-        train_images=first.row.train_images,
-        synthetic_images=first.row.synthetic_images,
+        arm=condition.arm,
+        about=ARMS[condition.arm].about,
+        fraction=condition.fraction,
+        ratio=condition.ratio,
+        train_images=round(np.mean([row.train_images for row in rows])),
+        synthetic_images=round(np.mean([row.synthetic_images for row in rows])),
         real_images=reals.images,
         real_patients=reals.patients,
-        measures=measures,
-        roc_auc=MeanAuc(float(np.mean(aucs)), tuple(aucs)),
-        replicates=replicates,
-        spread=estimate_spread(measures.accuracy.per_replicate, replicates),
-        against_real=None,
+        measures=ArmMeasures(**estimates),
+        replicates=predictions.replicates,
+        spread=estimate_spread(estimates[measure].per_replicate, predictions.replicates),
+        validation=predictions.validation[measure],
     )
-
-
-def _compare(
-    predictions: _Predictions, real: _Predictions, test: _TestSet
-) -> tuple[MeasureDifferences, Discordance]:
-    """Compare an arm with `real`, each replicate with the one of its seed."""
-    partners = real.paired_with(predictions.replicates)
-    difference = test.measure_differences(
-        {name: values - real.values[name][partners] for name, values in predictions.values.items()},
-        predictions.replicates,
-    )
-    return difference, mcnemar_test(predictions.pooled_right, real.pooled_right)
-
-
-def _adjust(design: Design, p_values: Mapping[Condition, float]) -> dict[Condition, float]:
-    """Adjust the p-values of the arms for their number, at each fraction and ratio.
-
-    Arms that add no images belong to the family of every ratio; there the strictest counts.
-    """
-    adjusted = dict.fromkeys(p_values, 0.0)
-    for fraction in design.fractions:
-        for ratio in design.ratios:
-            family = [
-                condition
-                for condition in p_values
-                if condition[1] == fraction and condition[2] in (ratio, None)
-            ]
-            p_holm = adjust_holm([p_values[condition] for condition in family])
-            for condition, p in zip(family, p_holm, strict=True):
-                adjusted[condition] = max(p, adjusted[condition])
-    return adjusted

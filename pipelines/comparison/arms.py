@@ -35,6 +35,18 @@ class Arm:
         """Whether it needs a generator's images."""
         return self.added in ("synthetic", "shuffled")
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether anybody could have it without a generator: it has the study's reals alone."""
+        return self.added in ("", "duplicates")
+
+    @property
+    def like(self) -> str | None:
+        """The arm that is the same but for its synthetic images; None where it has none."""
+        if self.added != "synthetic":
+            return None
+        return "real+classical" if self.classical else "real"
+
 
 ARMS = {
     arm.name: arm
@@ -74,7 +86,7 @@ ARMS = {
         ),
     )
 }
-DEFAULT_ARMS = ("real", "real+classical", "real+gan")
+DEFAULT_ARMS = ("real", "real+classical", "real+gan", "real+gan+classical")
 
 
 def select_arms(names: Sequence[str]) -> list[Arm]:

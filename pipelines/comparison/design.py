@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.comparison.arms import ARMS, DEFAULT_ARMS, Arm, select_arms
+from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.metrics.paired_tests import Replicate
 from pipelines.metrics.planned_difference import detectable_difference
-from pipelines.results.comparison_summary import Headline, Plan
+from pipelines.results.comparison_summary import Plan, Question
 from pipelines.results.image_count import ImageCount
 from pipelines.study.shares import RealShare
 from pipelines.study.text import flag_of
@@ -18,6 +19,12 @@ from runtime.options import OptionError
 
 SEEDS = 5
 BUDGETS = ("steps", "epochs")
+MEASURE_OPTIONS = {  # that a comparison can be judged by, as fields of ArmMeasures
+    "accuracy": "accuracy",
+    "balanced-accuracy": "balanced_accuracy",
+    "auc": "roc_auc",
+    "sensitivity": "sensitivity",
+}
 PLANNED_DISCORDANCE = (
     0.02,
     0.05,
@@ -69,6 +76,7 @@ class Design:
         fractions: Shares of the real training images, each a comparison of its own.
         ratios: Images added to the reals, per real image; None for the whole synthetic set.
         budget: "steps", the same for all, or "epochs".
+        measure: What everything is judged by, one of MEASURE_OPTIONS' fields.
         folds: In how many parts the patients are tested, each by classifiers and generators of the
             others; 1 for the study's own split.
         subsets: How many times the reals of a fraction are drawn.
@@ -81,6 +89,7 @@ class Design:
     fractions: tuple[float, ...] = (1.0,)
     ratios: tuple[float | None, ...] = (None,)
     budget: str = "steps"
+    measure: str = "roc_auc"
     folds: int = 1
     subsets: int = 1
 
@@ -106,6 +115,8 @@ class Design:
             )
         if self.budget not in BUDGETS:
             raise ValueError(f"--budget {self.budget}: expected {' or '.join(BUDGETS)}")
+        if self.measure not in MEASURE_OPTIONS.values():
+            raise ValueError(f"--measure {self.measure}: expected {', '.join(MEASURE_OPTIONS)}")
         if self.folds < 1:
             raise OptionError(
                 "folds", self.folds, "expected 2 or more, or 1 for the study's own split"
@@ -126,6 +137,7 @@ class Design:
         arms: str | None = None,
         real_fractions: str | None = None,
         synthetic_ratio: str | None = None,
+        measure: str | None = None,
         **counts: Any,
     ) -> Design:
         """Make a design of the command line's options, lists as text with commas.
@@ -142,6 +154,8 @@ class Design:
             fields["fractions"] = _parse_numbers("real-fractions", real_fractions)
         if synthetic_ratio is not None:
             fields["ratios"] = _parse_numbers("synthetic-ratio", synthetic_ratio)
+        if measure is not None:
+            fields["measure"] = MEASURE_OPTIONS.get(measure, measure)
         return cls(**fields)
 
     @classmethod
@@ -236,30 +250,36 @@ class Design:
         ]
         return sorted(trials, key=lambda trial: trial.replicate.seed)
 
-    def headline(self) -> Headline:
-        """Return the condition that the answer is about.
+    def question(self) -> Question:
+        """Return the primary question, which the answer is about.
 
-        real+gan where it is among the arms, at the largest fraction and the first ratio.
+        At the largest fraction and the first ratio: what synthetic images add to classical
+        augmentation, real+gan+classical against real+classical. Without that arm, the first one
+        with synthetic images, real+gan before others, against real+classical, or else `real`;
+        without any, the first arm against `real`.
         """
-        others = [arm.name for arm in self.selected_arms() if arm.name != "real"]
-        arm = "real+gan" if "real+gan" in others else others[0]
-        return Headline(arm, max(self.fractions), self.ratios[0] if ARMS[arm].added else None)
+        arms = {arm.name: arm for arm in self.selected_arms()}
+        baseline = "real+classical" if "real+classical" in arms else "real"
+        with_synthetic = [name for name, arm in arms.items() if arm.added == "synthetic"]
+        preferred = "real+gan+classical" if baseline == "real+classical" else "real+gan"
+        if preferred in with_synthetic:
+            arm, reference = preferred, baseline
+        elif with_synthetic:
+            arm, reference = with_synthetic[0], baseline
+        else:
+            arm, reference = next(name for name in arms if name != "real"), "real"
+        ratio = self.ratios[0] if arms[arm].added else None
+        return Question(arm, reference, max(self.fractions), ratio, self.measure)
 
     def plan(self, test: ImageCount) -> Plan:
         """Work out the smallest differences that the study can be expected to find.
 
         By how many of the test images two arms disagree about.
         """
-        headline = self.headline()
-        replicates = self.replicates(ARMS[headline.arm], headline.fraction, first_seed=0)
+        question = self.question()
+        replicates = self.replicates(ARMS[question.arm], question.fraction, first_seed=0)
         detectable = {
-            f"{share:g}": detectable_difference(
-                share,
-                test.patients,
-                replicates,
-                folds=self.folds,
-                contrasts=len(self.selected_arms()) - 1,
-            )
+            f"{share:g}": detectable_difference(share, test.patients, replicates, folds=self.folds)
             for share in PLANNED_DISCORDANCE
         }
         listed = ", ".join(
@@ -270,8 +290,10 @@ class Design:
         return Plan(
             detectable=detectable,
             sentence=(
-                f"Expected before training, with {test.patients} test patients and {self.seeds} "
-                f"seeds, to be found in 80 % of such studies: {listed}."
+                f"The question, fixed before training: {question.arm} against "
+                f"{question.reference}, in {MEASURE_TITLES[question.measure]}. Expected to be "
+                f"found in 80 % of such studies, with {test.patients} test patients and "
+                f"{self.seeds} seeds, as differences in accuracy: {listed}."
             ),
             classifiers=len(self.trials(first_seed=0)),
             test_images=test.images,

@@ -41,6 +41,8 @@ from runtime.estimate import Estimate
 from runtime.files import write_text
 from runtime.run import Run
 
+FAIR_ARMS = "real,real+classical,real+gan"
+
 
 def reproduce(
     workspace: Workspace,
@@ -156,7 +158,7 @@ def _compare_fairly(
     compute: Compute,
 ) -> Run:
     """Make the comparison with these options, go on with it, or take a finished one."""
-    design: dict[str, Any] = {"seeds": seeds}
+    design: dict[str, Any] = {"arms": FAIR_ARMS, "seeds": seeds, "measure": "accuracy"}
     wanted = options | {"synthetic": synthetic, "design": Design.from_options(**design).record()}
     complete = finished(workspace, "compare", wanted)
     if complete:

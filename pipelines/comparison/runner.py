@@ -126,4 +126,4 @@ def _conclude(
     )
     summary.save(run)
     write_report(workspace, run)
-    run.finish({"verdict": summary.verdict, "headline": asdict(summary.headline)})
+    run.finish({"verdict": summary.verdict, "question": asdict(summary.question)})

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+import numpy as np
+
 from classifier.config import ClassifierConfig
 from pipelines.comparison.answer import (
     answer_sentence,
@@ -14,11 +16,18 @@ from pipelines.comparison.answer import (
     limits,
     patient_warnings,
 )
-from pipelines.comparison.arm_results import Outcome, arm_results
+from pipelines.comparison.arm_results import (
+    HeldOutImages,
+    Outcome,
+    Predictions,
+    arm_results,
+    read_predictions,
+)
+from pipelines.comparison.contrasts import compare_arms, list_contrasts
 from pipelines.comparison.data_efficiency import estimate_data_efficiency
 from pipelines.comparison.datasets import Datasets, SetKey
-from pipelines.comparison.design import Design
-from pipelines.results.arm_result import find_result
+from pipelines.comparison.design import Design, Trial
+from pipelines.results.arm_result import Condition
 from pipelines.results.comparison_summary import (
     Budget,
     ComparisonSummary,
@@ -40,14 +49,18 @@ class Provenance:
     """By what a comparison was made.
 
     Attributes:
-        generators: Names of runs, by share of the reals and number.
-        synthetic_sets: Names of runs, by share of the reals, generator and draw.
+        generators: Names of runs, by the reals they were trained on, and number.
+        synthetic_sets: Names of runs, by the generator's reals and number, and draw.
         device: And precision.
     """
 
     generators: Mapping[tuple[RealShare, int], str]
     synthetic_sets: Mapping[SetKey, str]
     device: str
+
+    def shares(self) -> list[RealShare]:
+        """Return the shares of the reals that have generators."""
+        return list(dict.fromkeys(share for share, _ in self.generators))
 
 
 def summarise(
@@ -60,40 +73,44 @@ def summarise(
     provenance: Provenance,
 ) -> ComparisonSummary:
     """Sum up the finished classifiers of a comparison, in the order of the design's trials."""
-    test = datasets.test
-    size, headline = count_images(test), design.headline()
-    results = arm_results(design, outcomes, datasets, positive)
-    main = find_result(results, headline.arm, headline.fraction, headline.ratio)
-    assert main.against_real is not None, "the headline is of an arm that is compared with `real`"
+    test, size, question = datasets.test, count_images(datasets.test), design.question()
+    images = HeldOutImages(
+        test.labels, test.patients, datasets.test_folds, datasets.classes.index(positive)
+    )
+    predictions = read_predictions(design, outcomes, datasets, images)
+    results = arm_results(design, outcomes, predictions, datasets, images)
+    contrasts = list_contrasts({own.condition: own.validation for own in results}, question)
+    differences = compare_arms(contrasts, predictions, images, question)
     warnings = patient_warnings(_patients_per_label(test, datasets.classes))
-    warnings += control_warnings(results)
+    warnings += control_warnings(differences)
     data_efficiency: tuple[DataEfficiency, ...] = ()
     if len(design.fractions) > 1:
-        is_right = {outcome.trial: outcome.is_right() for outcome in outcomes}
-        data_efficiency = estimate_data_efficiency(results, is_right, test.patients)
-    largest = RealShare(max(design.fractions))
+        values = _values_of_trials(outcomes, predictions, images, design.measure)
+        data_efficiency = estimate_data_efficiency(results, values, test.patients)
+    largest = [share for share in provenance.shares() if share.fraction == max(design.fractions)]
     return ComparisonSummary(
-        verdict=main.against_real.verdict,
-        sentence=answer_sentence(main, results, size, design.seeds, warnings),
-        headline=headline,
+        verdict=next(own.verdict for own in differences if own.is_primary),
+        sentence=answer_sentence(question, results, differences, size, design, warnings),
+        question=question,
         positive=positive,
         classes=tuple(datasets.classes),
         results=results,
+        differences=differences,
         data_efficiency=data_efficiency,
         budget=_budget(design, config, outcomes),
         plan=plan,
         test=size,
         image_size=int(test.images.shape[1]),
         generators=tuple(
-            GeneratorUse(run, share.fraction, number)
+            GeneratorUse(run, share.fraction, _subset(design, share), share.fold, number)
             for (share, number), run in provenance.generators.items()
         ),
         synthetic_sets=tuple(
-            SyntheticSetUse(run, share.fraction, number, draw)
+            SyntheticSetUse(run, share.fraction, _subset(design, share), share.fold, number, draw)
             for (share, number, draw), run in provenance.synthetic_sets.items()
         ),
-        generator=provenance.generators.get((largest, 0)),
-        synthetic=provenance.synthetic_sets.get((largest, 0, 0)),
+        generator=provenance.generators[largest[0], 0] if largest else None,
+        synthetic=provenance.synthetic_sets[largest[0], 0, 0] if largest else None,
         data_fingerprint=study_fingerprint(datasets.rows),
         config=config,
         arms=tuple(arm.name for arm in design.selected_arms()),
@@ -104,6 +121,27 @@ def summarise(
         versions=_versions(),
         device=provenance.device,
     )
+
+
+def _subset(design: Design, share: RealShare) -> int | None:
+    """Return which subset a share is, None where there is one only."""
+    return share.subset if design.subsets > 1 and share.fraction < 1 else None
+
+
+def _values_of_trials(
+    outcomes: Sequence[Outcome],
+    predictions: Mapping[Condition, Predictions],
+    images: HeldOutImages,
+    measure: str,
+) -> dict[Trial, np.ndarray]:
+    """Return what each test image of a classifier's own fold adds to a measure, by trial."""
+    values = {}
+    for outcome in outcomes:
+        own = predictions[outcome.condition]
+        row = own.values[measure][own.replicates.index(outcome.trial.replicate)]
+        is_own = slice(None) if images.folds is None else images.folds == outcome.trial.fold
+        values[outcome.trial] = row[is_own]
+    return values
 
 
 def count_images(split: Split) -> ImageCount:
@@ -120,6 +158,8 @@ def _budget(design: Design, config: ClassifierConfig, outcomes: Sequence[Outcome
         seeds=tuple(sorted({outcome.trial.replicate.seed for outcome in outcomes})),
         generators=design.generators,
         draws=design.draws,
+        folds=design.folds,
+        subsets=design.subsets,
     )
 
 

@@ -161,6 +161,7 @@ def _row(run: Run, trial: Trial) -> ClassifierRow:
         train_images=totals["train_images"],
         synthetic_images=totals["synthetic_images"],
         accuracy=measures["accuracy"].value,
+        balanced_accuracy=measures["balanced_accuracy"].value,
         sensitivity=measures["sensitivity"].value,
         specificity=measures["specificity"].value,
         roc_auc=measures["roc_auc"].value,

@@ -1,4 +1,4 @@
-"""The figures of a comparison's arms: every replicate of each, and how they differ from `real`."""
+"""The figures of a comparison's arms: every replicate of each, and how far they differ."""
 
 from __future__ import annotations
 
@@ -27,44 +27,43 @@ from pipelines.figures.style import (
     style_axes,
     write_figure,
 )
+from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.metrics.paired_tests import ReplicatedEstimate
-from pipelines.results.arm_result import ARM_KINDS, ArmResult, PairedDifference, arm_kind, compared
+from pipelines.results.arm_result import ARM_KINDS, PairedDifference, arm_kind
 from pipelines.results.comparison_summary import ComparisonSummary
 from pipelines.results.image_count import ImageCount
 
-ROW_HEIGHT = 0.37  # inches
+ROW_HEIGHT = 0.37  # inches, of an arm
+PAIR_HEIGHT = 0.42  # inches, of a difference
 MOST_LARGE_DOTS = 12  # replicates of an arm; the dots of more are smaller
 LONGEST_LABEL = 16  # characters
 
 
 def draw_comparison(summary: ComparisonSummary, path: Path) -> None:
-    """Draw the accuracy of the headline's arms: every replicate, the mean and its 95 % interval.
+    """Draw the measure of the question's arms: every replicate, the mean and its 95 % interval.
 
-    Below, what each differs by from `real`. A replicate keeps its height within a row, so that arms
-    pair up.
+    Below, how far arms differ, the question first. A replicate keeps its height within a row, so
+    that arms pair up.
     """
-    results = summary.headline_results()
-    others = compared(results)
-    height = 1.7 + ROW_HEIGHT * (len(results) + len(others)) + (0.5 if others else 0)
-    figure = new_figure(WIDTH, height)
-    panels = figure.subplots(
-        2 if others else 1,
+    results, differences = summary.primary_results(), summary.primary_differences()
+    figure = new_figure(WIDTH, 2.2 + ROW_HEIGHT * len(results) + PAIR_HEIGHT * len(differences))
+    upper, lower = figure.subplots(
+        2,
         1,
-        squeeze=False,
-        height_ratios=(len(results), len(others)) if others else None,
-    )[:, 0]
-    rows = [(result.arm, result.measures.accuracy) for result in results]
-    _draw_shares(panels[0], rows, "Accuracy (%)")
-    if others:
-        _draw_differences(panels[1], others)
-    _label_test_split(panels[-1], summary.test)
-    add_legend(figure, _comparison_handles(has_differences=bool(others)))
+        height_ratios=(ROW_HEIGHT * len(results), PAIR_HEIGHT * len(differences)),
+    )
+    title = MEASURE_TITLES[summary.measure]
+    rows = [(result.arm, result.measures.of(summary.measure)) for result in results]
+    _draw_shares(upper, rows, f"{title[0].upper()}{title[1:]} (%)")
+    _draw_differences(lower, differences, summary.measure)
+    _label_test_split(lower, summary.test)
+    add_legend(figure, _comparison_handles())
     write_figure(figure, path)
 
 
 def draw_sensitivity_specificity(summary: ComparisonSummary, path: Path) -> None:
-    """Draw sensitivity and specificity of the headline's arms, as `draw_comparison` accuracy."""
-    results = summary.headline_results()
+    """Draw sensitivity and specificity of the question's arms, as `draw_comparison` its measure."""
+    results = summary.primary_results()
     figure = new_figure(WIDTH, 1.7 + 2 * ROW_HEIGHT * len(results) + 0.5)
     upper, lower = figure.subplots(2, 1)
     sensitivities = [(result.arm, result.measures.sensitivity) for result in results]
@@ -88,15 +87,19 @@ def _draw_shares(axes: Axes, rows: Sequence[tuple[str, ReplicatedEstimate]], tit
     axes.set_xlim(left, min(right, 100.8))
 
 
-def _draw_differences(axes: Axes, others: Sequence[tuple[ArmResult, PairedDifference]]) -> None:
-    """Draw a row per arm of its difference from `real` in points, before what is too small."""
-    for row, (result, paired) in enumerate(others):
-        accuracy = paired.difference.accuracy
-        detectable = 100 * accuracy.detectable
+def _draw_differences(axes: Axes, differences: Sequence[PairedDifference], measure: str) -> None:
+    """Draw a row per difference in points, before what is too small to be found."""
+    for row, own in enumerate(differences):
+        estimate = own.differences.of(measure)
+        detectable = 100 * estimate.detectable
         axes.barh(row, 2 * detectable, 0.8, left=-detectable, color=GRID, linewidth=0, zorder=0)
-        _draw_row(axes, row, result.arm, accuracy)
+        _draw_row(axes, row, own.condition.arm, estimate)
     axes.axvline(0, **REFERENCE_LINE, zorder=1)
-    _name_rows(axes, [result.arm for result, _ in others], "Difference from real (points)")
+    names = [f"{own.condition.arm}\n− {own.reference.arm}" for own in differences]
+    _name_rows(axes, names, "Difference (points)")
+    axes.tick_params(axis="y", labelsize=8)
+    question = axes.get_yticklabels()[0]
+    question.set_fontweight("bold")
 
 
 def _draw_row(
@@ -159,7 +162,7 @@ def _label_test_split(axes: Axes, test: ImageCount) -> None:
     )
 
 
-def _comparison_handles(has_differences: bool) -> list[Line2D | Patch]:
+def _comparison_handles() -> list[Line2D | Patch]:
     replicate = Line2D(
         [],
         [],
@@ -179,8 +182,8 @@ def _comparison_handles(has_differences: bool) -> list[Line2D | Patch]:
         markersize=5,
         label="mean, 95 % interval",
     )
-    undetectable = [Patch(color=GRID, label="too small to be found")] if has_differences else []
-    return [replicate, mean, *undetectable, Line2D([], [], **REFERENCE_LINE, label="real")]
+    undetectable = Patch(color=GRID, label="too small to be found")
+    return [replicate, mean, undetectable, Line2D([], [], **REFERENCE_LINE, label="real")]
 
 
 def _kind_handle(kind: str) -> Line2D:

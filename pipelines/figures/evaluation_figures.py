@@ -40,7 +40,7 @@ DRAWN_MEASURES = (
     "average_precision",
     "matthews",
 )
-MEASURE_TITLES = {"f1": "F1", "roc_auc": "ROC AUC", "matthews": "Matthews corr."}
+SHORT_TITLES = {"f1": "F1", "roc_auc": "ROC AUC", "matthews": "Matthews corr."}
 CLASS_MEASURES = {"precision": "precision", "recall": "recall", "f1": "F1"}
 ROWS_PER_CLASS = 3.6  # of bars, the gap between two classes included
 
@@ -191,7 +191,7 @@ def _draw_estimates(axes: Axes, estimates: Mapping[str, Estimate]) -> None:
             fontsize=7.5,
             color=MUTED,
         )
-    titles = [MEASURE_TITLES.get(name, name.replace("_", " ").capitalize()) for name in estimates]
+    titles = [SHORT_TITLES.get(name, name.replace("_", " ").capitalize()) for name in estimates]
     axes.set_yticks(range(len(titles)), titles)
     axes.set_ylim(len(titles) - 0.4, -0.8)
     axes.set_xlim(max(min(estimate.low for estimate in estimates.values()) - 0.03, -1), 1.01)

@@ -1,8 +1,8 @@
-"""The curves of a comparison: accuracy against the number of real and of synthetic images."""
+"""The curves of a comparison: the measure against the number of real and of synthetic images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from pipelines.figures.style import (
     style_axes,
     write_figure,
 )
+from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.results.arm_result import ArmResult, arm_kind
 from pipelines.results.comparison_summary import ComparisonSummary, DataEfficiency
 
@@ -35,18 +36,18 @@ SIDE_STEP = 1.012  # factor between the places of arms with equal numbers of rea
 
 
 def draw_learning_curve(summary: ComparisonSummary, path: Path) -> None:
-    """Draw the accuracy of each arm against the number of real training images.
+    """Draw the comparison's measure of each arm against the number of real training images.
 
     Below, what the synthetic images are worth in real ones.
     """
-    headline = summary.headline
+    question, measure = summary.question, summary.measure
     results = [
         result
         for fraction in sorted(summary.fractions)
-        for result in summary.results_at(fraction, headline.ratio)
+        for result in summary.results_at(fraction, question.ratio)
     ]
-    curves = _style_curves(results, headline.arm)
-    entries = summary.headline_data_efficiency()
+    curves = _style_curves(results, ("real", question.reference, question.arm))
+    entries = summary.primary_data_efficiency()
     figure = new_figure(WIDTH, 3.4 + 0.17 * len(curves) + (1.7 if entries else 0))
     panels = figure.subplots(
         2 if entries else 1,
@@ -57,8 +58,8 @@ def draw_learning_curve(summary: ComparisonSummary, path: Path) -> None:
     )[:, 0]
     for number, curve in enumerate(curves):
         shift = SIDE_STEP ** (number - (len(curves) - 1) / 2)
-        _draw_curve(panels[0], curve, shift)
-    style_axes(panels[0], "Accuracy (%)")
+        _draw_curve(panels[0], curve, measure, shift)
+    style_axes(panels[0], _axis_title(measure))
     panels[0].yaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10)))
     if entries:
         _draw_data_efficiency(panels[1], entries)
@@ -73,11 +74,11 @@ def draw_learning_curve(summary: ComparisonSummary, path: Path) -> None:
 
 
 def draw_ratio_curve(summary: ComparisonSummary, path: Path) -> None:
-    """Draw the accuracy of the headline's arm against the synthetic images per real one.
+    """Draw the measure of the question's arm against the synthetic images per real one.
 
     At each fraction, beside that of `real`.
     """
-    arm = summary.headline.arm
+    arm, measure = summary.question.arm, summary.measure
     colour, marker = KIND_COLOURS[arm_kind(arm)], KIND_MARKERS[arm_kind(arm)]
     figure = new_figure(WIDTH, 3.3)
     axes = figure.subplots()
@@ -93,7 +94,7 @@ def draw_ratio_curve(summary: ComparisonSummary, path: Path) -> None:
         of_arm.sort(key=lambda result: result.added_per_real)
         real = of_real[0]
         places = [result.added_per_real for result in of_arm]
-        means, low, high = _percentages(of_arm)
+        means, low, high = _percentages(of_arm, measure)
         style = LINE_STYLES[number % len(LINE_STYLES)]
         axes.plot(
             places,
@@ -109,13 +110,13 @@ def draw_ratio_curve(summary: ComparisonSummary, path: Path) -> None:
         )
         axes.vlines(places, low, high, color=colour, linewidth=1.2)
         axes.axhline(
-            100 * real.measures.accuracy.value,
+            100 * real.measures.of(measure).value,
             color=KIND_COLOURS["real"],
             linestyle=style,
             linewidth=1.1,
             label=f"real, {real.real_images} reals",
         )
-    style_axes(axes, "Accuracy (%)", xlabel="synthetic images per real one")
+    style_axes(axes, _axis_title(measure), xlabel="synthetic images per real one")
     axes.set_xlim(left=0)
     add_legend(figure, axes.get_legend_handles_labels()[0])
     write_figure(figure, path)
@@ -127,7 +128,7 @@ class _Curve:
 
     arm: str
     results: list[ArmResult]
-    is_main: bool  # `real` or the headline's arm, drawn with intervals and replicates
+    is_main: bool  # `real` or one of the question, drawn with intervals and replicates
     line_style: Any
 
     @property
@@ -143,7 +144,7 @@ class _Curve:
         }
 
 
-def _style_curves(results: Sequence[ArmResult], main_arm: str) -> list[_Curve]:
+def _style_curves(results: Sequence[ArmResult], main_arms: Collection[str]) -> list[_Curve]:
     """Make a curve of each arm; arms of one kind have different lines."""
     curves: list[_Curve] = []
     for arm in dict.fromkeys(result.arm for result in results):
@@ -152,17 +153,17 @@ def _style_curves(results: Sequence[ArmResult], main_arm: str) -> list[_Curve]:
             _Curve(
                 arm=arm,
                 results=[result for result in results if result.arm == arm],
-                is_main=arm in ("real", main_arm),
+                is_main=arm in main_arms,
                 line_style=LINE_STYLES[num_alike % len(LINE_STYLES)],
             )
         )
     return curves
 
 
-def _draw_curve(axes: Axes, curve: _Curve, shift: float) -> None:
+def _draw_curve(axes: Axes, curve: _Curve, measure: str, shift: float) -> None:
     """Draw a curve, its places times `shift`, so that arms lie side by side."""
     places = np.array([result.real_images for result in curve.results]) * shift
-    means, low, high = _percentages(curve.results)
+    means, low, high = _percentages(curve.results, measure)
     axes.plot(
         places,
         means,
@@ -178,7 +179,7 @@ def _draw_curve(axes: Axes, curve: _Curve, shift: float) -> None:
     colour = KIND_COLOURS[curve.kind]
     axes.vlines(places, low, high, color=colour, linewidth=1.6, zorder=2)
     for place, result in zip(places, curve.results, strict=True):
-        values = 100 * np.array(result.measures.accuracy.per_replicate)
+        values = 100 * np.array(result.measures.of(measure).per_replicate)
         axes.plot(
             [place] * len(values),
             values,
@@ -190,9 +191,16 @@ def _draw_curve(axes: Axes, curve: _Curve, shift: float) -> None:
         )
 
 
-def _percentages(results: Sequence[ArmResult]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return accuracy and the ends of its interval in per cent, (N,) each."""
-    estimates = [result.measures.accuracy for result in results]
+def _axis_title(measure: str) -> str:
+    title = MEASURE_TITLES[measure]
+    return f"{title[0].upper()}{title[1:]} (%)"
+
+
+def _percentages(
+    results: Sequence[ArmResult], measure: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a measure and the ends of its interval in per cent, (N,) each."""
+    estimates = [result.measures.of(measure) for result in results]
     means = 100 * np.array([estimate.value for estimate in estimates])
     low = np.clip([100 * estimate.low for estimate in estimates], 0, 100)
     high = np.clip([100 * estimate.high for estimate in estimates], 0, 100)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import rankdata
 
-PAIRED_MEASURES = ("accuracy", "balanced_accuracy", "roc_auc", "sensitivity", "specificity")
+from pipelines.metrics.names import MEASURE_TITLES
 
 
 def pseudo_values(
@@ -32,7 +32,7 @@ def pseudo_values(
     """Return the contribution of each test image to a measure, (R, N).
 
     Args:
-        measure: One of PAIRED_MEASURES.
+        measure: One of MEASURE_TITLES.
         labels: Indices of classes, (N,).
         probabilities: Of each class by each of R classifiers, (R, N, K).
         positive: The class that sensitivity, specificity and, of two classes, ROC AUC are of.
@@ -40,8 +40,8 @@ def pseudo_values(
 
     Raises ValueError where a fold lacks images of a class, since the measure does not exist.
     """
-    if measure not in PAIRED_MEASURES:
-        raise ValueError(f"measure {measure}: expected {', '.join(PAIRED_MEASURES)}")
+    if measure not in MEASURE_TITLES:
+        raise ValueError(f"measure {measure}: expected {', '.join(MEASURE_TITLES)}")
     if folds is None:
         return _of_one_fold(measure, labels, probabilities, positive)
     values = np.empty(probabilities.shape[:2])

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MEASURES = ("accuracy", "sensitivity", "specificity")  # by which arms are compared
+MEASURE_TITLES = {  # by which arms are compared
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "roc_auc": "ROC AUC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+}
 POSITIVE_CLASS_MEASURES = ("sensitivity", "precision", "f1")
-PERCENT_MEASURES = (*MEASURES, "balanced_accuracy", "precision", "f1")
+PERCENT_MEASURES = frozenset(MEASURE_TITLES) - {"roc_auc"} | {"precision", "f1"}
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from pipelines.metrics.paired_tests import FEW_PATIENTS
+from pipelines.metrics.paired_tests import (
+    FEW_PATIENTS,
+    MANY_GENERATORS,
+    DifferenceEstimate,
+    speaks_of,
+)
 from pipelines.report.answers import Answer
 from pipelines.report.contents import Study
 from pipelines.report.formats import p_value, plural, points, points_range
-from pipelines.results.arm_result import compared
+from pipelines.results.arm_result import arm_kind
 
-ENOUGH_SEEDS, ENOUGH_GENERATORS = 3, 2  # of an arm; with fewer its luck stays open
+ENOUGH_SEEDS = 3  # of an arm; with fewer its luck stays open
 ADVISED_SEEDS = 5
 FINE_DETECTABLE = 0.05  # difference up to which a study is good
 COARSE_DETECTABLE = 0.10  # above which it could miss what was once claimed for GANs
@@ -54,48 +59,48 @@ def unequal_budgets(study: Study) -> Answer:
 
 
 def single_run(study: Study) -> Answer:
-    """Count the replicates of the headline's arm."""
-    budget, headline = study.summary.budget, study.summary.headline_result()
-    is_synthetic = headline.kind == "synthetic"
-    replicates, seeds = len(headline.replicates), len(budget.seeds)
-    text = (
-        f"{plural(replicates, 'replicate')} of {headline.arm}: {plural(seeds, 'classifier seed')}"
-    )
+    """Count the replicates of the primary question's arm."""
+    budget, main = study.summary.budget, study.summary.primary_result()
+    is_synthetic = main.kind == "synthetic"
+    replicates, seeds = len(main.replicates), len(budget.seeds)
+    text = f"{plural(replicates, 'replicate')} of {main.arm}: {plural(seeds, 'classifier seed')}"
     if is_synthetic:
         text += (
             f", {plural(budget.generators, 'generator')}, "
             f"{plural(budget.draws, 'draw')} of images from each"
         )
+    if budget.folds > 1:
+        text += f", in each of {budget.folds} folds"
     if replicates < 2:
         return Answer("bad", f"{text}.", f"cxr compare --seeds {ADVISED_SEEDS}")
     if seeds < ENOUGH_SEEDS:
         return Answer("open", f"{text}.", f"cxr compare --seeds {ADVISED_SEEDS}")
-    if is_synthetic and budget.generators < ENOUGH_GENERATORS:
+    if speaks_of(main.replicates, budget.folds) == "images":
         return Answer(
             "open",
-            f"{text}. How much another generator would change it is not in the interval.",
-            f"cxr compare --generators {ENOUGH_GENERATORS}",
+            f"{text}. The answer is about the images of so few generators; it takes "
+            f"{MANY_GENERATORS} to speak of the method.",
+            f"cxr compare --generators {MANY_GENERATORS}",
         )
     return Answer("good", f"{text}.")
 
 
 def many_comparisons(study: Study) -> Answer:
-    """Tell of the adjustment for several arms, and of what it does not cover."""
-    side_by_side = compared(study.summary.headline_results())
-    everything = compared(study.summary.results)
-    lowest, paired = min(side_by_side, key=lambda pair: pair[1].difference.accuracy.p)
-    p = paired.difference.accuracy.p
-    text = (
-        f"{plural(len(side_by_side), 'arm')} compared with real; the smallest p, of {lowest.arm}, "
-        f"is {p_value(p)}, and {p_value(paired.p_holm)} after Holm's adjustment"
+    """Tell of the one question that was fixed, and of the adjustment of all others."""
+    summary = study.summary
+    primary = summary.primary_difference()
+    exploratory = [own for own in summary.differences if not own.is_primary]
+    text = f"One question was fixed before training: {primary.title}, in {summary.measure}"
+    if not exploratory:
+        return Answer("good", f"{text}. Nothing else was compared.")
+    lowest = min(exploratory, key=lambda own: own.p_adjusted)
+    return Answer(
+        "good",
+        f"{text}. The other {plural(len(exploratory), 'difference')}, at every fraction and "
+        "ratio, are marked exploratory and share one error rate: the smallest p, of "
+        f"{lowest.title}, is {p_value(lowest.differences.of(summary.measure).p)}, and "
+        f"{p_value(lowest.p_adjusted)} after Holm's adjustment.",
     )
-    if len(everything) > len(side_by_side):
-        return Answer(
-            "open",
-            f"{text}. The adjustment is within a fraction and ratio: the {len(everything)} "
-            "comparisons of all of them have no common error rate.",
-        )
-    return Answer("good", f"{text}.")
 
 
 def few_test_patients(study: Study) -> Answer:
@@ -106,7 +111,7 @@ def few_test_patients(study: Study) -> Answer:
         for label in study.summary.classes
     }
     counts = ", ".join(f"{count} {label}" for label, count in patients.items())
-    detectable = study.summary.headline_difference().difference.accuracy.detectable
+    detectable = _judged(study).detectable
     text = (
         f"Test patients: {counts}. The smallest difference found in 80\u00a0% of such studies is "
         f"{100 * detectable:.1f} points"
@@ -122,31 +127,44 @@ def few_test_patients(study: Study) -> Answer:
     return Answer("good", f"{text}.")
 
 
+def _judged(study: Study) -> DifferenceEstimate:
+    """The difference that the answer is of, in the measure that it is judged by."""
+    return study.summary.primary_difference().differences.of(study.summary.measure)
+
+
 def classical_baseline(study: Study) -> Answer:
-    """Look for an arm with classical augmentation."""
-    if study.summary.config.augment:
+    """Look for classical augmentation, and for synthetic images tested against it."""
+    summary = study.summary
+    if summary.config.augment:
         return Answer("good", "Every arm, real too, is classically augmented (--augment).")
-    for result, paired in compared(study.summary.headline_results()):
-        if result.kind == "classical":
-            change = paired.difference.accuracy
-            return Answer(
-                "good",
-                f"{result.arm} is one of the arms: {points(change.value)} points against real "
-                f"({points_range(change)}).",
-            )
+    against = [
+        own
+        for own in summary.primary_differences()
+        if own.reference.arm == "real+classical" and arm_kind(own.condition.arm) == "synthetic"
+    ]
+    if against:
+        own = against[0]
+        change = own.differences.of(summary.measure)
+        return Answer(
+            "good",
+            f"{own.condition.arm} is held against {own.reference.arm}: "
+            f"{points(change.value)} points ({points_range(change)}).",
+        )
+    if any(result.kind == "classical" for result in summary.primary_results()):
+        return Answer("good", "Classical augmentation is an arm; no synthetic images are.")
     return Answer(
         "bad",
         "No arm has classical augmentation, which costs nothing and may do as much.",
-        "cxr compare --arms real,real+classical,real+gan",
+        "cxr compare --arms real,real+classical,real+gan,real+gan+classical",
     )
 
 
 def control_arms(study: Study) -> Answer:
     """Look for control arms, and whether they behave."""
     controls = [
-        (result.arm, paired)
-        for result, paired in compared(study.summary.headline_results())
-        if result.kind == "control"
+        own
+        for own in study.summary.primary_differences()
+        if arm_kind(own.condition.arm) == "control" and "real" in own.roles
     ]
     if not controls:
         return Answer(
@@ -155,11 +173,12 @@ def control_arms(study: Study) -> Answer:
             "nothing might be blind.",
             "cxr compare --arms real,real+gan,real+duplicates,real+shuffled",
         )
+    measure = study.summary.measure
     text = "; ".join(
-        f"{arm}: {paired.verdict}, {points(paired.difference.accuracy.value)} points"
-        for arm, paired in controls
+        f"{own.condition.arm}: {own.verdict}, {points(own.differences.of(measure).value)} points"
+        for own in controls
     )
-    verdicts = {arm: paired.verdict for arm, paired in controls}
+    verdicts = {own.condition.arm: own.verdict for own in controls}
     if verdicts.get("real+shuffled") == "helps" or verdicts.get("real+oracle") == "hurts":
         return Answer("bad", f"A control does what it must not: {text}.")
     if verdicts.get("real+oracle") == "cannot tell":

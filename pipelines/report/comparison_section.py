@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.figures.comparison_figures import draw_comparison, draw_sensitivity_specificity
 from pipelines.figures.learning_curves import draw_learning_curve, draw_ratio_curve
+from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.report.contents import Study
 from pipelines.report.embedding import Picture, embed_picture
 from pipelines.report.formats import part
@@ -64,9 +65,14 @@ def blocks(summary: ComparisonSummary) -> list[Block]:
     return [_block(summary, fraction, ratio) for fraction, ratio in summary.settings()]
 
 
-def headline_block(summary: ComparisonSummary) -> Block:
-    """Return the results that belong side by side with the headline's."""
-    return _block(summary, summary.headline.fraction, summary.headline.ratio)
+def primary_block(summary: ComparisonSummary) -> Block:
+    """Return the results that belong side by side with the primary question's."""
+    return _block(summary, summary.question.fraction, summary.question.ratio)
+
+
+def measure_order(summary: ComparisonSummary) -> list[str]:
+    """Return the names of all measures, the one that is judged first."""
+    return sorted(MEASURE_TITLES, key=lambda name: name != summary.measure)
 
 
 def _block(summary: ComparisonSummary, fraction: float, ratio: float | None) -> Block:

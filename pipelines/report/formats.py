@@ -60,7 +60,12 @@ def plural(number: int, thing: str, things: str | None = None) -> str:
 def sentence(text: str) -> str:
     """Give a text a capital letter in front and a full stop behind."""
     text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    return capital(text) + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def capital(text: str) -> str:
+    """Give a text a capital letter in front."""
+    return text[:1].upper() + text[1:]
 
 
 def plain(value: object) -> str:
@@ -91,6 +96,7 @@ FILTERS = (
     part,
     plural,
     sentence,
+    capital,
     plain,
     dash,
 )

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.report.answers import MARK_NAMES
 from pipelines.report.checklist import checklist
 from pipelines.report.comparison_section import (
     answer_without_warnings,
     blocks,
     draw_pictures,
-    headline_block,
+    measure_order,
+    primary_block,
 )
 from pipelines.report.contents import Study, read_study
 from pipelines.report.formats import FILTERS
@@ -35,7 +37,7 @@ from runtime.run import Run
 
 TEMPLATES = Path(__file__).parent / "templates"
 CONTENTS = {
-    "comparison": "Accuracy of every arm",
+    "comparison": "Every arm, and how they differ",
     "learning": "More or fewer images",
     "score": "How close the synthetic images are to real ones",
     "images": "Real beside synthetic",
@@ -72,8 +74,10 @@ def _overview(study: Study) -> dict[str, object]:
         "contents": CONTENTS,
         "summary": summary,
         "answer": answer_without_warnings(summary),
-        "headline": summary.headline_result(),
-        "difference": summary.headline_difference().difference.accuracy,
+        "main": summary.primary_result(),
+        "primary": summary.primary_difference(),
+        "titles": MEASURE_TITLES,
+        "measures": measure_order(summary),
         "phantoms": sum(row.source == "phantom" for row in study.rows),
         "images": len(study.own),
         "has_changed": study.fingerprint != summary.data_fingerprint,
@@ -84,11 +88,12 @@ def _overview(study: Study) -> dict[str, object]:
 def _sections(study: Study) -> dict[str, object]:
     """Collect what the sections show, and draw their figures."""
     return {
-        "headline_block": headline_block(study.summary),
+        "primary_differences": study.summary.primary_differences(),
+        "primary_block": primary_block(study.summary),
         "blocks": blocks(study.summary),
         "classifiers": study.classifiers,
         "pictures": draw_pictures(study),
-        "has_data_efficiency": bool(study.summary.headline_data_efficiency()),
+        "has_data_efficiency": bool(study.summary.primary_data_efficiency()),
         "sets": study.sets,
         "score": score_section(study.score),
         "other_score": study.other_score,

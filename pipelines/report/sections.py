@@ -16,6 +16,7 @@ from pipelines.report.contents import Study
 from pipelines.report.embedding import Picture, embed_picture
 from pipelines.results.audit_result import AuditResult
 from pipelines.results.classifier_result import ClassifierResult
+from pipelines.results.comparison_summary import GeneratorUse
 from pipelines.results.image_count import ImageCount
 from pipelines.study.image_cache import load_images
 from pipelines.study.image_io import read_gray, to_square
@@ -119,6 +120,7 @@ class GeneratorSection:
 
     Attributes:
         fraction: The share of the reals it was trained on.
+        subset, fold: Which of several; None where there is one.
         config: None when its folder is gone.
         result: None when its training was not finished.
         grid, grid_step: The last sample grid, and its step.
@@ -126,6 +128,8 @@ class GeneratorSection:
 
     run: str
     fraction: float
+    subset: int | None
+    fold: int | None
     config: dict[str, Any] | None
     result: dict[str, Any] | None
     losses: Picture | None
@@ -135,16 +139,22 @@ class GeneratorSection:
 
 def generator_sections(study: Study) -> list[GeneratorSection]:
     """Collect the comparison's generators, the first one first."""
-    fractions = {use.run: use.fraction for use in study.summary.generators}
-    return [_generator_section(study, name, fractions.get(name, 1.0)) for name in study.generators]
+    uses = {use.run: use for use in study.summary.generators}
+    return [
+        _generator_section(study, uses.get(name, GeneratorUse(name, 1.0, None, None, 0)))
+        for name in study.generators
+    ]
 
 
-def _generator_section(study: Study, name: str, fraction: float) -> GeneratorSection:
+def _generator_section(study: Study, use: GeneratorUse) -> GeneratorSection:
+    name = use.run
     config, run = study.config_of(name), Run(study.workspace.folder_of(name))
     grids = sorted((run.folder / "samples").glob("step-*.png"))
     return GeneratorSection(
         run=name,
-        fraction=fraction,
+        fraction=use.fraction,
+        subset=use.subset,
+        fold=use.fold,
         config=config,
         result=run.result if config and run.finished else None,
         losses=embed_picture(run.folder / "curves.png"),

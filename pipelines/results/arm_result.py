@@ -1,8 +1,8 @@
-"""What was measured of one arm of a comparison, alone and against `real`."""
+"""What was measured of one arm of a comparison, and how far two of them differ."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.metrics.paired_tests import (
@@ -35,44 +35,82 @@ def arm_kind(arm: str) -> str:
 
 @dataclass(frozen=True)
 class ArmMeasures:
-    """The shares that are measured of an arm, each a mean over its replicates."""
+    """What is measured of an arm, each a mean over its replicates.
+
+    ROC AUC, sensitivity and specificity are of the positive class against the rest.
+    """
 
     accuracy: ReplicatedEstimate
+    balanced_accuracy: ReplicatedEstimate
+    roc_auc: ReplicatedEstimate
     sensitivity: ReplicatedEstimate
     specificity: ReplicatedEstimate
+
+    def of(self, measure: str) -> ReplicatedEstimate:
+        """Return one of them by its name."""
+        estimate: ReplicatedEstimate = getattr(self, measure)
+        return estimate
 
 
 @dataclass(frozen=True)
 class MeasureDifferences:
-    """How far an arm's shares lie above those of `real`, paired by replicate and image."""
+    """How far an arm lies above another in each measure, paired by replicate and image."""
 
     accuracy: DifferenceEstimate
+    balanced_accuracy: DifferenceEstimate
+    roc_auc: DifferenceEstimate
     sensitivity: DifferenceEstimate
     specificity: DifferenceEstimate
 
-
-@dataclass(frozen=True)
-class MeanAuc:
-    """The ROC AUC of an arm, as a mean over its replicates."""
-
-    value: float
-    per_replicate: tuple[float, ...]
+    def of(self, measure: str) -> DifferenceEstimate:
+        """Return one of them by its name."""
+        estimate: DifferenceEstimate = getattr(self, measure)
+        return estimate
 
 
 @dataclass(frozen=True)
-class PairedDifference:
-    """An arm against `real` at the same fraction of the real images.
+class Condition:
+    """What a group of classifiers was trained on.
 
     Attributes:
-        mcnemar: Of the two arms' predictions, each averaged over its replicates.
-        p_holm: The p-value of accuracy, adjusted for the number of arms.
-        verdict: "helps", "hurts" or "cannot tell", by accuracy and `p_holm`.
+        fraction: The share of the real training images.
+        ratio: Images added to the reals for each of them; None for the whole synthetic set, or an
+            arm that adds none.
     """
 
-    difference: MeasureDifferences
+    arm: str
+    fraction: float
+    ratio: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedDifference:
+    """An arm against a reference, at the same fraction of the real images.
+
+    Attributes:
+        roles: Why it is made: the reference is "real"; the arm's "like", the same but for the
+            synthetic images; or the "best" arm without synthetic images, by validation.
+        mcnemar: Of the two arms' predictions, each averaged over its replicates.
+        is_primary: Whether it is the question that was fixed before any training, judged by
+            itself. All others are exploratory.
+        p_adjusted: The p-value of the comparison's measure; where exploratory adjusted for all
+            exploratory differences of the comparison (Holm 1979).
+        verdict: "helps", "hurts" or "cannot tell", by that measure and `p_adjusted`.
+    """
+
+    condition: Condition
+    reference: Condition
+    roles: tuple[str, ...]
+    differences: MeasureDifferences
     mcnemar: Discordance
-    p_holm: float
+    is_primary: bool
+    p_adjusted: float
     verdict: str
+
+    @property
+    def title(self) -> str:
+        """Both arms: real+gan − real."""
+        return f"{self.condition.arm} − {self.reference.arm}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +122,11 @@ class ArmResult:
         fraction: The share of the real training images.
         ratio: Images added to the reals for each of them; None for the whole synthetic set, or an
             arm that adds none.
-        train_images, synthetic_images: In the training set; the synthetic ones of them.
+        train_images, synthetic_images: In the training set; the synthetic ones of them. Means over
+            folds and subsets.
         real_images, real_patients: The reals of the fraction.
-        spread: Of the accuracies of its replicates.
-        against_real: None for `real` itself.
+        spread: Of the comparison's measure, over its replicates.
+        validation: The comparison's measure on the validation images, mean over its replicates.
     """
 
     arm: str
@@ -99,10 +138,13 @@ class ArmResult:
     real_images: int
     real_patients: int
     measures: ArmMeasures
-    roc_auc: MeanAuc
     replicates: tuple[Replicate, ...]
     spread: Spread
-    against_real: PairedDifference | None
+    validation: float
+
+    @property
+    def condition(self) -> Condition:
+        return Condition(self.arm, self.fraction, self.ratio)
 
     @property
     def kind(self) -> str:
@@ -115,17 +157,6 @@ class ArmResult:
         return self.synthetic_images / self.real_images if self.ratio is None else self.ratio
 
 
-def find_result(
-    results: Sequence[ArmResult], arm: str, fraction: float, ratio: float | None
-) -> ArmResult:
-    """Return the result of an arm at a fraction and a ratio."""
-    return next(
-        result
-        for result in results
-        if (result.arm, result.fraction, result.ratio) == (arm, fraction, ratio)
-    )
-
-
-def compared(results: Iterable[ArmResult]) -> list[tuple[ArmResult, PairedDifference]]:
-    """Pair every result but those of `real` with its difference from `real`."""
-    return [(result, result.against_real) for result in results if result.against_real]
+def find_result(results: Sequence[ArmResult], condition: Condition) -> ArmResult:
+    """Return the result of a condition."""
+    return next(result for result in results if result.condition == condition)

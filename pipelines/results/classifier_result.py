@@ -9,7 +9,7 @@ from runtime.records import read_record, write_record
 from runtime.run import Run
 
 METRICS_FILE = "metrics.json"
-METRICS_FORMAT = 2
+METRICS_FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class ClassifierResult:
     Attributes:
         test: On the test split.
         external: On the external set; None where the study has none of every class.
+        validation: Each measure that arms are compared by, on the validation images.
         train_images: Images in training, synthetic ones included.
         synthetic_images: The synthetic ones of them.
         steps: Optimizer steps done; 0 for an svm.
@@ -27,6 +28,7 @@ class ClassifierResult:
 
     test: Metrics
     external: Metrics | None
+    validation: dict[str, float]
     train_images: int
     synthetic_images: int
     steps: int

@@ -41,6 +41,7 @@ class ClassifierRow:
     train_images: int
     synthetic_images: int
     accuracy: float
+    balanced_accuracy: float
     sensitivity: float
     specificity: float
     roc_auc: float
@@ -83,6 +84,7 @@ def _parse_row(line: dict[str, str]) -> ClassifierRow:
         train_images=int(line["train_images"]),
         synthetic_images=int(line["synthetic_images"]),
         accuracy=float(line["accuracy"]),
+        balanced_accuracy=float(line["balanced_accuracy"]),
         sensitivity=float(line["sensitivity"]),
         specificity=float(line["specificity"]),
         roc_auc=float(line["roc_auc"]),

@@ -6,22 +6,36 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from classifier.config import ClassifierConfig
-from pipelines.results.arm_result import ArmResult, PairedDifference, find_result
+from pipelines.results.arm_result import ArmResult, Condition, PairedDifference, find_result
 from pipelines.results.image_count import ImageCount
 from runtime.records import read_record, write_record
 from runtime.run import Run
 
 SUMMARY_FILE = "summary.json"
-SUMMARY_FORMAT = 2
+SUMMARY_FORMAT = 3
 
 
 @dataclass(frozen=True)
-class Headline:
-    """The condition that the answer is of."""
+class Question:
+    """The primary question: the one difference, in one measure, that the answer is about.
+
+    It is fixed before any training, judged by itself, and all other differences are exploratory.
+
+    Attributes:
+        arm, reference: What is compared with what.
+        fraction, ratio: At which share of the reals, and with how many images added per real one.
+        measure: One field of ArmMeasures.
+    """
 
     arm: str
+    reference: str
     fraction: float
     ratio: float | None
+    measure: str
+
+    @property
+    def condition(self) -> Condition:
+        return Condition(self.arm, self.fraction, self.ratio)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +71,9 @@ class Budget:
         seeds: Of the classifiers.
         generators: How many of them.
         draws: How many synthetic sets of each generator.
+        folds: Into how many parts all images were split, each tested once; 1 for the study's own
+            test split.
+        subsets: How often the reals of a fraction were drawn.
     """
 
     kind: str
@@ -66,6 +83,8 @@ class Budget:
     seeds: tuple[int, ...]
     generators: int
     draws: int
+    folds: int
+    subsets: int
 
 
 @dataclass(frozen=True)
@@ -86,10 +105,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class GeneratorUse:
-    """A generator of the comparison: the run that trained it, on which share of the reals."""
+    """A generator of the comparison: the run that trained it, on which share of the reals.
+
+    Attributes:
+        subset, fold: None where the comparison has one of them.
+        index: Of several generators on the same reals.
+    """
 
     run: str
     fraction: float
+    subset: int | None
+    fold: int | None
     index: int
 
 
@@ -99,6 +125,8 @@ class SyntheticSetUse:
 
     run: str
     fraction: float
+    subset: int | None
+    fold: int | None
     generator: int
     draw: int
 
@@ -108,9 +136,10 @@ class ComparisonSummary:
     """What a comparison found; all shares lie in 0..1.
 
     Attributes:
-        verdict, sentence: The answer, and the same in words, with the warnings.
+        verdict, sentence: The answer to `question`, and the same in words, with the warnings.
         positive: The class that sensitivity is of, one of `classes`.
         results: At each fraction, `real` first.
+        differences: Every pair of arms that is compared, the primary question's among them.
         data_efficiency: What real+gan is worth; empty where there is one fraction only.
         generator, synthetic: The runs of generator 0, and of its draw 0, at the largest fraction.
         data_fingerprint: Of the images, labels, patients and splits.
@@ -119,10 +148,11 @@ class ComparisonSummary:
 
     verdict: str
     sentence: str
-    headline: Headline
+    question: Question
     positive: str
     classes: tuple[str, ...]
     results: tuple[ArmResult, ...]
+    differences: tuple[PairedDifference, ...]
     data_efficiency: tuple[DataEfficiency, ...]
     budget: Budget
     plan: Plan
@@ -155,9 +185,26 @@ class ComparisonSummary:
         """Write summary.json into a run's folder."""
         write_record(run.folder / SUMMARY_FILE, self, SUMMARY_FORMAT)
 
-    def result(self, arm: str, fraction: float, ratio: float | None) -> ArmResult:
-        """Return the result of an arm at a fraction and a ratio."""
-        return find_result(self.results, arm, fraction, ratio)
+    @property
+    def measure(self) -> str:
+        """The measure that everything is judged by."""
+        return self.question.measure
+
+    def result(self, condition: Condition) -> ArmResult:
+        """Return the result of a condition."""
+        return find_result(self.results, condition)
+
+    def difference(self, condition: Condition, role: str) -> PairedDifference | None:
+        """Return how far a condition lies above its "real", "like" or "best"; None for none."""
+        for difference in self.differences:
+            if difference.condition == condition and role in difference.roles:
+                return difference
+        return None
+
+    def against_real(self, results: Iterable[ArmResult]) -> list[PairedDifference]:
+        """Return how far each of these lies above `real`, but for `real` itself."""
+        found = [self.difference(result.condition, "real") for result in results]
+        return [difference for difference in found if difference]
 
     def results_at(self, fraction: float, ratio: float | None) -> list[ArmResult]:
         """Return the results at one fraction of the reals, `real` first.
@@ -172,27 +219,30 @@ class ComparisonSummary:
             if result.ratio == ratio or (result.ratio is None and result.arm not in arms_at_ratio)
         ]
 
-    def headline_results(self) -> list[ArmResult]:
-        """Return the results that belong side by side with the headline's, `real` first."""
-        return self.results_at(self.headline.fraction, self.headline.ratio)
+    def primary_results(self) -> list[ArmResult]:
+        """Return the results that belong side by side with the primary question's, `real` first."""
+        return self.results_at(self.question.fraction, self.question.ratio)
 
-    def headline_result(self) -> ArmResult:
-        """Return the result that the answer is of."""
-        return self.result(self.headline.arm, self.headline.fraction, self.headline.ratio)
+    def primary_differences(self) -> list[PairedDifference]:
+        """Return the differences between those, the primary one first."""
+        conditions = {result.condition for result in self.primary_results()}
+        side_by_side = [own for own in self.differences if own.condition in conditions]
+        return sorted(side_by_side, key=lambda difference: not difference.is_primary)
 
-    def headline_difference(self) -> PairedDifference:
-        """Return the difference from `real` that the answer is of."""
-        difference = self.headline_result().against_real
-        if difference is None:
-            raise ValueError("the headline of a comparison is `real`, which is compared with none")
-        return difference
+    def primary_result(self) -> ArmResult:
+        """Return the result of the arm that the answer is of."""
+        return self.result(self.question.condition)
 
-    def headline_data_efficiency(self) -> list[DataEfficiency]:
-        """Return what the synthetic images are worth at each fraction, at the headline's ratio.
+    def primary_difference(self) -> PairedDifference:
+        """Return the difference that the answer is of."""
+        return next(difference for difference in self.differences if difference.is_primary)
 
-        At the first ratio where the headline's arm has none.
+    def primary_data_efficiency(self) -> list[DataEfficiency]:
+        """Return what the synthetic images are worth at each fraction, at the question's ratio.
+
+        At the first ratio where the question's arm has none.
         """
-        ratio = self.headline.ratio if self.headline.ratio in self.ratios else self.ratios[0]
+        ratio = self.question.ratio if self.question.ratio in self.ratios else self.ratios[0]
         return [entry for entry in self.data_efficiency if entry.ratio == ratio]
 
     def settings(self) -> list[tuple[float, float | None]]:

@@ -17,6 +17,8 @@ from classifier.metrics import Metrics, best_threshold, evaluate
 from classifier.predict import TrainedClassifier, predict
 from classifier.pretrained import Trunk, load_trunk
 from classifier.train import TrainingData, train
+from pipelines.metrics.measures import pseudo_values
+from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.study.manifest import EXTERNAL
 from pipelines.study.split import Split
@@ -80,7 +82,8 @@ def train_and_test(
         store=setup.store,
         what=what,
     )
-    tested = _test(trained, splits, setup)
+    validation = _probabilities(trained, splits["validation"], setup)
+    tested = _test(trained, splits, setup, validation)
     patients = splits["train"].patients
     result = {
         "train_images": len(patients),
@@ -95,6 +98,7 @@ def train_and_test(
         ClassifierResult(
             test=tested["test"].metrics,
             external=tested[EXTERNAL].metrics if EXTERNAL in tested else None,
+            validation=_measure_validation(splits["validation"], validation, setup),
             **result,
         ).save(run)
     accuracy = tested["test"].metrics.measures["accuracy"].value
@@ -136,7 +140,7 @@ def write_predictions(
             "predicted": classes[int(probabilities.argmax())],
         }
         | {
-            column: f"{probability:.6f}"
+            column: f"{probability:.9g}"
             for column, probability in zip(probability_columns, probabilities, strict=True)
         }
         for file_name, patient, label, probabilities in zip(
@@ -170,26 +174,44 @@ def pretrained_trunk(config: ClassifierConfig, weights: Path | None) -> Trunk | 
     return None
 
 
+def _probabilities(trained: TrainedClassifier, split: Split, setup: TrainingSetup) -> np.ndarray:
+    """Predict the images of a split, (N, K)."""
+    return predict(trained, split.to_dataset().tensors[0], setup.compute, setup.store)
+
+
+def _measure_validation(
+    split: Split, probabilities: np.ndarray, setup: TrainingSetup
+) -> dict[str, float]:
+    """Measure the answers on validation images, by which arms without synthetic images are chosen.
+
+    probabilities: (N, K).
+    """
+    positive = list(setup.classes).index(setup.positive)
+    return {
+        name: float(pseudo_values(name, split.labels, probabilities[None], positive, None).mean())
+        for name in MEASURE_TITLES
+    }
+
+
 def _test(
-    trained: TrainedClassifier, splits: Mapping[str, Split], setup: TrainingSetup
+    trained: TrainedClassifier,
+    splits: Mapping[str, Split],
+    setup: TrainingSetup,
+    validation: np.ndarray,
 ) -> dict[str, TestedSplit]:
-    """Predict the held-out images, at a threshold chosen on the validation images."""
+    """Predict the held-out images, at a threshold chosen on the validation images.
+
+    validation: Probabilities of those, (N, K).
+    """
     classes = list(setup.classes)
-    positive_index = classes.index(setup.positive)
-
-    def probabilities_of(split: Split) -> np.ndarray:  # (N, K)
-        return predict(trained, split.to_dataset().tensors[0], setup.compute, setup.store)
-
-    validation = splits["validation"]
-    threshold = best_threshold(
-        validation.labels == positive_index, probabilities_of(validation)[:, positive_index]
-    )
+    positive = classes.index(setup.positive)
+    threshold = best_threshold(splits["validation"].labels == positive, validation[:, positive])
     tested = {}
     for name in ("test", EXTERNAL):
         split = splits.get(name)
         if split is None or len(set(split.labels.tolist())) < len(classes):
             continue
-        probabilities = probabilities_of(split)
+        probabilities = _probabilities(trained, split, setup)
         metrics = evaluate(
             split.labels, probabilities, classes, setup.positive, split.patients, threshold
         )

@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from pipelines.comparison.arms import ARMS
+from pipelines.comparison.arms import ARMS, DEFAULT_ARMS
 from pipelines.comparison.design import Design
-from pipelines.results.comparison_summary import Headline
+from pipelines.results.comparison_summary import Question
 from pipelines.results.image_count import ImageCount
 
 DESIGN = Design.from_options(
@@ -85,14 +85,31 @@ def test_a_design_is_read_from_its_record() -> None:
     assert Design.from_record(DESIGN.record()) == DESIGN
 
 
-def test_the_headline_is_of_all_reals_and_the_first_ratio() -> None:
-    assert DESIGN.headline() == Headline("real+gan", 1.0, 0.5)
+@pytest.mark.parametrize(
+    ("arms", "arm", "reference"),
+    [
+        (DEFAULT_ARMS, "real+gan+classical", "real+classical"),
+        (("real", "real+classical", "real+gan"), "real+gan", "real+classical"),
+        (("real", "real+gan", "real+gan+classical"), "real+gan", "real"),
+        (("real", "gan-only", "real+shuffled"), "gan-only", "real"),
+        (("real", "real+classical", "real+shuffled"), "real+classical", "real"),
+    ],
+)
+def test_the_question_is_what_synthetic_images_add_to_classical_augmentation(
+    arms: tuple[str, ...], arm: str, reference: str
+) -> None:
+    question = Design(arms=arms, fractions=(0.5, 1.0), ratios=(0.5, 2.0)).question()
+    ratio = 0.5 if ARMS[arm].added else None
+    assert question == Question(arm, reference, 1.0, ratio, "roc_auc")
 
 
-def test_the_headline_without_a_gan_is_of_the_first_other_arm() -> None:
-    assert Design(arms=("real", "real+classical")).headline() == Headline(
-        "real+classical", 1.0, None
+def test_a_comparison_is_judged_by_the_measure_that_was_asked_for() -> None:
+    assert Design.from_options(measure="auc") == Design.from_options(measure="roc_auc")
+    assert Design.from_options(measure="balanced-accuracy").question().measure == (
+        "balanced_accuracy"
     )
+    with pytest.raises(ValueError, match="--measure luck: expected accuracy, balanced-accuracy"):
+        Design.from_options(measure="luck")
 
 
 def test_the_plan_counts_classifiers_and_names_what_could_be_found() -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from pipelines.comparison.arms import ARMS
-from pipelines.results.arm_result import ArmResult, compared
+from pipelines.metrics.names import MEASURE_TITLES
+from pipelines.results.arm_result import ArmResult, PairedDifference
 from pipelines.results.comparison_rows import ClassifierRow, read_rows
 from pipelines.results.comparison_summary import ComparisonSummary
 from pipelines.study.manifest import Row, read_manifest
@@ -130,36 +131,73 @@ def result_of(finished: Finished, arm: str) -> ArmResult:
     return next(result for result in finished.summary.results if result.arm == arm)
 
 
-@pytest.mark.parametrize("arm", ARMS)
-def test_accuracy_is_the_mean_of_the_classifiers(every_arm: Finished, arm: str) -> None:
-    accuracy = result_of(every_arm, arm).measures.accuracy
-    values = [row.accuracy for row in every_arm.rows_of(arm)]
-    assert accuracy.per_replicate == pytest.approx(values)
-    assert accuracy.value == pytest.approx(np.mean(values))
+def difference_of(finished: Finished, arm: str, reference: str) -> PairedDifference:
+    return next(
+        own
+        for own in finished.summary.differences
+        if (own.condition.arm, own.reference.arm) == (arm, reference)
+    )
 
 
-@pytest.mark.parametrize("arm", [arm for arm in ARMS if arm != "real"])
-def test_differences_are_paired_by_seed(every_arm: Finished, arm: str) -> None:
-    of_real = {row.seed: row.accuracy for row in every_arm.rows_of("real")}
-    paired = [row.accuracy - of_real[row.seed] for row in every_arm.rows_of(arm)]
-    against_real = result_of(every_arm, arm).against_real
-    assert against_real is not None
-    assert against_real.difference.accuracy.value == pytest.approx(np.mean(paired), abs=1e-9)
+@pytest.mark.parametrize("measure", MEASURE_TITLES)
+@pytest.mark.parametrize("arm", ["real", "real+gan", "gan-pretrain"])
+def test_a_measure_is_the_mean_of_the_classifiers(
+    every_arm: Finished, arm: str, measure: str
+) -> None:
+    estimate = result_of(every_arm, arm).measures.of(measure)
+    values = [getattr(row, measure) for row in every_arm.rows_of(arm)]
+    assert estimate.per_replicate == pytest.approx(values)
+    assert estimate.value == pytest.approx(np.mean(values))
 
 
-def test_real_is_compared_with_nothing(every_arm: Finished) -> None:
-    assert result_of(every_arm, "real").against_real is None
+@pytest.mark.parametrize("measure", MEASURE_TITLES)
+@pytest.mark.parametrize(
+    ("arm", "reference"),
+    [("real+classical", "real"), ("real+gan", "real"), ("real+gan+classical", "real+classical")],
+)
+def test_differences_are_paired_by_seed(
+    every_arm: Finished, arm: str, reference: str, measure: str
+) -> None:
+    of_reference = {row.seed: getattr(row, measure) for row in every_arm.rows_of(reference)}
+    paired = [getattr(row, measure) - of_reference[row.seed] for row in every_arm.rows_of(arm)]
+    difference = difference_of(every_arm, arm, reference).differences.of(measure)
+    assert difference.value == pytest.approx(np.mean(paired), abs=1e-9)
 
 
-def test_the_adjustment_never_lowers_a_p_value(every_arm: Finished) -> None:
-    for _, paired in compared(every_arm.summary.results):
-        assert paired.p_holm >= paired.difference.accuracy.p
+def test_every_arm_is_held_against_real_and_synthetic_ones_against_the_best(
+    every_arm: Finished,
+) -> None:
+    differences = every_arm.summary.differences
+    against_real = [own.condition.arm for own in differences if "real" in own.roles]
+    assert against_real == [arm for arm in ARMS if arm != "real"]
+    best = max(
+        (result_of(every_arm, name) for name, arm in ARMS.items() if arm.is_baseline),
+        key=lambda result: result.validation,
+    )
+    against_best = {own.condition.arm: own.reference for own in differences if "best" in own.roles}
+    assert against_best == {
+        name: best.condition for name, arm in ARMS.items() if arm.added == "synthetic"
+    }
 
 
-def test_every_arm_and_verdict_is_printed(every_arm: Finished) -> None:
-    for result, paired in compared(every_arm.summary.results):
-        assert result.arm in every_arm.output
-        assert paired.verdict in every_arm.output
+def test_one_difference_is_the_question_and_its_verdict_the_answer(every_arm: Finished) -> None:
+    (primary,) = (own for own in every_arm.summary.differences if own.is_primary)
+    assert primary.title == "real+gan+classical − real+classical"
+    assert primary.p_adjusted == primary.differences.roc_auc.p
+    assert every_arm.summary.verdict == primary.verdict
+
+
+def test_exploratory_differences_share_one_error_rate(every_arm: Finished) -> None:
+    exploratory = [own for own in every_arm.summary.differences if not own.is_primary]
+    smallest = min(exploratory, key=lambda own: own.differences.roc_auc.p)
+    expected = min(1.0, len(exploratory) * smallest.differences.roc_auc.p)
+    assert smallest.p_adjusted == pytest.approx(expected)
+
+
+def test_every_difference_and_verdict_is_printed(every_arm: Finished) -> None:
+    for own in every_arm.summary.differences:
+        assert f"{own.condition.arm} − {own.reference.arm}" in every_arm.output
+        assert own.verdict in every_arm.output
 
 
 def test_a_dozen_test_patients_are_warned_of(every_arm: Finished) -> None:
@@ -284,6 +322,7 @@ def test_a_plan_says_what_would_be_and_does_nothing(study: Path) -> None:
     )
     assert "classifiers to train, and 5 generators before them" in output
     assert "% of such studies" in output
+    assert "real+gan+classical against real+classical, in ROC AUC" in output
     assert sorted(study.rglob("*")) == before
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from pipelines.figures.comparison_figures import draw_comparison, draw_sensitivity_specificity
 from pipelines.figures.learning_curves import draw_learning_curve, draw_ratio_curve
 from pipelines.figures.style import DPI, REAL, REAL_GAN, WIDTH
-from pipelines.results.comparison_summary import ComparisonSummary
+from pipelines.results.comparison_summary import ComparisonSummary, Question
 from tests.pipelines.report.summaries import ARMS, make_summary
 
 HOSTILE = "$a$ & <b>"
@@ -32,11 +32,17 @@ def pixels(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("draw", FIGURES)
-@pytest.mark.parametrize("arms", [tuple(ARMS), ("real", "real+gan")], ids=["all arms", "two arms"])
+@pytest.mark.parametrize(
+    ("arms", "reference"),
+    [(tuple(ARMS), "real+classical"), (("real", "real+gan"), "real")],
+    ids=["all arms", "two arms"],
+)
 def test_a_figure_is_as_wide_as_the_page_and_shows_both_kinds_of_arm(
-    draw: Draw, arms: tuple[str, ...], tmp_path: Path
+    draw: Draw, arms: tuple[str, ...], reference: str, tmp_path: Path
 ) -> None:
-    draw(make_summary((HOSTILE, "normal"), arms=arms), tmp_path / "figure.png")
+    question = Question("real+gan", reference, 1.0, 2.0, "roc_auc")
+    summary = make_summary((HOSTILE, "normal"), arms=arms, question=question)
+    draw(summary, tmp_path / "figure.png")
     image = pixels(tmp_path / "figure.png")
     assert image.shape[1] == round(WIDTH * DPI)
     for colour in (REAL, REAL_GAN):
@@ -45,7 +51,10 @@ def test_a_figure_is_as_wide_as_the_page_and_shows_both_kinds_of_arm(
 
 
 def test_a_replicate_far_from_the_others_is_seen_where_it_lies(tmp_path: Path) -> None:
-    summary = make_summary(arms=("real", "real+gan"), fractions=(1.0,), ratios=(2.0,))
+    question = Question("real+gan", "real", 1.0, 2.0, "accuracy")
+    summary = make_summary(
+        arms=("real", "real+gan"), fractions=(1.0,), ratios=(2.0,), question=question
+    )
     real, gan = summary.results
     accuracy = gan.measures.accuracy
     values = list(accuracy.per_replicate)

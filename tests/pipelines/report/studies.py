@@ -193,6 +193,7 @@ def make_single_classifier(workspace: Workspace, synthetic: str | None) -> None:
         write_gray(run.folder / figure, BLANK)
     ClassifierResult(
         test=make_metrics(Estimate(0.751, 0.3, 0.98, n=4), patients=4),
+        validation={"accuracy": 0.75},
         external=make_metrics(Estimate(0.617, 0.2, 0.91, n=9), patients=8),
         train_images=20,
         synthetic_images=6 if synthetic else 0,

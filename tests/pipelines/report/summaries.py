@@ -17,7 +17,7 @@ from pipelines.metrics.paired_tests import (
 from pipelines.results.arm_result import (
     ArmMeasures,
     ArmResult,
-    MeanAuc,
+    Condition,
     MeasureDifferences,
     PairedDifference,
 )
@@ -27,8 +27,8 @@ from pipelines.results.comparison_summary import (
     ComparisonSummary,
     DataEfficiency,
     GeneratorUse,
-    Headline,
     Plan,
+    Question,
     SyntheticSetUse,
 )
 from pipelines.results.image_count import ImageCount
@@ -46,7 +46,7 @@ ARMS = {  # accuracy with all reals, and whether images are added
     "real+shuffled": (0.7766, True),
 }
 REAL_IMAGES, PATIENTS, SYNTHETIC = 400, 250, 1000
-SEEDS, GENERATORS, DRAWS = (4, 5, 6), 2, 2
+SEEDS, GENERATORS, DRAWS = (4, 5, 6), 3, 2
 CONFIG = ClassifierConfig(steps=12800, seed=4)
 
 
@@ -84,8 +84,7 @@ def make_result(arm: str, fraction: float, ratio: float | None) -> ArmResult:
         synthetic_images=added if has_synthetic else 0,
         real_images=reals,
         real_patients=round(PATIENTS * fraction),
-        measures=ArmMeasures(*(make_estimate(mean - place / 50, count) for place in range(3))),
-        roc_auc=MeanAuc(mean + 0.0123, (mean,) * count),
+        measures=ArmMeasures(*(make_estimate(mean - place / 50, count) for place in range(5))),
         replicates=replicates,
         spread=Spread(
             subsets=None,
@@ -93,18 +92,39 @@ def make_result(arm: str, fraction: float, ratio: float | None) -> ArmResult:
             draws=0.0083 if has_synthetic else None,
             seeds=0.0127,
         ),
-        against_real=None if arm == "real" else _compare(mean, fraction, count),
+        validation=mean,
     )
 
 
-def _compare(mean: float, fraction: float, count: int) -> PairedDifference:
-    change = mean - ARMS["real"][0] + 0.05 * (1 - fraction)
+def make_differences(
+    results: Sequence[ArmResult], question: Question
+) -> tuple[PairedDifference, ...]:
+    """Make a difference of every result from `real`, and that of the question."""
+    return tuple(
+        make_paired_difference(result, reference, question)
+        for result in results
+        for reference in dict.fromkeys(("real", question.reference))
+        if reference == "real" != result.arm or result.condition == question.condition
+    )
+
+
+def make_paired_difference(
+    result: ArmResult, reference: str, question: Question
+) -> PairedDifference:
+    """Make a difference from a reference, by the table of arms."""
+    is_primary = (result.condition, reference) == (question.condition, question.reference)
+    change = ARMS[result.arm][0] - ARMS[reference][0]
+    count = len(result.replicates)
     return PairedDifference(
-        difference=MeasureDifferences(
-            *(make_difference(change - place / 100, count) for place in range(3))
+        condition=result.condition,
+        reference=Condition(reference, result.fraction, None),
+        roles=("real",) if reference == "real" else ("like", "best"),
+        differences=MeasureDifferences(
+            *(make_difference(change - place / 100, count) for place in range(5))
         ),
         mcnemar=Discordance(13, 17, 0.5847),
-        p_holm=0.1284,
+        is_primary=is_primary,
+        p_adjusted=0.0321 if is_primary else 0.1284,
         verdict="cannot tell" if abs(change) < 0.03 else "hurts" if change < 0 else "helps",
     )
 
@@ -143,16 +163,20 @@ def make_summary(
         if ARMS[arm][1] or number == 0
     ]
     results.sort(key=lambda result: (result.fraction, result.arm != "real"))
+    arm = "real+gan+classical" if "real+gan+classical" in arms else "real+gan"
+    reference = "real+classical" if "real+classical" in arms else "real"
+    question = changes.pop("question", Question(arm, reference, 1.0, ratios[-1], "roc_auc"))
     has_curve = len(fractions) > 1
     summary = ComparisonSummary(
         verdict="cannot tell",
         sentence=(
             "Whether synthetic images help cannot be told. Beware: few test patients: 2 covid."
         ),
-        headline=Headline("real+gan", 1.0, ratios[-1]),
+        question=question,
         positive=classes[0],
         classes=tuple(classes),
         results=tuple(results),
+        differences=make_differences(results, question),
         data_efficiency=tuple(
             make_data_efficiency(fraction, ratios[-1]) for fraction in fractions if has_curve
         ),
@@ -164,17 +188,19 @@ def make_summary(
             seeds=SEEDS,
             generators=GENERATORS,
             draws=DRAWS,
+            folds=1,
+            subsets=1,
         ),
         plan=Plan({"0.02": 0.03, "0.05": 0.05}, "What was stated in the plan.", 100, 4),
         test=ImageCount(images=4, patients=4),
         image_size=IMAGE_SIZE,
         generators=(
-            GeneratorUse("0001-gan-train", 1.0, 0),
-            GeneratorUse("replicates/0001-gan-train", 1.0, 1),
+            GeneratorUse("0001-gan-train", 1.0, None, None, 0),
+            GeneratorUse("replicates/0001-gan-train", 1.0, None, None, 1),
         ),
         synthetic_sets=(
-            SyntheticSetUse("0002-synthesize", 1.0, 0, 0),
-            SyntheticSetUse("replicates/0002-synthesize", 1.0, 1, 0),
+            SyntheticSetUse("0002-synthesize", 1.0, None, None, 0, 0),
+            SyntheticSetUse("replicates/0002-synthesize", 1.0, None, None, 1, 0),
         ),
         generator="0001-gan-train",
         synthetic="0002-synthesize",
@@ -198,7 +224,7 @@ def make_poor_summary(data: str) -> ComparisonSummary:
         arms=("real", "real+classical"),
         fractions=(1.0,),
         ratios=(None,),
-        headline=Headline("real+classical", 1.0, None),
+        question=Question("real+classical", "real", 1.0, None, "roc_auc"),
         warnings=(),
         generators=(),
         synthetic_sets=(),
@@ -226,6 +252,7 @@ def make_rows(summary: ComparisonSummary) -> list[ClassifierRow]:
             train_images=result.train_images,
             synthetic_images=result.synthetic_images,
             accuracy=0.8766,
+            balanced_accuracy=0.8321,
             sensitivity=0.7654,
             specificity=0.6543,
             roc_auc=0.5432,

@@ -25,6 +25,7 @@ def result(metrics: Metrics) -> ClassifierResult:
     return ClassifierResult(
         test=metrics,
         external=None,
+        validation={"accuracy": 0.75},
         train_images=20,
         synthetic_images=6,
         steps=8,
@@ -45,7 +46,7 @@ def test_what_is_loaded_is_what_was_saved(
 
 def test_the_file_says_its_format(result: ClassifierResult, tmp_path: Path) -> None:
     result.save(Run(tmp_path))
-    assert json.loads((tmp_path / "metrics.json").read_text())["format"] == 2
+    assert json.loads((tmp_path / "metrics.json").read_text())["format"] == 3
 
 
 def test_metrics_of_an_earlier_version_are_refused(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.comparison.arms import ARMS as ALL_ARMS
-from pipelines.results.arm_result import arm_kind, compared
+from pipelines.results.arm_result import arm_kind
 from pipelines.results.comparison_rows import read_rows, write_rows
-from pipelines.results.comparison_summary import ComparisonSummary, Headline
+from pipelines.results.comparison_summary import ComparisonSummary, Question
 from runtime.run import Run
 from tests.pipelines.report.summaries import ARMS, make_rows, make_summary
 
@@ -46,27 +46,34 @@ def test_results_of_a_setting_are_of_its_ratio_or_of_none(fraction: float, ratio
     assert {result.ratio for result in results} == {None, ratio}
 
 
-def test_data_efficiency_is_told_at_the_ratio_of_the_headline() -> None:
-    entries = make_summary().headline_data_efficiency()
+def test_data_efficiency_is_told_at_the_ratio_of_the_question() -> None:
+    entries = make_summary().primary_data_efficiency()
     assert [entry.fraction for entry in entries] == [0.1, 0.25, 1.0]
 
 
-def test_data_efficiency_is_told_at_the_first_ratio_where_the_headline_has_none() -> None:
-    summary = make_summary(headline=Headline("real+classical", 1.0, None))
-    assert summary.headline_data_efficiency() == [], "the summary has it at a ratio of 2 alone"
+def test_data_efficiency_is_told_at_the_first_ratio_where_the_question_has_none() -> None:
+    summary = make_summary(question=Question("real+classical", "real", 1.0, None, "roc_auc"))
+    assert summary.primary_data_efficiency() == [], "the summary has it at a ratio of 2 alone"
 
 
 def test_an_arm_of_the_whole_synthetic_set_has_no_ratio() -> None:
-    summary = make_summary(
-        ratios=(None,), fractions=(1.0,), headline=Headline("gan-only", 1.0, None)
-    )
+    question = Question("gan-only", "real", 1.0, None, "accuracy")
+    summary = make_summary(ratios=(None,), fractions=(1.0,), question=question)
     assert summary.settings() == [(1.0, None)]
-    assert len(summary.headline_results()) == len(ARMS)
+    assert len(summary.primary_results()) == len(ARMS)
 
 
-def test_every_arm_but_real_is_compared() -> None:
-    results = make_summary().headline_results()
-    assert [result.arm for result, _ in compared(results)] == [arm for arm in ARMS if arm != "real"]
+def test_every_arm_but_real_is_compared_with_it() -> None:
+    summary = make_summary()
+    differences = summary.against_real(summary.primary_results())
+    assert [own.condition.arm for own in differences] == [arm for arm in ARMS if arm != "real"]
+
+
+def test_the_question_comes_first_and_is_the_only_one() -> None:
+    first, *others = make_summary().primary_differences()
+    assert first.is_primary
+    assert first.title == "real+gan+classical − real+classical"
+    assert not any(own.is_primary for own in others)
 
 
 @pytest.mark.parametrize(
