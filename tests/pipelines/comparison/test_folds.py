@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import signal
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from pipelines.study.workspace import Workspace
 from pipelines.training.generator import train_generator
 from runtime.device import choose_compute
 from runtime.run import Run, list_runs
-from tests.conftest import TINY_CLASSIFIER, cxr, ok
+from tests.conftest import TINY_CLASSIFIER, cxr, ok, signalled
 from tests.support.torchrun_pair import TorchrunPair
 
 ON_CPU = ["--device", "cpu", "--precision", "fp32"]
@@ -205,25 +206,29 @@ def test_a_resumed_generator_keeps_its_fold(study: Path) -> None:
 # Cut short and resumed, and in two processes.
 
 
-def test_a_resumed_comparison_and_two_processes_find_what_one_finds(
+def test_two_processes_find_what_one_finds(
     folded: Compared, tmp_path: Path, torchrun_pair: TorchrunPair
 ) -> None:
     study = Path(shutil.copytree(folded.study, tmp_path / "study"))
     done = torchrun_pair.run(*FOLDS, folder=study)
     assert done.returncode == 0, done.stderr
-    whole = timeless(folded.run.folder)
-    assert timeless(study / "runs" / "0005-compare") == whole
+    assert timeless(study / "runs" / "0005-compare") == timeless(folded.run.folder)
 
+
+def test_an_interrupted_comparison_goes_on_with_its_folds(folded: Compared, study: Path) -> None:
+    """First in the generator of the last fold, then in one of its classifiers."""
     folder = study / "runs" / "0004-compare"
-    for name in ("result.json", "summary.json", "report.html", "results.csv"):
-        (folder / name).unlink()
-    shutil.rmtree(folder / "classifiers" / "real+gan-f1-k1-g0-d0-s1")
-    shutil.rmtree(study / "replicates" / "0002-gan-train")
-    refused = cxr("compare", "--resume", "4", "--folds", 3, folder=study)
+    generator = study / "replicates" / "0002-gan-train"
+    with signalled(generator / "journal.jsonl", 1, signal.SIGINT):
+        assert cxr(*FOLDS, folder=study).exit_code == 130
+    classifier = folder / "classifiers" / "real+gan-f1-k1-g0-d0-s0"
+    with signalled(classifier / "journal.jsonl", 1, signal.SIGINT):
+        assert cxr("compare", "--resume", folder=study).exit_code == 130
+    refused = cxr("compare", "--resume", "--folds", 3, folder=study)
     assert refused.exit_code == 2
     assert "--folds 2 → 3" in refused.output
-    ok(cxr("compare", "--resume", "4", folder=study))
-    assert timeless(folder) == whole
+    ok(cxr("compare", "--resume", folder=study))
+    assert timeless(folder) == timeless(folded.run.folder)
 
 
 # Subsets.
