@@ -11,6 +11,7 @@ import math
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -174,14 +175,16 @@ def _finished_seconds(
 ) -> list[tuple[float, int]]:
     """Return seconds and steps of the study's classifiers that are like those of this comparison.
 
-    On the same device, of the same architecture, image batch and steps.
+    On the same device, of the same architecture, batch and steps. A table that cannot be read, such
+    as one of an older version, is passed over.
     """
     found: list[tuple[float, int]] = []
     for run in list_runs(workspace.runs):
         if run.command not in ("classify-train", "compare") or not _is_alike(run, config, compute):
             continue
         if run.command == "compare" and (run.folder / ROWS_FILE).exists():
-            found += [(row.seconds, row.steps) for row in read_rows(run)]
+            with suppress(ValueError):
+                found += [(row.seconds, row.steps) for row in read_rows(run)]
         elif run.command == "classify-train" and run.finished:
             found.append((float(run.result["seconds"]), int(run.result["steps"])))
     return [(seconds, steps) for seconds, steps in found if steps > 0]
