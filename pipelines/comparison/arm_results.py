@@ -71,6 +71,13 @@ class HeldOutImages:
         """Return how many images a measure is about."""
         return count_images(measure, self.labels, self.positive)
 
+    def means_of_folds(self, values: np.ndarray) -> np.ndarray:
+        """Average pseudo-values (R, N) over the images of each of K folds, (R, K)."""
+        folds = np.zeros(len(self.labels)) if self.folds is None else self.folds
+        return np.stack(
+            [values[:, folds == fold].mean(axis=1) for fold in np.unique(folds)], axis=1
+        )
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -190,6 +197,8 @@ def _result(
         real_patients=reals.patients,
         measures=ArmMeasures(**estimates),
         replicates=predictions.replicates,
-        spread=estimate_spread(estimates[measure].per_replicate, predictions.replicates),
+        spread=estimate_spread(
+            test.means_of_folds(predictions.values[measure]), predictions.replicates
+        ),
         validation=predictions.validation[measure],
     )

@@ -1,7 +1,8 @@
-"""What synthetic images are worth in real ones: the further reals of the same accuracy.
+"""What synthetic images are worth in real ones: how many further reals do as much.
 
-The learning curve of `real` over the fractions, made never to fall (isotonic regression), is read
-backwards, on a logarithmic scale of images, at the accuracy that was reached with synthetic images.
+The learning curve of the same arm without synthetic images over the fractions, made never to fall
+(isotonic regression), is read backwards, on a logarithmic scale of images, where the synthetic
+images came to.
 The interval is a bootstrap over test patients, drawn anew for all arms together, and over all
 levels of replication: subsets of the reals and classifier seeds for all arms together, generators
 within subsets and draws within generators for the arms that have them, each fold by itself but for
@@ -20,6 +21,7 @@ import numpy as np
 from sklearn.isotonic import isotonic_regression
 
 from classifier.bootstrap import resampled_weights
+from pipelines.comparison.arms import ARMS
 from pipelines.comparison.design import Trial
 from pipelines.results.arm_result import ArmResult
 from pipelines.results.comparison_summary import DataEfficiency
@@ -31,27 +33,31 @@ RESAMPLES = 1000
 def estimate_data_efficiency(
     results: Sequence[ArmResult], values: Mapping[Trial, np.ndarray], patients: Sequence[str]
 ) -> tuple[DataEfficiency, ...]:
-    """Work out what the synthetic images of real+gan are worth, at each fraction and ratio.
+    """Work out what the synthetic images beside reals are worth, at each fraction and ratio.
 
+    Of the arms that mix them with the reals, where their like without them is an arm too.
     values: For each classifier what each test image of its fold adds to the measure, such as 1
     where the label is right. patients: (N,), of the test images of all folds one after another.
     """
-    sizes = {result.fraction: result.real_images for result in results if result.arm == "real"}
+    sizes = {result.fraction: result.real_images for result in results}
     fractions = sorted(sizes)
     curve_sizes = [sizes[fraction] for fraction in fractions]
-    accuracies = _ResampledMeasures(values, patients)
-    curves = np.stack(
-        [accuracies.mean("real", fraction, None) for fraction in fractions], axis=1
-    )  # (1 + R, F)
+    measures, arms = _ResampledMeasures(values, patients), {result.arm for result in results}
     entries = []
-    for result in results:
-        if result.arm == "real+gan":
-            reached = accuracies.mean(result.arm, result.fraction, result.ratio)
-            equal = [
-                images_for(level, curve_sizes, curve)
-                for level, curve in zip(reached, curves, strict=True)
-            ]
-            entries.append(_describe(result, np.array(equal), curve_sizes[0], curve_sizes[-1]))
+    for name, arm in ARMS.items():
+        if name not in arms or arm.like not in arms or arm.reals != "mixed":
+            continue
+        curves = np.stack(
+            [measures.mean(arm.like, fraction, None) for fraction in fractions], axis=1
+        )  # (1 + R, F)
+        for result in results:
+            if result.arm == name:
+                reached = measures.mean(name, result.fraction, result.ratio)
+                equal = [
+                    images_for(level, curve_sizes, curve)
+                    for level, curve in zip(reached, curves, strict=True)
+                ]
+                entries.append(_describe(result, np.array(equal), curve_sizes[0], curve_sizes[-1]))
     return tuple(entries)
 
 
@@ -176,7 +182,9 @@ def _describe(result: ArmResult, equal: np.ndarray, fewest: int, most: int) -> D
     low = float(ordered[int(0.025 * len(ordered))])
     high = float(ordered[math.ceil(0.975 * len(ordered)) - 1])
     value = float(equal[0])
+    augmented = ", classically augmented," if ARMS[result.arm].classical else ""
     return DataEfficiency(
+        arm=result.arm,
         fraction=result.fraction,
         ratio=result.ratio,
         synthetic_images=result.synthetic_images,
@@ -187,8 +195,8 @@ def _describe(result: ArmResult, equal: np.ndarray, fewest: int, most: int) -> D
         lower_open=math.isinf(low),
         upper_open=math.isinf(high),
         sentence=(
-            f"Beside {result.real_images} real images, {result.synthetic_images} synthetic ones "
-            f"did what {curve.text(value)} real ones would have done "
-            f"(95 % interval {curve.text(low)} to {curve.text(high)})."
+            f"Beside {result.real_images} real images{augmented or ','} "
+            f"{result.synthetic_images} synthetic ones did what {curve.text(value)} real ones "
+            f"would have done (95 % interval {curve.text(low)} to {curve.text(high)})."
         ),
     )

@@ -37,7 +37,8 @@ def arm_kind(arm: str) -> str:
 class ArmMeasures:
     """What is measured of an arm, each a mean over its replicates.
 
-    ROC AUC, sensitivity and specificity are of the positive class against the rest.
+    Sensitivity and specificity are of the positive class against the rest, as is ROC AUC of two
+    classes; of more it is the mean of every class against the rest.
     """
 
     accuracy: ReplicatedEstimate

@@ -43,12 +43,14 @@ class DataEfficiency:
     """What synthetic images are worth: further real images that would have done as much.
 
     Attributes:
+        arm: With the synthetic images; the learning curve is that of its like without them.
         extra, low, high: That number and its 95 % interval.
-        lower_open, upper_open: Whether the learning curve of `real` ends before that end of the
+        lower_open, upper_open: Whether the learning curve ends before that end of the
             interval, so that the number is a bound.
         sentence: All that in words.
     """
 
+    arm: str
     fraction: float
     ratio: float | None
     synthetic_images: int
@@ -140,7 +142,8 @@ class ComparisonSummary:
         positive: The class that sensitivity is of, one of `classes`.
         results: At each fraction, `real` first.
         differences: Every pair of arms that is compared, the primary question's among them.
-        data_efficiency: What real+gan is worth; empty where there is one fraction only.
+        data_efficiency: What real+gan and real+gan+classical are worth; empty where there is one
+            fraction only.
         generator, synthetic: The runs of generator 0, and of its draw 0, at the largest fraction.
         data_fingerprint: Of the images, labels, patients and splits.
         config: Of the classifiers, but for their seeds.
@@ -238,12 +241,15 @@ class ComparisonSummary:
         return next(difference for difference in self.differences if difference.is_primary)
 
     def primary_data_efficiency(self) -> list[DataEfficiency]:
-        """Return what the synthetic images are worth at each fraction, at the question's ratio.
+        """Return what the synthetic images of the question's arm are worth at each fraction.
 
-        At the first ratio where the question's arm has none.
+        At the question's ratio; nothing where the arm does not mix them with reals.
         """
-        ratio = self.question.ratio if self.question.ratio in self.ratios else self.ratios[0]
-        return [entry for entry in self.data_efficiency if entry.ratio == ratio]
+        return [
+            entry
+            for entry in self.data_efficiency
+            if (entry.arm, entry.ratio) == (self.question.arm, self.question.ratio)
+        ]
 
     def settings(self) -> list[tuple[float, float | None]]:
         """Return every (fraction, ratio) that some arm was trained at, smallest first.

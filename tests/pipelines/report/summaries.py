@@ -129,9 +129,10 @@ def make_paired_difference(
     )
 
 
-def make_data_efficiency(fraction: float, ratio: float | None) -> DataEfficiency:
+def make_data_efficiency(arm: str, fraction: float, ratio: float | None) -> DataEfficiency:
     """Make a worth in real images, open below at few reals and above at all of them."""
     return DataEfficiency(
+        arm=arm,
         fraction=fraction,
         ratio=ratio,
         synthetic_images=SYNTHETIC,
@@ -178,7 +179,9 @@ def make_summary(
         results=tuple(results),
         differences=make_differences(results, question),
         data_efficiency=tuple(
-            make_data_efficiency(fraction, ratios[-1]) for fraction in fractions if has_curve
+            make_data_efficiency(question.arm, fraction, ratios[-1])
+            for fraction in fractions
+            if has_curve
         ),
         budget=Budget(
             kind="steps",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,10 @@ def test_data_efficiency_is_told_at_the_ratio_of_the_question() -> None:
     assert [entry.fraction for entry in entries] == [0.1, 0.25, 1.0]
 
 
-def test_data_efficiency_is_told_at_the_first_ratio_where_the_question_has_none() -> None:
-    summary = make_summary(question=Question("real+classical", "real", 1.0, None, "roc_auc"))
-    assert summary.primary_data_efficiency() == [], "the summary has it at a ratio of 2 alone"
+def test_no_worth_is_told_of_an_arm_without_synthetic_images() -> None:
+    summary = make_summary()
+    question = Question("real+classical", "real", 1.0, None, "roc_auc")
+    assert replace(summary, question=question).primary_data_efficiency() == []
 
 
 def test_an_arm_of_the_whole_synthetic_set_has_no_ratio() -> None:
