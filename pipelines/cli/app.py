@@ -15,6 +15,7 @@ COMMANDS = (
     training.gan_train,
     training.synthesize,
     training.classify_train,
+    training.lungs_train,
     training.export,
     evaluation.score,
     evaluation.audit,

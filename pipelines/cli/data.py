@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipelines.cli.data_tables import check_table, counts_table
-from pipelines.cli.options import Commands, done, workspace_option
+from pipelines.cli.lung_tables import lungs_table
+from pipelines.cli.options import Commands, compute_options, done, workspace_option
 from pipelines.study.text import one_line
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipelines.study.import_log import ImportSource, ImportSummary
     from pipelines.study.workspace import Workspace
+    from runtime.device import Compute
 
 KIND_NAMES = (  # of data/sources.py, which imports too much for help
     "figure1",
@@ -218,6 +219,40 @@ def show(workspace: Workspace) -> None:
 
     sheet, figures = show_study(workspace)
     done(f"a sheet of images, and {figures.name}", sheet, "cxr gan-train")
+
+
+@data.command()
+@click.option(
+    "--masks",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="A folder of PNG masks named like the images, to be used in place of the network's. "
+    "May be given several times.",
+)
+@click.option(
+    "--network",
+    metavar="RUN",
+    help="The lungs-train run whose network draws the masks.  [default: the one of the package]",
+)
+@compute_options
+@workspace_option()
+def lungs(
+    workspace: Workspace, compute: Compute, masks: tuple[Path, ...], network: str | None
+) -> None:
+    """Find the lungs in every image of the study: mask, box, and whether they look like lungs.
+
+    Masks come from a folder that you bring, or else from a network, without internet. Leaves
+    data/lungs/LABEL/ID.png, the table data/lungs.csv, and data/lungs.png, on which the doubtful
+    ones come first. What looks wrong is listed here too.
+    """
+    from pipelines.data.lungs import find_lungs
+    from pipelines.figures.lung_sheets import draw_study_lungs
+
+    summary, rows = find_lungs(workspace, compute, masks=masks, network=network)
+    click.echo(lungs_table(summary, rows))
+    sheet = draw_study_lungs(workspace)
+    done(f"masks of {len(rows)} images", workspace.data / "lungs.csv", f"look at {sheet}")
 
 
 @data.command()

@@ -1,17 +1,21 @@
-"""`cxr gan-train`, `synthesize`, `classify-train` and `export`.
+"""`cxr gan-train`, `synthesize`, `classify-train`, `lungs-train` and `export`.
 
 Heavy imports stand inside the commands, so that help is instant.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from classifier.config import ClassifierConfig
 from gan.config import GanConfig
+from gan.segan.config import LungsConfig
 from pipelines.cli.classifier_tables import metrics_table, options_table
+from pipelines.cli.lung_tables import scores_table
 from pipelines.cli.options import (
     config_options,
     done,
@@ -260,6 +264,49 @@ def _find_learning_rate(
         curve,
         f"cxr classify-train --learning-rate {rate:.1e}",
     )
+
+
+@click.command("lungs-train")
+@click.option(
+    "--masks",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="A folder of PNG masks that people drew, named like the images. May be given several "
+    "times.",
+)
+@click.option(
+    "--start",
+    "start_with",
+    metavar="RUN|packaged",
+    help="Begin with the weights of this lungs-train run, or of the network of the package.",
+)
+@config_options(LungsConfig)
+@run_options()
+@workspace_option()
+def lungs_train(
+    workspace: Workspace,
+    request: RunRequest,
+    options: Mapping[str, Any],
+    masks: tuple[Path, ...],
+    start_with: str | None,
+) -> None:
+    """Train a network that finds the lungs, for cxr data lungs --network.
+
+    On the training images that have a mask; the validation images choose the step, the test images
+    are measured once at the end. Leaves lungs.pt, lungs.json, dice.csv with every image, the worst
+    on worst-validation.png and worst-test.png, and a model card, in a new folder under runs/.
+    """
+    from pipelines.training.lungs import train_lungs
+
+    run, result = train_lungs(workspace, options, request, masks=masks, start_with=start_with)
+    click.echo(
+        f"{result.steps} steps on {result.train_images} images of {result.train_patients} patients "
+        f"({run.config['compute']}); best step: {result.best_step}"
+    )
+    click.echo(scores_table(result))
+    click.echo(f"look at {run.folder / 'worst-test.png'} and {run.folder / 'worst-validation.png'}")
+    done("a lung network", run.folder / "lungs.pt", f"cxr data lungs --network {run.name}")
 
 
 @click.command()

@@ -24,6 +24,7 @@ LABELS = ("covid", "normal")
 MAX_FILMS = 1_000_000
 
 _MULTI_IMAGE_SHARE = 0.25  # share of patients with more than one film
+LUNG_AIR = 0.15  # depth of lung along the ray, 0 to 1, from which a pixel is one of lung
 _AIR_CONTRAST = 0.62  # attenuation that a full depth of lung takes away
 _GLYPHS = {
     "L": ("1000", "1000", "1000", "1000", "1111"),
@@ -70,6 +71,20 @@ def draw(case: PhantomCase, seed: int, size: int = 256) -> np.ndarray:
 
     The same arguments give the same bytes.  Raises ValueError for an unknown label.
     """
+    mu, _, film_rng = _attenuate(case, seed, size)
+    return _develop(mu, film_rng)
+
+
+def draw_lung_mask(case: PhantomCase, seed: int, size: int = 256) -> np.ndarray:
+    """Return where the lungs of that film are, bool (size, size).
+
+    They are what air fills: not behind the heart, and as far down as the domes of the diaphragm.
+    """
+    return _attenuate(case, seed, size)[1] > LUNG_AIR
+
+
+def _attenuate(case: PhantomCase, seed: int, size: int) -> tuple[np.ndarray, np.ndarray, Generator]:
+    """Return attenuation and depth of lung, (size, size) each, and the film's random numbers."""
     if case.label not in LABELS:
         raise ValueError(f"label is {case.label!r}; expected one of {LABELS}")
     key = (seed, LABELS.index(case.label), case.patient)
@@ -90,7 +105,7 @@ def draw(case: PhantomCase, seed: int, size: int = 256) -> np.ndarray:
     haze = thorax.draw_opacities(grid, rng, severity) if severity > 0 else 0.0
     mu += np.sqrt(air) * (1 - 0.8 * haze) * vessels - _AIR_CONTRAST * air * (1 - haze)
     mu -= thorax.draw_airway_and_stomach(grid, body, rng)
-    return _develop(mu + thorax.draw_leads(grid, film_rng), film_rng)
+    return mu + thorax.draw_leads(grid, film_rng), air, film_rng
 
 
 def _develop(mu: np.ndarray, rng: Generator) -> np.ndarray:

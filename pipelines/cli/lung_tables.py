@@ -1,0 +1,73 @@
+"""What `cxr lungs-train` and `cxr data lungs` print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipelines.study.text import one_line
+
+if TYPE_CHECKING:
+    from pipelines.data.lungs import LungsSummary
+    from pipelines.results.lung_result import LungResult
+    from pipelines.study.lungs import LungRow
+
+MAX_LISTED = 40  # doubtful images on standard output; all stand in the table
+
+
+def scores_table(result: LungResult) -> str:
+    """Write the scores of a lung network by split."""
+    splits = {"validation": result.validation, "test": result.test}
+    lines = [f"{'mean [95 % interval]':20}" + "".join(f"{name:>26}" for name in splits)]
+    for text, name in (
+        ("Dice", "dice"),
+        ("IoU", "iou"),
+        ("Dice, right lung", "right_dice"),
+        ("IoU, right lung", "right_iou"),
+        ("Dice, left lung", "left_dice"),
+        ("IoU, left lung", "left_iou"),
+    ):
+        cells = "".join(f"{getattr(scores, name).text():>26}" for scores in splits.values())
+        lines.append(f"{text:20}{cells}")
+    for text, counts in (
+        ("images (patients)", [f"{of.dice.n} ({of.patients})" for of in splits.values()]),
+        ("Dice under 0.80", [str(of.under_80) for of in splits.values()]),
+        ("masks in doubt", [str(of.doubtful) for of in splits.values()]),
+    ):
+        lines.append(f"{text:20}" + "".join(f"{count:>26}" for count in counts))
+    return "\n".join(lines)
+
+
+def lungs_table(summary: LungsSummary, rows: Sequence[LungRow]) -> str:
+    """Say whose masks a study has, which are in doubt, and what their network has seen."""
+    lines = [
+        f"{count} masks from {'the network' if source == 'network' else 'the folder'}, "
+        f"{summary.doubtful.get(source, 0)} of them in doubt"
+        for source, count in summary.images.items()
+    ]
+    if summary.masks_resized:
+        lines.append(
+            f"{summary.masks_resized} masks had another size than the study's image: resized"
+        )
+    if summary.masks_left_out:
+        lines.append(
+            f"{summary.masks_left_out} masks are of images that the import left out: not used"
+        )
+    doubtful = [row for row in rows if row.doubts]
+    lines += [f"doubtful: {one_line(row.file_name)}: {row.doubts}" for row in doubtful[:MAX_LISTED]]
+    if len(doubtful) > MAX_LISTED:
+        lines.append(f"doubtful: {len(doubtful) - MAX_LISTED} more, see data/lungs.csv")
+    lines.append(_describe_seen(summary))
+    return "\n".join(lines)
+
+
+def _describe_seen(summary: LungsSummary) -> str:
+    seen = summary.trained_on_held_out
+    if not seen:
+        return "leak lock: the network was trained on no held-out image of this study"
+    counts = ", ".join(f"{count} {split}" for split, count in sorted(seen.items()))
+    return (
+        f"leak lock: the network was trained on images that this study holds out ({counts}); it "
+        "learnt where their lungs are, not their labels, but their masks are better than those of "
+        "new images: bring masks, or train a network on this study (cxr lungs-train)"
+    )

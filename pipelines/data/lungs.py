@@ -1,0 +1,219 @@
+"""Find the lungs in every image of a study: masks that were brought, or else a network's.
+
+Everything is made beside the study's own files and moved into place at the end, the table last:
+what an interrupted command leaves is not in use, and the next one deletes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate, pad
+
+from gan.segan.segmentation import PACKAGED, LungNetwork, load_lung_network, lung_chances
+from pipelines.data.lung_masks import FoundMasks, check_masks, match_masks, read_mask
+from pipelines.study.image_io import read_gray, write_gray
+from pipelines.study.lung_shape import Box, box_of, clean_mask, dice, find_doubts
+from pipelines.study.lungs import (
+    HUMAN,
+    NETWORK,
+    LungRow,
+    mask_name,
+    stretch,
+    table_path,
+    write_lungs,
+)
+from pipelines.study.manifest import Row, study_fingerprint
+from pipelines.study.workspace import Workspace
+from runtime.device import Compute
+from runtime.files import sha256_of
+from runtime.lock import held
+from runtime.progress import progress
+from runtime.records import write_record
+
+LUNGS_FORMAT = 1
+PACKAGED_NAME = "packaged"
+SHIFT = 1 / 32  # of the side, by which the film is shifted to see whether the mask stays
+
+
+class DrawnLungs(NamedTuple):
+    """A mask bool (H, W) of an image's size, and how well it agrees with changed films' (Dice)."""
+
+    mask: np.ndarray
+    agreement: float
+
+
+@dataclass(frozen=True)
+class LungsSummary:
+    """What `cxr data lungs` did, as data/lungs.json holds it.
+
+    Attributes:
+        network: "packaged", or the run of lungs-train that the network is from.
+        network_sha256: Of its file.
+        network_images: How many images it was trained on.
+        images: How many images of the study have a mask of each source.
+        doubtful: How many of these do not look like two lungs, by source.
+        trained_on_held_out: How many validation, test and external images of the study the network
+            drew the masks of and was trained on, by split.
+        masks_resized: How many brought masks had another size than their image.
+        masks_left_out: How many brought masks are of images that the import left out.
+        data: Fingerprint of the study's images and splits.
+    """
+
+    network: str
+    network_sha256: str
+    network_images: int
+    images: dict[str, int]
+    doubtful: dict[str, int]
+    trained_on_held_out: dict[str, int]
+    masks_resized: int
+    masks_left_out: int
+    data: str
+
+
+def find_network(workspace: Workspace, name: str | None) -> tuple[Path, str]:
+    """Return file and name of the lung network of a lungs-train run, or of the package's own.
+
+    name: the run; None or "packaged": the package's.
+    """
+    if name in (None, PACKAGED_NAME):
+        return PACKAGED, PACKAGED_NAME
+    run = workspace.find_run("lungs-train", name)
+    return run.folder / "lungs.pt", run.name
+
+
+def draw_lungs(network: LungNetwork, gray: np.ndarray) -> DrawnLungs:
+    """Let a network draw the lungs of an image uint8 (H, W).
+
+    It sees the film, its mirror image and a shifted one; the mean of the three is the mask.
+    """
+    size = network.config.image_size
+    film = torch.from_numpy(stretch(gray, size).copy())[None, None]  # (1, 1, S, S)
+    by = max(1, round(size * SHIFT))
+    shifted = pad(film.float(), (by, 0, by, 0), mode="replicate")[..., :size, :size].byte()
+    chances = lung_chances(network.segmentor, torch.cat([film, film.flip(3), shifted]))
+    back = pad(chances[2:, by:, by:], (0, by, 0, by), mode="replicate")
+    views = torch.cat([chances[:1], chances[1:2].flip(2), back])  # (3, S, S)
+    mean = views.mean(dim=0)  # (S, S)
+    agreement = np.mean([dice((view > 0.5).numpy(), (mean > 0.5).numpy()) for view in views])
+    height, width = gray.shape
+    full = interpolate(mean[None, None], (height, width), mode="bilinear", align_corners=False)
+    return DrawnLungs(clean_mask(full[0, 0].numpy() > 0.5), float(agreement))
+
+
+def find_lungs(
+    workspace: Workspace, compute: Compute, *, masks: Sequence[Path], network: str | None
+) -> tuple[LungsSummary, list[LungRow]]:
+    """Write data/lungs/, data/lungs.json and data/lungs.csv for every image of the study.
+
+    masks: folders of PNG masks to use for the images they are named like. network: the run of
+    lungs-train whose network draws the others, the packaged one when None.
+
+    Returns what was done, and a row per image. Raises ValueError at the first bad mask or image;
+    then what was there before is untouched.
+    """
+    rows = workspace.rows()
+    file, name = find_network(workspace, network)
+    lung_network = load_lung_network(file, compute.device)
+    found = match_masks(workspace, masks)
+    resized = check_masks(rows, found)
+    staging = workspace.data / ".lungs.new"
+    with held(workspace.data):
+        shutil.rmtree(staging, ignore_errors=True)
+        try:
+            lung_rows = _write_masks(workspace, rows, found, lung_network, staging)
+            summary = LungsSummary(
+                network=name,
+                network_sha256=sha256_of(file),
+                network_images=len(lung_network.trained_on),
+                images=dict(Counter(row.source for row in lung_rows)),
+                doubtful=dict(Counter(row.source for row in lung_rows if row.doubts)),
+                trained_on_held_out=_count_held_out(rows, lung_rows),
+                masks_resized=resized,
+                masks_left_out=found.left_out,
+                data=study_fingerprint(rows),
+            )
+            _move_into_place(workspace, staging, summary, lung_rows)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return summary, lung_rows
+
+
+def _write_masks(
+    workspace: Workspace,
+    rows: Sequence[Row],
+    found: FoundMasks,
+    network: LungNetwork,
+    staging: Path,
+) -> list[LungRow]:
+    """Write the mask of every image into the staging folder."""
+    lung_rows = []
+    trained_on = frozenset(network.trained_on)
+    with progress(len(rows), "data lungs", "image") as bar:
+        for row in rows:
+            gray = read_gray(workspace.data / row.file_name)
+            brought = found.paths.get(row.file_name)
+            if brought:
+                source, mask = HUMAN, read_mask(brought, row)
+                doubts = find_doubts(mask, gray)
+            else:
+                source = NETWORK
+                drawn = draw_lungs(network, gray)
+                mask, doubts = drawn.mask, find_doubts(drawn.mask, gray, drawn.agreement)
+            path = staging / mask_name(row.file_name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_gray(path, mask.astype(np.uint8) * 255)
+            was_seen = source == NETWORK and row.sha256 in trained_on
+            lung_rows.append(_describe(row, mask, doubts, source, was_seen))
+            bar.update()
+    return lung_rows
+
+
+def _describe(
+    row: Row, mask: np.ndarray, doubts: Sequence[str], source: str, was_seen: bool
+) -> LungRow:
+    box = box_of(mask) or Box(0, 0, 0, 0)
+    return LungRow(
+        file_name=row.file_name,
+        sha256=row.sha256,
+        left=box.left,
+        top=box.top,
+        right=box.right,
+        bottom=box.bottom,
+        quality="doubtful" if doubts else "good",
+        doubts="; ".join(doubts),
+        source=source,
+        trained_on="yes" if was_seen else "no",
+    )
+
+
+def _count_held_out(rows: Sequence[Row], lung_rows: Sequence[LungRow]) -> dict[str, int]:
+    """Count the images outside of training whose mask's network was trained on them, by split."""
+    return dict(
+        Counter(
+            row.split
+            for row, lungs in zip(rows, lung_rows, strict=True)
+            if row.split != "train" and lungs.trained_on == "yes"
+        )
+    )
+
+
+def _move_into_place(
+    workspace: Workspace, staging: Path, summary: LungsSummary, lung_rows: Sequence[LungRow]
+) -> None:
+    """Replace the lungs of the study, the table last."""
+    folder = workspace.data / "lungs"
+    table_path(workspace).unlink(missing_ok=True)
+    (workspace.data / "lungs.png").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(staging, folder)
+    write_record(workspace.data / "lungs.json", summary, LUNGS_FORMAT)
+    write_lungs(table_path(workspace), lung_rows)
