@@ -9,9 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from PIL import Image
 
 from runtime.files import atomic
 
@@ -80,6 +83,13 @@ def plain_text(text: str) -> str:
 
 
 def write_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG, whole or not at all."""
+    """Write a figure as a PNG, whole or not at all.
+
+    It is drawn once: `Figure.savefig` draws twice, the first time for the layout alone.
+    """
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     with atomic(path) as file:
-        figure.savefig(file, format="png", dpi=DPI)
+        pixels.save(file, format="png", dpi=(DPI, DPI))
