@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.conftest import ROOT, TINY_CLASSIFIER, TINY_GAN, cxr, ok
 from tests.support.command_server import CommandServer
+from tests.support.command_steps import IN_FP32
 from tests.support.study_files import file_contents, study_differences
 
 COMMANDS = (
@@ -21,7 +22,7 @@ COMMANDS = (
     ("synthesize", "--n", "24", "--reject-copies"),
     ("classify-train", "--with-synthetic", "--augment", "yes", *TINY_CLASSIFIER),
     ("score", "--features", "random"),
-    ("audit", "--steps", "3"),
+    ("audit", "--steps", "3", *IN_FP32),
     ("export",),
     ("reader-study", "--n", "8"),
     ("compare", "--seeds", "2", "--arms", "real,real+gan,gan-pretrain", *TINY_CLASSIFIER),

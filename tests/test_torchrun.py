@@ -26,9 +26,9 @@ from runtime import checkpoint
 from runtime.device import Compute
 from runtime.run import Run, list_runs
 from tests.conftest import TINY_GAN, cxr, ok
+from tests.support.command_steps import IN_FP32
 from tests.support.torchrun_pair import TorchrunPair
 
-IN_FP32 = ("--device", "cpu", "--precision", "fp32")
 CLASSES = ["covid", "normal"]
 
 

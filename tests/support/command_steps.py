@@ -12,8 +12,12 @@ from PIL import Image
 
 from tests.support.command_server import CommandResult, CommandServer
 
-TINY_GAN = ["--image-size", "32", "--width", "4", "--batch-size", "8", "--sample-every", "4"]
-TINY_CLASSIFIER = ["--steps", "6", "--batch-size", "8", "--evaluate-every", "3"]
+IN_FP32 = ("--device", "cpu", "--precision", "fp32")  # the same numbers on every machine
+TINY_GAN = [
+    *("--image-size", "32", "--width", "4", "--batch-size", "8", "--sample-every", "4"),
+    *IN_FP32,
+]
+TINY_CLASSIFIER = ["--steps", "6", "--batch-size", "8", "--evaluate-every", "3", *IN_FP32]
 NUM_FILMS = 12
 STUDY_COMMANDS: dict[str, tuple[str, ...]] = {
     "data import": ("data", "import", "{films}"),
@@ -24,7 +28,7 @@ STUDY_COMMANDS: dict[str, tuple[str, ...]] = {
     "compare": ("compare", "--seeds", "2", "--arms", "real,real+gan", *TINY_CLASSIFIER),
     "export": ("export",),
     "reader-study": ("reader-study", "--n", "8"),
-    "audit": ("audit", "--steps", "3"),
+    "audit": ("audit", "--steps", "3", *IN_FP32),
     "report": ("report",),
     "data check": ("data", "check"),
     "data show": ("data", "show"),

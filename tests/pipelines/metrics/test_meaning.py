@@ -45,14 +45,14 @@ def films() -> tuple[np.ndarray, np.ndarray, list[str]]:
 
 @pytest.fixture(scope="module")
 def extractor() -> Extractor:
-    (found,) = choose_extractors(["random"], [], choose_compute("cpu"))
+    (found,) = choose_extractors(["random"], [], choose_compute("cpu", "fp32"))
     assert "not comparable across studies" in found.record.note
     return found
 
 
 @pytest.fixture(scope="module")
 def features(extractor: Extractor) -> Features:
-    store, compute = FeatureStore(), choose_compute("cpu")
+    store, compute = FeatureStore(), choose_compute("cpu", "fp32")
     return lambda images: extractor.features({"some": images}, store, compute)["some"]
 
 
@@ -178,6 +178,33 @@ def test_more_reals_score_as_reals_do(films: tuple, features: Features) -> None:
     tests = [score for score in found.values() if score.name == "two_sample_accuracy"]
     p_values = [p for score in tests for p in (score.synthetic_p, score.floor_p)]
     assert np.median(p_values) > 0.05
+
+
+def test_copies_of_an_image_of_a_patient_change_no_score(films: tuple, features: Features) -> None:
+    """However many images a patient has, one is scored; n is the number of patients."""
+    images, kinds, patients = films
+    own = np.unique(patients, return_index=True)[1]  # one image of each patient
+    half = len(own) // 2
+    numbers = {"train": own[:half], "held_out": own[half:]}
+    scores = []
+    for times in (1, 3):
+        sets = {
+            name: Split(
+                *(part[np.repeat(places, times)] for part in (images, kinds)),
+                [""] * (times * len(places)),
+                [patients[place] for place in np.repeat(places, times)],
+            )
+            for name, places in numbers.items()
+        }
+        sets["synthetic"] = Split(
+            images[:40], kinds[:40], [""] * 40, [f"synthetic {number}" for number in range(40)]
+        )
+        by_set = {name: features(split.images) for name, split in sets.items()}
+        scores.append(score_groups(["covid", "normal"], sets, {"random": by_set})[0])
+    for alone, thrice in zip(*scores, strict=True):
+        assert (thrice.synthetic, thrice.floor) == (alone.synthetic, alone.floor)
+        assert thrice.n_held_out == 3 * alone.n_held_out
+        assert thrice.held_out_patients == alone.held_out_patients == alone.n_held_out
 
 
 def test_a_generator_that_ignores_its_label_teaches_nothing(
