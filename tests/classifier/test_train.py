@@ -60,7 +60,7 @@ def test_it_learns_nothing_from_shuffled_labels(tmp_path: Path) -> None:
 
 
 def test_stopped_by_a_signal_and_resumed_it_ends_the_same(tmp_path: Path) -> None:
-    config = ClassifierConfig(steps=180, batch_size=16, evaluate_every=30)
+    config = ClassifierConfig(steps=80, batch_size=16, evaluate_every=20)
     whole, _ = fit(tmp_path / "whole", stripes(60, 0), config)
     stopped = create_run(tmp_path / "stopped", "classify-train", {})
     data = TrainingData(stripes(60, 0), stripes(60, 1), CLASSES)

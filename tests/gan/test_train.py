@@ -112,12 +112,12 @@ def assert_same_end(first: Run, second: Run) -> None:
 
 
 def test_stopped_by_a_signal_and_resumed_it_ends_the_same(tmp_path: Path) -> None:
-    changes = {"steps": 100, "sample_every": 60}
+    changes = {"steps": 60, "sample_every": 36}
     undisturbed = run_training(tmp_path / "undisturbed", **changes)
     stopped = create_run(tmp_path / "stopped", "gan-train", {})
     with (
         pytest.raises(Interrupted, match="continue with `resume`"),
-        signalled(stopped.journal_path, 7, signal.SIGTERM),
+        signalled(stopped.journal_path, 3, signal.SIGTERM),
     ):
         train_in(stopped, **changes)
     train_in(stopped, **changes)

@@ -17,10 +17,11 @@ from PIL import Image
 from pipelines.data.check_report import CheckReport
 from pipelines.study.import_log import read_imports
 from pipelines.study.manifest import Row, read_manifest
-from tests.conftest import cxr, ok
+from tests.conftest import cxr, made_once, ok
 from tests.support.command_server import CommandServer
+from tests.support.command_steps import IN_FP32
 
-SMALL_GAN = ("--image-size", 32, "--width", 4, "--batch-size", 8)
+SMALL_GAN = ("--image-size", 32, "--width", 4, "--batch-size", 8, *IN_FP32)
 
 
 def blocks(seed: int, highest: int) -> np.ndarray:
@@ -32,7 +33,11 @@ def blocks(seed: int, highest: int) -> np.ndarray:
 @pytest.fixture(scope="session")
 def clinic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """240 pictures of two labels, brighter in one of them, half of them of patients with two."""
-    folder = tmp_path_factory.mktemp("clinic")
+    return made_once(tmp_path_factory, "clinic", draw_clinic)
+
+
+def draw_clinic(folder: Path) -> None:
+    folder.mkdir()
     with open(folder / "list.csv", "w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["file_name", "label", "patient", "view"])
@@ -48,7 +53,16 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     "AP" if label == "covid" else "PA",
                 ]
             )
-    return folder
+
+
+@pytest.fixture(scope="session")
+def clinic_study(clinic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of the clinic's pictures. Not to be changed: copy it."""
+    return made_once(
+        tmp_path_factory,
+        "clinic-study",
+        lambda folder: ok(cxr("data", "import", clinic, folder=folder)),
+    )
 
 
 def without_patients(folder: Path) -> list[Row]:
@@ -70,9 +84,8 @@ def started(command_server: CommandServer, folder: Path, clinic: Path, lines: in
 
 
 def test_an_import_goes_on_after_a_signal_and_after_a_kill(
-    command_server: CommandServer, clinic: Path, tmp_path: Path
+    command_server: CommandServer, clinic: Path, clinic_study: Path, tmp_path: Path
 ) -> None:
-    ok(cxr("data", "import", clinic, folder=tmp_path / "whole"))
     process = started(command_server, tmp_path / "study", clinic, 64)
     os.kill(process, signal.SIGINT)
     stopped = command_server.wait(process)
@@ -99,7 +112,7 @@ def test_an_import_goes_on_after_a_signal_and_after_a_kill(
     assert (
         sum(kept.get(name) == when for name, when in files.items()) > 0.5 * len(files) or not kept
     ), "decoded images are not decoded again"
-    assert without_patients(tmp_path / "study") == without_patients(tmp_path / "whole")
+    assert without_patients(tmp_path / "study") == without_patients(clinic_study)
     assert not (tmp_path / "study" / "data" / ".incoming").exists()
 
 
@@ -119,10 +132,10 @@ def test_a_full_disk_leaves_the_study_as_it_was(
     assert after == before
 
 
-@pytest.fixture
-def flawed(clinic: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def flawed(clinic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder per label of 24 pictures, and besides one of each kind that is left out."""
-    source = tmp_path / "source"
+    source = tmp_path_factory.mktemp("flawed")
     for first, label in enumerate(("covid", "normal")):
         (source / label).mkdir(parents=True)
         for number in range(12):
@@ -145,8 +158,15 @@ def test_strict_leaves_the_study_as_it_was(flawed: Path, tmp_path: Path) -> None
     assert not (tmp_path / "study" / "data").exists()
 
 
-def test_an_import_says_what_is_left_out(flawed: Path, tmp_path: Path) -> None:
-    output = ok(cxr("data", "import", flawed, folder=tmp_path / "study"))
+@pytest.fixture(scope="module")
+def flawed_import(flawed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A study of them, and what its import said."""
+    study = tmp_path_factory.mktemp("flawed import") / "study"
+    return study, ok(cxr("data", "import", flawed, folder=study))
+
+
+def test_an_import_says_what_is_left_out(flawed_import: tuple[Path, str]) -> None:
+    _, output = flawed_import
     for line in (
         "1 blank",
         "1 too small",
@@ -159,31 +179,30 @@ def test_an_import_says_what_is_left_out(flawed: Path, tmp_path: Path) -> None:
         assert line in output, line
 
 
-def test_import_json_has_a_reason_for_every_image_left_out(flawed: Path, tmp_path: Path) -> None:
-    ok(cxr("data", "import", flawed, folder=tmp_path / "study"))
-    (summary,) = read_imports(tmp_path / "study" / "data" / "import.json")
+def test_import_json_has_a_reason_for_every_image_left_out(
+    flawed_import: tuple[Path, str],
+) -> None:
+    (summary,) = read_imports(flawed_import[0] / "data" / "import.json")
     assert summary.kept + len(summary.left_out) == 30
     assert all(image.reason for image in summary.left_out)
 
 
-def test_importing_the_same_again_says_so(flawed: Path, tmp_path: Path) -> None:
-    ok(cxr("data", "import", flawed, folder=tmp_path / "study"))
-    again = cxr("data", "import", flawed, folder=tmp_path / "study")
+def test_importing_the_same_again_says_so(flawed: Path, flawed_import: tuple[Path, str]) -> None:
+    again = cxr("data", "import", flawed, folder=flawed_import[0])
     assert again.exit_code == 2
     assert "nothing to import" in again.output
     assert "24 already in the study" in again.output
 
 
 @pytest.fixture
-def study_of_clinic(clinic: Path, tmp_path: Path) -> Path:
-    """A study of the clinic's pictures."""
-    ok(cxr("data", "import", clinic, folder=tmp_path / "study"))
-    return tmp_path / "study"
+def study_of_clinic(clinic_study: Path, tmp_path: Path) -> Path:
+    """A study of the clinic's pictures, to do with as one likes."""
+    return Path(shutil.copytree(clinic_study, tmp_path / "study"))
 
 
 @pytest.mark.parametrize("name", ["originals.csv", "patients.key"])
-def test_what_links_to_people_is_for_the_owner_alone(study_of_clinic: Path, name: str) -> None:
-    assert (study_of_clinic / "data" / name).stat().st_mode & 0o077 == 0
+def test_what_links_to_people_is_for_the_owner_alone(clinic_study: Path, name: str) -> None:
+    assert (clinic_study / "data" / name).stat().st_mode & 0o077 == 0
 
 
 def test_more_can_be_imported_without_the_originals(study_of_clinic: Path) -> None:
@@ -198,8 +217,15 @@ def test_no_more_can_be_imported_without_the_key(study_of_clinic: Path) -> None:
     assert "patients.key is gone" in result.output
 
 
-def test_check_says_what_a_reviewer_would(study_of_clinic: Path) -> None:
-    output = ok(cxr("data", "check", folder=study_of_clinic))
+@pytest.fixture(scope="module")
+def checked(clinic_study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A study of the clinic's pictures after `data check`, and what that said."""
+    study = Path(shutil.copytree(clinic_study, tmp_path_factory.mktemp("checked") / "study"))
+    return study, ok(cxr("data", "check", folder=study))
+
+
+def test_check_says_what_a_reviewer_would(checked: tuple[Path, str]) -> None:
+    _, output = checked
     for text in (
         "brightness differs between covid and the other labels",
         "projections differ",
@@ -211,9 +237,8 @@ def test_check_says_what_a_reviewer_would(study_of_clinic: Path) -> None:
     assert "every image counts as a patient" not in output
 
 
-def test_check_json_says_how_well_the_label_is_told(study_of_clinic: Path) -> None:
-    ok(cxr("data", "check", folder=study_of_clinic))
-    told = CheckReport.load(study_of_clinic / "data" / "check.json").predictable
+def test_check_json_says_how_well_the_label_is_told(checked: tuple[Path, str]) -> None:
+    told = CheckReport.load(checked[0] / "data" / "check.json").predictable
     assert told is not None
     assert told.by_source == told.commonest == 0.5
     assert told.by_facts > 0.95
@@ -231,11 +256,20 @@ def test_check_says_when_label_and_source_are_one(clinic: Path, tmp_path: Path) 
     assert "every image counts as a patient of its own" in output
 
 
+@pytest.fixture(scope="module")
+def shown(phantom_study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A study of phantoms after `data show`, and what that said."""
+    study = Path(shutil.copytree(phantom_study, tmp_path_factory.mktemp("shown") / "study"))
+    return study, ok(cxr("data", "show", folder=study))
+
+
 @pytest.mark.parametrize(
     ("name", "width", "height"), [("contact_sheet.png", 1000, 1000), ("figures.png", 800, 2000)]
 )
-def test_show_draws_a_sheet_and_figures(study: Path, name: str, width: int, height: int) -> None:
-    output = ok(cxr("data", "show", folder=study))
+def test_show_draws_a_sheet_and_figures(
+    shown: tuple[Path, str], name: str, width: int, height: int
+) -> None:
+    study, output = shown
     assert name in output
     with Image.open(study / "data" / name) as image:
         assert image.width >= width
@@ -250,16 +284,17 @@ def test_phantoms_are_what_a_reviewer_would_like(study: Path) -> None:
     assert "tell the label in" not in output.split("warning", 1)[-1]
 
 
-@pytest.fixture
-def with_external(clinic: Path, tmp_path: Path) -> tuple[Path, str]:
+@pytest.fixture(scope="module")
+def with_external(clinic: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A study in folds with an external set of ten pictures, and what its import said."""
-    far = tmp_path / "far"
+    folder = tmp_path_factory.mktemp("with external")
+    far = folder / "far"
     for number in range(10):
         label = ("covid", "normal")[number % 2]
         (far / label).mkdir(parents=True, exist_ok=True)
         gray = blocks(1000 + number, highest=200)
         Image.fromarray(gray).save(far / label / f"{number}.png")
-    study = tmp_path / "study"
+    study = folder / "study"
     output = ok(cxr("data", "import", clinic, "--external", far, "--folds", 3, folder=study))
     return study, output
 
@@ -289,6 +324,6 @@ def test_an_external_set_stays_out_of_training(with_external: tuple[Path, str]) 
     study, _ = with_external
     ok(cxr("gan-train", "--steps", 2, *SMALL_GAN, folder=study))
     path = next((study / "runs").rglob("generator.pt"))
-    trained = load_generator(path, choose_compute("cpu").device)
+    trained = load_generator(path, choose_compute("cpu", "fp32").device)
     rows = read_manifest(study / "data" / "manifest.csv")
     assert set(trained.trained_on) == {row.sha256 for row in rows if row.split == "train"}

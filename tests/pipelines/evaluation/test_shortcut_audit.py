@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torchvision import models
+from torchvision.models.resnet import BasicBlock
 
 from classifier import features, pretrained
 from pipelines.evaluation.shortcut_audit import retained_auc
@@ -22,8 +24,10 @@ from pipelines.study.intended_use import INTENDED_USE
 from runtime.estimate import Estimate
 from runtime.run import Run
 from tests.conftest import cxr, ok, signalled
+from tests.support.command_steps import IN_FP32
 
 CLASSIFIER = ["--image-size", 32, "--steps", 60, "--batch-size", 16, "--evaluate-every", 20]
+CLASSIFIER += IN_FP32
 SIZE = 64
 
 
@@ -70,7 +74,7 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     bright = draw(folder / "clinic-b", 16, 1, white_mark, 70)
     ok(cxr("data", "import", dark, bright, "--split", "50/20/30", folder=folder / "study"))
     ok(cxr("classify-train", *CLASSIFIER, folder=folder / "study"))
-    return folder / "study", ok(cxr("audit", "--steps", 50, folder=folder / "study"))
+    return folder / "study", ok(cxr("audit", "--steps", 50, *IN_FP32, folder=folder / "study"))
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +85,7 @@ def opaque(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     sources = [f"{drawn / label}={label}" for label in ("covid", "normal")]
     ok(cxr("data", "import", *sources, "--split", "50/20/30", folder=study))
     ok(cxr("classify-train", *CLASSIFIER, folder=study))
-    return study, ok(cxr("audit", "1", folder=study))
+    return study, ok(cxr("audit", "1", *IN_FP32, folder=study))
 
 
 def audited(study: Path, run: str = "0002-audit") -> AuditResult:
@@ -237,7 +241,7 @@ def test_stopped_and_resumed_it_keeps_what_is_finished_and_ends_the_same(
     study = Path(shutil.copytree(marked[0], tmp_path / "study"))
     run = study / "runs" / "0003-audit"
     with signalled(run / "classifiers" / "lungs-covered" / "journal.jsonl", 1, signal.SIGINT):
-        done = cxr("audit", "--steps", 50, folder=study)
+        done = cxr("audit", "--steps", 50, *IN_FP32, folder=study)
     assert done.exit_code == 130
     assert "--resume" in done.stderr
     assert not (run / "audit.json").exists()
@@ -253,12 +257,24 @@ def test_stopped_and_resumed_it_keeps_what_is_finished_and_ends_the_same(
     assert "cxr audit" in refused.stderr
 
 
+class NarrowResNet(models.ResNet):
+    """A ResNet-18 with a sixteenth of the channels after its first convolution."""
+
+    def __init__(self, weights: None = None) -> None:
+        super().__init__(BasicBlock, [2, 2, 2, 2])
+
+    def _make_layer(self, block: type[BasicBlock], planes: int, *args: int, **options: int):
+        return super()._make_layer(block, planes // 16, *args, **options)
+
+
 def test_what_is_pretrained_begins_anew_from_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With small batches, which are filled up, and few pixels, for speed."""
+    """With small batches, which are filled up, few channels and few pixels, for speed."""
     monkeypatch.setattr(features, "FEATURE_BATCH", 4)
     monkeypatch.setattr(pretrained, "INPUT", 32)
+    narrow = replace(pretrained.MODELS["resnet18"], make=NarrowResNet, features=512 // 16)
+    monkeypatch.setitem(pretrained.MODELS, "resnet18", narrow)
     study = tmp_path / "study"
     ok(
         cxr(
@@ -272,7 +288,7 @@ def test_what_is_pretrained_begins_anew_from_the_same_weights(
     )
     torch.manual_seed(0)
     for name in ("first", "other"):
-        torch.save(models.resnet18(weights=None).state_dict(), tmp_path / f"{name}.pth")
+        torch.save(NarrowResNet().state_dict(), tmp_path / f"{name}.pth")
     short = ["--image-size", 32, "--steps", 2, "--batch-size", 4, "--evaluate-every", 2]
     ok(
         cxr(
