@@ -97,9 +97,10 @@ def score(
 
     Distances (Fréchet, kernel), precision and recall, density and coverage, diversity, training on
     synthetic and testing on real images and the reverse, and whether they can be told from reals at
-    all. All are of as many synthetic images as there are held-out reals: a generator can be
-    expected to come as close to the training reals as those do. "All synthetic" is for comparison
-    with other tools.
+    all. Of reals, one image of each patient is scored, and as many synthetic images as there are
+    held-out patients: a generator can be expected to come as close to the training reals as those
+    held-out reals do. "All synthetic" is for comparison with other tools. Folders without a study
+    tell no patients: there every image counts as one.
 
     Then what no score tells: copies of training images, with the nearest pairs on a sheet, whether
     images are of the class that was asked for, and whether brightness, contrast, sharpness or

@@ -22,20 +22,22 @@ if TYPE_CHECKING:
 def scores_table(summary: ScoreSummary | FolderScores) -> str:
     """Write every score per network and group, with 95 % intervals.
 
-    Of synthetic images, of as many held-out reals, and of all synthetic images.
+    Of synthetic images, of as many held-out reals (one of each patient), and of all synthetic
+    images.
     """
     spaces = {record.name: _describe(record) for record in summary.extractors}
     spaces[PIXELS] = PIXELS
     order = list(spaces)
     scores = sorted(summary.scores, key=lambda score: order.index(score.features))
-    lines = []
+    lines = ["n: images of each kind; of reals one of each patient"]
     for space, of_space in itertools.groupby(scores, key=lambda score: score.features):
         lines.append(spaces[space])
         lines.append(f"{'':38}{'synthetic':>26}{'held-out reals':>26}{'n':>6}{'all synthetic':>15}")
         for group, of_group in itertools.groupby(of_space, key=lambda score: score.group):
             first, *others = of_group
             lines.append(
-                f"{group}: {first.n_train} training reals, {first.n_held_out} held-out, "
+                f"{group}: {first.n_train} training reals of {first.train_patients} patients, "
+                f"{first.n_held_out} held-out of {first.held_out_patients}, "
                 f"{first.n_synthetic} synthetic"
             )
             lines += [line for score in (first, *others) for line in _score_lines(score)]

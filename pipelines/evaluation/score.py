@@ -68,7 +68,10 @@ def score_synthetic(
         held_out_split=held_out_split,
         classes=material.classes,
         extractors=[extractor.record for extractor in extractors],
-        warnings=warn_of_few_images(material.features),
+        warnings=warn_of_few_images(
+            material.features,
+            {name: len(set(split.patients)) for name, split in material.sets.items()},
+        ),
         scores=scores,
         unscored=unscored,
         memorisation=checks.memorisation,

@@ -172,6 +172,7 @@ def _score_images(
         for extractor, (of_reals, of_synthetic) in folder_features.items()
     }
     scores, unscored = score_groups(classes, sets, features, reference=("train", "held_out"))
+    counts = {name: len(split.labels) for name, split in sets.items()}
     notes = [
         f"{label}: only one of the folders has it, so it is left out"
         for label in (only_in_one if shared else [])
@@ -180,7 +181,11 @@ def _score_images(
         (reals, synthetic),
         extractors,
         classes=classes,
-        warnings=notes + warn_of_differences(reals, synthetic) + warn_of_few_images(features),
+        warnings=[
+            *notes,
+            *warn_of_differences(reals, synthetic),
+            *warn_of_few_images(features, counts),
+        ],
         scores=scores,
         unscored=unscored,
     )

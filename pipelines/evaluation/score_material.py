@@ -75,5 +75,6 @@ def read_material(
 def _merge_patients(workspace: Workspace, split: Split) -> Split:
     """Give reals whole persons as patients: those who share a film are one."""
     rows = [row for row in workspace.rows() if row.split in SPLITS]
-    person = dict(zip((row.file_name for row in rows), persons(rows), strict=True))
+    people = persons(rows, workspace.tied_patients())
+    person = dict(zip((row.file_name for row in rows), people, strict=True))
     return replace(split, patients=[person[file_name] for file_name in split.file_names])

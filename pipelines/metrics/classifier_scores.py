@@ -12,9 +12,9 @@ from pipelines.metrics.confidence_intervals import estimate_accuracy
 from pipelines.metrics.image_selection import (
     MAX_SCORED_IMAGES,
     check_enough,
-    first_of_each_patient,
     group_mask,
     group_names,
+    one_of_each_patient,
     thin,
 )
 from pipelines.metrics.scores import LeftOut, Measurement, Measurements, Parts
@@ -27,19 +27,16 @@ MIN_FOR_TWO_SAMPLES = 10  # patients of each set
 MIN_FOR_TRAINING = 8  # images of each set and class
 
 
-def measure_two_samples(parts: Parts, patients: Parts) -> Measurements:
+def measure_two_samples(parts: Parts) -> Measurements:
     """Test whether training reals can be told from synthetic images, and from held-out reals.
 
-    parts: features (N, d) of each set, of which one image of each patient is taken.
+    parts: features (N, d) of each set, of the reals one image of each patient.
     """
-    independent = {
-        name: part[first_of_each_patient(patients[name])] for name, part in parts.items()
-    }
-    left_out = check_enough(independent, MIN_FOR_TWO_SAMPLES, "patients' images")
+    left_out = check_enough(parts, MIN_FOR_TWO_SAMPLES)
     if left_out is not None:
         return {"two_sample_accuracy": left_out}
-    n = min(MAX_SCORED_IMAGES, *map(len, independent.values()))
-    equal = {name: part[thin(len(part), n)] for name, part in independent.items()}
+    n = min(MAX_SCORED_IMAGES, *map(len, parts.values()))
+    equal = {name: part[thin(len(part), n)] for name, part in parts.items()}
     synthetic = two_sample_test(equal["train"], equal["synthetic"])
     floor = two_sample_test(equal["train"], equal["held_out"])
     return {
@@ -57,10 +54,16 @@ def measure_training(
 ) -> dict[str, Measurements]:
     """Train on synthetic images and test on held-out reals, and the reverse; by group.
 
-    Either is beside a classifier trained on as many reals and tested on held-out ones.
-    features: (N, d) of each set.
+    Either is beside a classifier trained on as many reals and tested on held-out ones. Of reals one
+    image of each patient and class is taken. features: (N, d) of each set.
     """
     groups = group_names(classes)
+    rows = {
+        name: one_of_each_patient(list(map("{} {}".format, split.labels, split.patients)))
+        for name, split in sets.items()
+    }
+    sets = {name: split.take(rows[name].tolist()) for name, split in sets.items()}
+    features = {name: part[rows[name]] for name, part in features.items()}
     counts = {
         name: np.bincount(split.labels, minlength=len(classes)) for name, split in sets.items()
     }
@@ -71,11 +74,11 @@ def measure_training(
 
     def answers(trained_on: str, tested_on: str) -> np.ndarray:
         labels = sets[trained_on].labels
-        rows = [
+        by_class = [
             np.flatnonzero(labels == label)[thin(counts[trained_on][label], per_class[label])]
             for label in range(len(classes))
         ]
-        chosen = np.concatenate(rows)
+        chosen = np.concatenate(by_class)
         return correct_answers(
             features[trained_on][chosen],
             labels[chosen],
@@ -117,6 +120,6 @@ def _check_classes(per_class: np.ndarray, held_out: np.ndarray) -> LeftOut | Non
     if min(per_class.min(), held_out.min()) < MIN_FOR_TRAINING:
         return LeftOut(
             f"a class has {per_class.min()} training or synthetic images and {held_out.min()} "
-            f"held-out ones; it needs {MIN_FOR_TRAINING} of each"
+            f"held-out ones, of reals one a patient; it needs {MIN_FOR_TRAINING} of each"
         )
     return None

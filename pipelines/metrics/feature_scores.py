@@ -6,7 +6,6 @@ to be computed anew but sums over parts of three matrices.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -89,25 +88,29 @@ class InnerProducts:
         ]
 
 
-def measure_features(parts: Parts, patients: Parts, reference: Sequence[str]) -> Measurements:
+def measure_features(
+    parts: Parts, patients: Parts, reals: np.ndarray, synthetic: np.ndarray
+) -> Measurements:
     """Score the features (N, d) of each set: distances, neighbours and diversity.
 
-    reference: the sets of reals that all synthetic images are compared with.
+    Args:
+        parts: Of the reals, one image of each patient.
+        patients: Of these images, (N,) each.
+        reals, synthetic: Features of all images, which are compared besides as other tools do.
     """
     names = [*DISTANCES, *NEIGHBOURS]
     left_out = check_enough(parts, MIN_FOR_DISTANCES)
     if left_out is not None:
         return dict.fromkeys(names, left_out)
     no_neighbours = check_enough(parts, MIN_FOR_NEIGHBOURS)
-    reals = np.concatenate([parts[name] for name in reference])
-    of_all, detail = _compare_all(reals, parts["synthetic"], no_neighbours is None)
-    synthetic, floor = _compare_at_equal_n(parts, patients, no_neighbours is None)
+    of_all, detail = _compare_all(reals, synthetic, no_neighbours is None)
+    of_synthetic, floor = _compare_at_equal_n(parts, patients, no_neighbours is None)
 
     measurements: Measurements = {}
     for name in names:
-        if name in synthetic:
+        if name in of_synthetic:
             measurements[name] = Measurement(
-                synthetic=synthetic[name],
+                synthetic=of_synthetic[name],
                 floor=floor[name],
                 all_synthetic=of_all.get(name),
                 detail=detail if name == "kernel" else "",

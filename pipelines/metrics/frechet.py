@@ -82,24 +82,27 @@ def nuclear_norm(matrix: np.ndarray) -> float:
     return float(np.sqrt(np.linalg.eigvalsh(wide @ wide.T).clip(min=0)).sum())
 
 
-def warn_of_few_images(features: Mapping[str, Parts]) -> list[str]:
+def warn_of_few_images(features: Mapping[str, Parts], patients: Mapping[str, int]) -> list[str]:
     """Say, for each extractor, that sets have fewer images than it has features, if they do.
 
-    features: by extractor and set, (N, d).
+    Args:
+        features: By extractor and set, (N, d).
+        patients: How many patients each set is of, one image of each being scored.
     """
     warnings = []
     for extractor, parts in features.items():
         width = next(iter(parts.values())).shape[1]
         small = [
-            f"{len(part)} {name.replace('_', '-')}"
-            for name, part in parts.items()
-            if len(part) <= width
+            f"{count} {name.replace('_', '-')}"
+            for name, count in patients.items()
+            if count <= width
         ]
         if small:
             warnings.append(
-                f"{extractor}: fewer images ({', '.join(small)}) than its {width} features, so "
-                "covariances are singular; Fréchet distances come from the exact small form and "
-                "are larger than those of more images would be: compare at equal n only"
+                f"{extractor}: fewer images ({', '.join(small)}, of reals one a patient) than its "
+                f"{width} features, so covariances are singular; Fréchet distances come from the "
+                "exact small form and are larger than those of more images would be: compare at "
+                "equal n only"
             )
     return warnings
 

@@ -1,4 +1,9 @@
-"""Which images of the sets a score is taken of, and whether there are enough of them."""
+"""Which images of the sets a score is taken of, and whether there are enough of them.
+
+Images of one patient are alike, so n images of fewer patients are worth less than n images of as
+many: on public X-rays they set the floor of the Fréchet distance too high. Reals are therefore
+scored one image a patient.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +38,23 @@ def thin(count: int, most: int) -> np.ndarray:
     return np.sort(numpy_generator(0, "thinned").choice(count, most, replace=False))
 
 
-def first_of_each_patient(patients: np.ndarray) -> np.ndarray:
-    """Choose the place of one image of each patient (N,), in their order."""
-    return np.sort(np.unique(patients, return_index=True)[1])
+def one_of_each_patient(patients: Sequence[str] | np.ndarray, seed: int = 0) -> np.ndarray:
+    """Draw the place of one image of each patient (N,); return them in their order."""
+    patients = np.asarray(patients)
+    shuffled = numpy_generator(seed, "one image of each patient").permutation(len(patients))
+    first = np.unique(patients[shuffled], return_index=True)[1]
+    return np.sort(shuffled[first])
 
 
-def check_enough(parts: Mapping[str, Sized], needed: int, what: str = "images") -> LeftOut | None:
-    """Say that a set has fewer than the needed number of images; None when all have enough."""
+def check_enough(parts: Mapping[str, Sized], needed: int) -> LeftOut | None:
+    """Say that a set has fewer than the needed number of images; None when all have enough.
+
+    parts: of the reals, one image of each patient.
+    """
     counts = {name: len(part) for name, part in parts.items()}
     if min(counts.values()) >= needed:
         return None
     return LeftOut(
         f"{counts['train']} training, {counts['synthetic']} synthetic, "
-        f"{counts['held_out']} held-out {what}; it needs {needed} of each"
+        f"{counts['held_out']} held-out images, of reals one a patient; it needs {needed} of each"
     )

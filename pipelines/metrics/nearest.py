@@ -7,23 +7,24 @@ contrast or noisy are all told, of those shifted by one pixel downwards 99 in 10
 85, by two downwards 16; shifted by two both ways or mirrored they are not. In thumbnails of 64 px a
 shift by one would do for nearly all.
 
-A sample is a copy when it is nearer to a training image than all but 1 in 100 real images are to
-the nearest training image of another person. Patients who share a film count as one person: of 925
-public X-rays 8 are such, under two patient numbers, and would set the threshold instead of the
-anatomy.
+A sample is a copy when it is nearer to a training image than all but 1 in 100 real images, one of
+each person, are to the nearest training image of another person. Patients who share a film count as
+one person: of 925 public X-rays 8 are such, under two patient numbers, and would set the threshold
+instead of the anatomy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
+from pipelines.metrics.image_selection import one_of_each_patient
 from pipelines.study.image_cache import load_images
-from pipelines.study.manifest import SPLITS, Row
+from pipelines.study.manifest import Row
 from pipelines.study.persons import group_persons
 from pipelines.study.workspace import Workspace
 
@@ -55,19 +56,24 @@ class CopyGuard:
 def copy_guard(workspace: Workspace, study: Sequence[Row], size: int) -> CopyGuard:
     """Make the guard of a study's training images, read at `size` pixels.
 
-    study: Its rows, with the splits that hold for the generator.
+    study: Its rows, with the splits that hold for the generator; training and validation images
+    tell how near strangers are.
     Raises ValueError when the training images are all of one patient, since nothing then says how
     near strangers are.
     """
-    rows = [row for row in study if row.split in SPLITS]
+    rows = [row for row in study if row.split in ("train", "validation")]
     reals = thumbnails(load_images(workspace, rows, size))
     is_training = np.array([row.split == "train" for row in rows])
-    return CopyGuard(reals[is_training], copy_threshold(reals, is_training, persons(rows)))
+    people = persons(rows, workspace.tied_patients())
+    return CopyGuard(reals[is_training], copy_threshold(reals, is_training, people))
 
 
-def persons(rows: Sequence[Row]) -> list[str]:
-    """Say whose image each row is (N,): patients who share a film are one person."""
-    return [str(number) for number in group_persons(rows)]
+def persons(rows: Sequence[Row], tied: Iterable[Collection[str]] = ()) -> list[str]:
+    """Say whose image each row is (N,): patients who share a film are one person.
+
+    tied: Patients whom an import found to be one person.
+    """
+    return [str(number) for number in group_persons(rows, tied)]
 
 
 def copy_threshold(reals: np.ndarray, is_training: np.ndarray, patients: Sequence[str]) -> float:
@@ -80,11 +86,12 @@ def copy_threshold(reals: np.ndarray, is_training: np.ndarray, patients: Sequenc
         is_training: bool (N,).
         patients: (N,), whose image each is, see `persons`.
     """
-    return threshold_of_distances(distances_to_strangers(reals, is_training, patients))
+    to_strangers = distances_to_strangers(reals, is_training, patients)
+    return threshold_of_distances(to_strangers[one_of_each_patient(patients)])
 
 
 def threshold_of_distances(to_strangers: np.ndarray) -> float:
-    """Return the threshold of a copy from the distances (N,) of reals to strangers."""
+    """Return the threshold of a copy from the distances (N,) to strangers, one of each person."""
     return float(np.round(np.quantile(to_strangers, COPY_QUANTILE), 6))
 
 

@@ -2,9 +2,9 @@
 
 Four questions, of rows in pixels (thumbnails, see `nearest`) or in features:
 
-copies      How many synthetic images are nearer to a training image than 1 in 100 reals come to one
-            of another patient? The share with its Clopper-Pearson interval (1934), against that of
-            the reals by Fisher's exact test.
+copies      How many synthetic images are nearer to a training image than 1 in 100 reals, one of
+            each patient, come to one of another patient? The share with its Clopper-Pearson
+            interval (1934), against that of the reals by Fisher's exact test.
 closeness   Do synthetic images lie nearer to the training images than held-out reals do? C_T of
             Meehan, Chaudhuri & Dasgupta (2020, "A Non-Parametric Test to Detect Data-Copying in
             Generative Models", section 3.1), the Mann-Whitney U as a z score, over one cell. Smooth
@@ -27,6 +27,7 @@ import numpy as np
 from scipy.stats import fisher_exact, mannwhitneyu
 
 from pipelines.metrics.confidence_intervals import estimate_auc, estimate_share
+from pipelines.metrics.image_selection import one_of_each_patient
 from pipelines.metrics.nearest import (
     Nearest,
     distances_to_strangers,
@@ -58,7 +59,8 @@ class Copies:
     Attributes:
         threshold: The distance below which an image is a copy.
         count, share: How many, of the synthetic images.
-        reals_share: The share of reals as near to another patient's training image.
+        reals_share: The share of reals, one of each patient, as near to another patient's training
+            image.
         p: How likely as many are by chance.
     """
 
@@ -75,7 +77,7 @@ class Closeness:
 
     Attributes:
         to_training, to_held_out: Median distance of synthetic images.
-        reals_to_training: That of held-out reals.
+        reals_to_training: That of held-out reals, one of each patient.
         nearer: Share of pairs of a synthetic and a held-out image in which the synthetic one is
             nearer to the training images.
         c_t: Below 0 when synthetic images are nearer than held-out reals.
@@ -136,12 +138,14 @@ def measure_nearness(sets: Mapping[str, Split], rows: Parts) -> tuple[Nearness, 
     )
     neighbours = Neighbours(nearest(synthetic, train), nearest(synthetic, held_out))
     to_strangers = distances_to_strangers(reals.rows, reals.is_training, reals.patients.tolist())
+    alone = one_of_each_patient(reals.patients)
+    held_out_alone = alone[~reals.is_training[alone]]  # no patient is in both
     nearness = Nearness(
-        copies=_count_copies(neighbours, to_strangers),
+        copies=_count_copies(neighbours, to_strangers[alone]),
         closeness=_measure_closeness(
             neighbours,
-            to_strangers[~reals.is_training],  # no patient is in both
-            [*sets["synthetic"].patients, *sets["held_out"].patients],
+            to_strangers[held_out_alone],
+            [*sets["synthetic"].patients, *reals.patients[held_out_alone]],
         ),
         favour=_measure_favour(neighbours, reals),
         membership=estimate_auc(

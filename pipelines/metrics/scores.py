@@ -60,6 +60,8 @@ class Score:
         name: One of SCORE_NAMES.
         synthetic, floor, synthetic_p, floor_p, all_synthetic, detail: See `Measurement`.
         n_train, n_synthetic, n_held_out: How many images of the group there are.
+        train_patients, held_out_patients: Of how many patients the reals are; one image of each is
+            scored.
     """
 
     group: str
@@ -73,6 +75,8 @@ class Score:
     n_train: int
     n_synthetic: int
     n_held_out: int
+    train_patients: int
+    held_out_patients: int
     detail: str
 
 

@@ -22,7 +22,8 @@ SCORE_COLUMNS = (
     *("group", "features", "score"),
     *("value", "low", "high", "p"),
     *("floor", "floor_low", "floor_high", "floor_p"),
-    *("of_all", "n", "n_train", "n_synthetic", "n_held_out", "detail"),
+    *("of_all", "n", "n_train", "n_synthetic", "n_held_out"),
+    *("train_patients", "held_out_patients", "detail"),
 )
 
 
@@ -134,6 +135,7 @@ def _row(score: Score) -> dict[str, object]:
         *(score.synthetic.value, score.synthetic.low, score.synthetic.high, score.synthetic_p),
         *(score.floor.value, score.floor.low, score.floor.high, score.floor_p),
         *(score.all_synthetic, score.synthetic.n),
-        *(score.n_train, score.n_synthetic, score.n_held_out, score.detail),
+        *(score.n_train, score.n_synthetic, score.n_held_out),
+        *(score.train_patients, score.held_out_patients, score.detail),
     )
     return dict(zip(SCORE_COLUMNS, values, strict=True))

@@ -132,7 +132,8 @@ def test_better_images_score_better(study: Path) -> None:
 
 
 def test_several_extractors_in_one_table(study: Path) -> None:
-    output = ok(cxr("score", "--features", "random,cnn", "--features", "random", folder=study))
+    features = ("--features", "random,cnn", "--features", "random")
+    output = ok(cxr("score", "--final", *features, folder=study))
     summary = ScoreSummary.load(Workspace(study).find_run("score"))
     assert [extractor.name for extractor in summary.extractors] == ["random", "cnn"]
     assert len({extractor.sha256 for extractor in summary.extractors}) == 2
@@ -168,7 +169,7 @@ def test_the_table_of_scores_has_their_values(study: Path) -> None:
 def test_what_cannot_be_scored_is_said(study: Path) -> None:
     shutil.rmtree(study / "runs" / "0002-synthesize")
     ok(cxr("synthesize", "--n", 9, folder=study))
-    output = ok(cxr("score", folder=study))
+    output = ok(cxr("score", "--final", folder=study))
     assert re.search(r"covid, cnn: no Fréchet distance, \d+ training, 5 synthetic", output)
     assert "overall: " in output
     assert "features of cnn" in output
@@ -176,7 +177,7 @@ def test_what_cannot_be_scored_is_said(study: Path) -> None:
 
 def test_a_study_with_no_classifier_is_scored_offline(study: Path) -> None:
     shutil.rmtree(study / "runs" / "0003-classify-train")
-    assert "features of random (" in ok(cxr("score", folder=study))
+    assert "features of random (" in ok(cxr("score", "--final", folder=study))
 
 
 def test_vgg16_features_of_real_weights(

@@ -26,6 +26,8 @@ def make_score() -> ScoreSummary:
         n_train=8,
         n_synthetic=6,
         n_held_out=8,
+        train_patients=7,
+        held_out_patients=6,
         detail="",
     )
     two_samples = replace(
