@@ -336,23 +336,29 @@ def file_hashes(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def unspoilt(tiny_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study that no row may change, and none does."""
-    return Path(shutil.copytree(tiny_study, tmp_path_factory.mktemp("bad input") / "study"))
+def unspoilt(
+    tiny_study: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, str]]:
+    """A study that no row may change, and none does; and the hashes of its files."""
+    study = Path(shutil.copytree(tiny_study, tmp_path_factory.mktemp("bad input") / "study"))
+    return study, file_hashes(study)
 
 
 @pytest.mark.parametrize(
     "row", ROWS, ids=[f"{row.command}{' spoilt' if row.spoil else ''}" for row in ROWS]
 )
 def test_one_line_and_nothing_changed(
-    row: Row, unspoilt: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    row: Row,
+    unspoilt: tuple[Path, dict[str, str]],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder = unspoilt
+    folder, before = unspoilt
     if row.spoil:
         folder = request.getfixturevalue("study")
         row.spoil(folder)
+        before = file_hashes(folder)
     monkeypatch.chdir(folder)
-    before = file_hashes(folder)
     result = cxr(*shlex.split(row.command), folder=folder)
     assert result.exit_code == 2, result.output
     (line,) = result.stderr.strip().splitlines()
