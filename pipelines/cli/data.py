@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli.data_tables import check_table, counts_table
+from pipelines.cli.data_tables import check_table, counts_table, looked_for_lines
 from pipelines.cli.lung_tables import lungs_table
 from pipelines.cli.options import Commands, compute_options, done, workspace_option
 from pipelines.study.text import one_line
@@ -202,6 +202,7 @@ def check(workspace: Workspace) -> None:
     click.echo(check_table(report))
     for note in name_doubtful_numbers(workspace):
         click.echo(f"patients: {one_line(note)}")
+    click.echo(looked_for_lines(workspace.imports()))
     for number, warning in enumerate(report.warnings, start=1):
         click.echo(f"warning {number}: {warning}")
     done(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipelines.data.check_report import CheckReport
+    from pipelines.study.import_log import ImportSummary
     from pipelines.study.manifest import Row
 
 
@@ -30,6 +31,17 @@ def counts_table(rows: Sequence[Row]) -> str:
 
 def _images_and_patients(rows: Sequence[Row]) -> str:
     return f"{len(rows)} ({len({row.patient for row in rows})})"
+
+
+def looked_for_lines(imports: Sequence[ImportSummary]) -> str:
+    """Write which near-duplicates the imports of a study looked for, and which not."""
+    lines = list(dict.fromkeys(summary.looked_for for summary in imports if summary.looked_for))
+    if any(not summary.looked_for for summary in imports):
+        lines.append(
+            "an import by an earlier version of cxr looked for no mirrored, inverted, framed, "
+            "turned or cropped copies; import anew into another folder to have them looked for"
+        )
+    return "\n".join(lines) or "near-duplicates: no import is on record"
 
 
 def check_table(report: CheckReport) -> str:

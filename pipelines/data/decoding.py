@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
+from pipelines.data.alterations import altered_hashes
 from pipelines.data.cleaning import find_fault, perceptual_hash
 from pipelines.data.listing import SourceImage
 from pipelines.study.image_io import MAX_BYTES, pixel_hash, write_gray
@@ -41,6 +42,7 @@ class Decoded:
         file: In the staging folder.
         sha256: Of its pixels.
         near_hash: See cleaning.perceptual_hash; empty for a phantom.
+        altered_hashes: See alterations.altered_hashes; empty for a phantom.
         height, width: Of the file written.
         patient, issuer, view, may_show_text: As DICOM has it; see dicom.Header.
         is_dicom: Whether the file is DICOM.
@@ -50,6 +52,7 @@ class Decoded:
     file: str = ""
     sha256: str = ""
     near_hash: str = ""
+    altered_hashes: str = ""
     height: int = 0
     width: int = 0
     patient: str = ""
@@ -156,6 +159,7 @@ def _decode(task: _Task) -> Decoded:
         sha256=pixel_hash(picture.gray),
         # Phantoms are alike by their making, and nobody re-encodes them.
         near_hash="" if image.note else perceptual_hash(picture.gray),
+        altered_hashes="" if image.note else altered_hashes(picture.gray),
         height=height,
         width=width,
         patient=header.patient if header else "",

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipelines.data.alterations import LOOKED_FOR
 from pipelines.data.assignment import assign_rows
 from pipelines.data.commit import commit, take_back
 from pipelines.data.decoding import Decoded, decode_all
@@ -300,6 +301,7 @@ def _summarize(
             if name != candidate.patient.name
         },
         patient_notes=outcome.patient_notes,
+        looked_for=LOOKED_FOR,
         tied_patients=outcome.screening.tied_patients(
             {row.patient for row in (*outcome.existing, *outcome.fresh)}
         ),

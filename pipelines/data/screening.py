@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pipelines.data.alterations import find_altered_pairs
 from pipelines.data.cleaning import SAME_BITS
 from pipelines.data.decoding import Decoded
 from pipelines.data.listing import SourceImage
@@ -48,6 +49,8 @@ class Candidate:
 @dataclass(frozen=True)
 class AlikePair:
     """Two images that look alike: their places, the first one's being lower, and bits that differ.
+
+    They look alike as they are, or one of them altered (see `alterations`).
 
     Places count the study's rows first, then the candidates.
     """
@@ -145,14 +148,24 @@ def _find_two_labels(
 def _find_alike(
     candidates: Sequence[Candidate], existing: Sequence[Row], comparable: Sequence[int]
 ) -> Iterator[AlikePair]:
-    """Yield the pairs that look alike, one of them a candidate; phantoms have no hash for it."""
+    """Yield the pairs that look alike, one of them a candidate; phantoms have no hash for it.
+
+    First those that are alike as they are, then those that are when one of them is altered.
+    """
     places = [place for place, row in enumerate(existing) if row.near_hash]
     hashes = [existing[place].near_hash for place in places]
     hashed = [number for number in comparable if candidates[number].decoded.near_hash]
     places += [len(existing) + number for number in hashed]
     hashes += [candidates[number].decoded.near_hash for number in hashed]
+    altered = [""] * (len(places) - len(hashed))
+    altered += [candidates[number].decoded.altered_hashes for number in hashed]
+    known = set()
     for first, second, bits in find_near_pairs(hashes, len(hashed)):
+        known.add((first, second))
         yield AlikePair(places[first], places[second], bits)
+    for first, second, bits in find_altered_pairs(hashes, altered):
+        if (first, second) not in known:
+            yield AlikePair(places[first], places[second], bits)
 
 
 def _find_alike_of_two_labels(

@@ -82,6 +82,8 @@ class ImportSummary:
             counted every number within its source.
         patient_aliases: Patients of the manifest by further names, hashed, that they are known by.
         patient_notes: What is doubtful about patients' numbers.
+        looked_for: Which near-duplicates were looked for, and which were not, in words; empty of an
+            earlier version, which looked for unaltered ones alone.
         tied_patients: Patients of the manifest who count as one person, since they share a picture,
             look alike or are known by each other's numbers.
     """
@@ -101,6 +103,7 @@ class ImportSummary:
     same_patients: bool | None = None
     patient_aliases: dict[str, str] = field(default_factory=dict)
     patient_notes: list[str] = field(default_factory=list)
+    looked_for: str = ""
     tied_patients: list[list[str]] = field(default_factory=list)
 
 
@@ -153,6 +156,7 @@ def _from_json(entry: Mapping[str, Any]) -> dict[str, Any]:
         "same_patients": None,
         "patient_aliases": {},
         "patient_notes": [],
+        "looked_for": "",
         "tied_patients": [],
     }
     return {**absent, **entry, "sources": complete}
