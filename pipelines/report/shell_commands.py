@@ -114,6 +114,12 @@ def _compare(summary: ComparisonSummary, given_set: str | None) -> list[str]:
         words.append(f"--real-fractions {_numbers(summary.fractions)}")
     if summary.ratios != (None,):
         words.append(f"--synthetic-ratio {_numbers(summary.ratios)}")
+    measure = summary.question.measure
+    words.append(f"--measure {'auc' if measure == 'roc_auc' else measure.replace('_', '-')}")
+    if budget.folds > 1:
+        words.append(f"--folds {budget.folds}")
+    if budget.subsets > 1:
+        words.append(f"--subsets {budget.subsets}")
     words.append(f"--positive {shlex.quote(summary.positive)}")
     return [*words, *_options(ClassifierConfig, dataclasses.asdict(summary.config))]
 

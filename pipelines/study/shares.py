@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 from pipelines.study.manifest import EXTERNAL, Row
 from pipelines.study.persons import group_persons
@@ -68,7 +67,7 @@ class RealShare:
         except ValueError as error:
             raise ValueError(f"{config.path}: {error}") from error
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, int]:
         """Return what config.json holds of it beside `real_fraction`, where that is not all."""
         subset = {"real_subset": self.subset} if self.subset else {}
         return subset | ({} if self.fold is None else {"fold": self.fold, "folds": self.folds})

@@ -136,7 +136,7 @@ def test_the_card_of_a_generator_names_its_fold(folded: Compared) -> None:
 def test_a_generator_of_a_fold_makes_no_images_for_the_study_itself(folded: Compared) -> None:
     refused = cxr(
         "classify-train",
-        *("--with-synthetic", str(folded.replicates("synthesize")[0].folder)),
+        *("--with-synthetic", f"replicates/{folded.replicates('synthesize')[0].name}"),
         *TINY_CLASSIFIER,
         folder=folded.study,
     )

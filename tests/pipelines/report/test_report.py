@@ -26,6 +26,7 @@ from pipelines.results.comparison_summary import ComparisonSummary
 from pipelines.results.score_summary import ScoreSummary
 from pipelines.study.manifest import fingerprint, study_fingerprint
 from pipelines.study.workspace import Workspace
+from runtime.files import read_json
 from runtime.run import Run
 from tests.pipelines.report.html_page import HOSTILE, Page, page_of
 from tests.pipelines.report.studies import change, poor_study
@@ -268,6 +269,7 @@ def test_a_generator_that_the_comparison_trains_has_no_command(page: Page) -> No
         ("--real-fractions", "0.1,0.25,1"),
         ("--synthetic-ratio", "0.5,2"),
         ("--budget", "steps"),
+        ("--measure", "auc"),
     ],
 )
 def test_the_comparison_has_its_options(page: Page, option: str, value: str) -> None:
@@ -288,6 +290,14 @@ def test_a_comparison_without_generators_needs_none_of_their_options(poor_page: 
 def test_a_generator_of_a_fraction_says_so_in_its_command(own_study: tuple[Workspace, Run]) -> None:
     change(own_study[0].runs / "0001-gan-train" / "config.json", real_fraction=0.25)
     assert any("--real-fraction 0.25" in command for command in commands(read_study(*own_study)))
+
+
+def test_folds_and_subsets_are_in_the_command(own_study: tuple[Workspace, Run]) -> None:
+    path = own_study[1].folder / "summary.json"
+    change(path, budget=read_json(path)["budget"] | {"folds": 5, "subsets": 3})
+    command = commands(read_study(*own_study))[-1]
+    assert "--folds 5" in command
+    assert "--subsets 3" in command
 
 
 def test_the_same_study_gives_the_same_page(small: tuple[Workspace, Run]) -> None:
