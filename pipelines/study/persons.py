@@ -14,7 +14,7 @@ from pipelines.study.manifest import Row
 from pipelines.study.splitting import Groups
 
 NEAR_BITS = 50  # of 256 that may differ between two versions of one film
-_BLOCK = 2048  # hashes compared at once: 2048 × 2048 × 32 bytes
+_HASH_BLOCK = 2048  # hashes compared at once: 2048 × 2048 × 32 bytes
 
 
 def group_persons(rows: Sequence[Row], tied: Iterable[Collection[str]] = ()) -> list[int]:
@@ -47,10 +47,12 @@ def find_near_pairs(
     fresh: j is among the last so many hashes; any when None.
     """
     words = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint64).reshape(-1, 4)
-    for start in range(len(words) - (len(words) if fresh is None else fresh), len(words), _BLOCK):
-        block = words[start : start + _BLOCK]
-        for other_start in range(0, start + len(block), _BLOCK):
-            other = words[other_start : other_start + _BLOCK]
+    for start in range(
+        len(words) - (len(words) if fresh is None else fresh), len(words), _HASH_BLOCK
+    ):
+        block = words[start : start + _HASH_BLOCK]
+        for other_start in range(0, start + len(block), _HASH_BLOCK):
+            other = words[other_start : other_start + _HASH_BLOCK]
             distance = np.zeros((len(block), len(other)), np.uint16)
             for word in range(4):
                 distance += np.bitwise_count(block[:, None, word] ^ other[None, :, word])
