@@ -279,7 +279,9 @@ class Design:
         question = self.question()
         replicates = self.replicates(ARMS[question.arm], question.fraction, first_seed=0)
         detectable = {
-            f"{share:g}": detectable_difference(share, test.patients, replicates, folds=self.folds)
+            f"{share:g}": detectable_difference(
+                share, test.images, test.patients, replicates, folds=self.folds
+            )
             for share in PLANNED_DISCORDANCE
         }
         listed = ", ".join(

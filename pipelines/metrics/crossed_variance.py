@@ -16,10 +16,11 @@ more than the whole, which is therefore never taken to be less than the largest 
 
 Rows are the topmost level of replication that has several members (subsets, else generators, else
 draws); what is nested in it is averaged. Folds have patients and classifiers of their own, so their
-variances add. Where there are folds and no rows, the folds stand for them: the differences between
-folds (K − 1 degrees of freedom) hold the luck of everything that each has of its own. The training
-sets of two folds overlap, and no estimate of the variance without bias exists then (Bengio &
-Grandvalet 2004, Journal of Machine Learning Research 5:1089).
+variances add. The differences between K folds (K − 1 degrees of freedom) hold the luck of all that
+each has of its own, training images and a single generator included; where they say that the
+variance is larger, they are believed. The training sets of two folds overlap, and no estimate of
+the variance without bias exists then (Bengio & Grandvalet 2004, Journal of Machine Learning
+Research 5:1089).
 """
 
 from __future__ import annotations
@@ -36,10 +37,14 @@ class Part:
     value: float
     freedom: float
 
+    def redraw(self, random: np.random.Generator) -> Part:
+        """Draw the part of another study of which this is expected."""
+        return Part(self.value * random.chisquare(self.freedom) / self.freedom, self.freedom)
+
 
 @dataclass(frozen=True)
 class Variance:
-    """The variance of a mean, and its degrees of freedom (infinite where the variance is 0)."""
+    """The variance of a mean, and its degrees of freedom."""
 
     value: float
     freedom: float
@@ -49,8 +54,7 @@ class Variance:
 class Parts:
     """Mean squares over the number of cells: of main effects, and of what they have together.
 
-    Main effects are those of rows, seeds, patients and, where they stand for rows, folds. None is
-    listed that has one member.
+    Main effects are those of rows, seeds, patients and folds. None is listed that has one member.
     """
 
     rows: Part | None = None
@@ -59,6 +63,21 @@ class Parts:
     folds: Part | None = None
     pairs: tuple[Part, ...] = ()
     triple: Part | None = None
+
+    def redraw(self, random: np.random.Generator) -> Parts:
+        """Draw the parts of another study of which these are expected."""
+
+        def draw(part: Part | None) -> Part | None:
+            return part.redraw(random) if part else None
+
+        return Parts(
+            rows=draw(self.rows),
+            seeds=draw(self.seeds),
+            patients=draw(self.patients),
+            folds=draw(self.folds),
+            pairs=tuple(part.redraw(random) for part in self.pairs),
+            triple=draw(self.triple),
+        )
 
 
 def combine(parts: Parts) -> Variance:
@@ -72,8 +91,6 @@ def combine(parts: Parts) -> Variance:
     value = max([inside, *(part.value for part in mains)])
     if parts.folds and parts.folds.value > value:
         return Variance(parts.folds.value, parts.folds.freedom)
-    if value <= 0:
-        return Variance(0.0, float("inf"))
     squares = sum(part.value**2 / part.freedom for part in [*mains, *parts.pairs, *lasts])
     return Variance(float(value), float(value**2 / squares))
 
@@ -87,9 +104,7 @@ def analyse(
         cells: Values of each row, seed and image, (R, S, N).
         patients: Whose image it is, indices from 0, (N,).
         folds: Which fold it is of, indices from 0, (N,), or None.
-        one_patient: How much one patient, right in place of wrong, changes the mean. Its square is
-            the least that the part of patients may be, so that no mean is certain because all
-            patients agree.
+        one_patient: How much one patient, right in place of wrong, changes the mean.
     """
     num_rows, num_seeds, num_images = cells.shape
     fold_of = np.zeros(num_images, int) if folds is None else folds
@@ -123,11 +138,11 @@ def analyse(
         freedom = (num_rows - 1) * (num_seeds - 1)
         pairs.append(part(rest, num_rows * num_seeds, freedom, False))
         triple = part(rest, num_rows * num_seeds, freedom, True)
-    if num_rows == 1 and num_folds > 1:
+    if num_folds > 1:
         deviations = weights * (means.mean(axis=(0, 1)) - cells.mean())
         between = Part(float((deviations**2).sum() * num_folds / (num_folds - 1)), num_folds - 1)
     of_all_patients = Part(
-        max(float((overall[is_patient] ** 2).sum()), one_patient**2), max(patients_freedom, 1)
+        _at_least_one_patient(overall[is_patient] ** 2, one_patient), max(patients_freedom, 1)
     )
     return Parts(rows, seeds, of_all_patients, between, tuple(pairs), triple)
 
@@ -147,3 +162,16 @@ def _patient_deviations(
     in_fold = np.bincount(fold_of_patient, minlength=means.shape[2])
     correction = np.sqrt(in_fold / np.maximum(in_fold - 1, 1))[fold_of_patient]
     return sums * correction / cells.shape[2], int((in_fold - 1).sum())
+
+
+def _at_least_one_patient(squares: np.ndarray, one_patient: float) -> float:
+    """Add up squares (P,), but not to less than one further patient would add, so to speak.
+
+    Where all patients agree, the next may not, and no mean is certain: there the sum is the square
+    of what one patient changes. It is that square's share among m + 1 where already m patients make
+    the difference, by Kish's (1965) effective number m = (Σ u²)² / Σ u⁴.
+    """
+    total = float(squares.sum())
+    fourth = float((squares**2).sum())
+    effective = total**2 / fourth if fourth > 0 else 0.0
+    return max(total, one_patient**2 / (effective + 1))

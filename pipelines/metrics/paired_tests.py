@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest, t
+from scipy.special import stdtr, stdtrit
+from scipy.stats import binomtest
 
 from pipelines.metrics.crossed_variance import Variance, analyse, combine
 from runtime.estimate import Estimate
@@ -168,7 +169,7 @@ class _Mean:
     @property
     def p(self) -> float:
         error = math.sqrt(self.variance.value)
-        return 2 * float(t.sf(abs(self.value) / error, self.variance.freedom))
+        return 2 * float(stdtr(self.variance.freedom, -abs(self.value) / error))
 
     def wilson_interval(self) -> tuple[float, float]:
         """Return the interval of a share; it never ends at the value, be that 0 or 1."""
@@ -183,7 +184,7 @@ class _Mean:
 
 
 def _quantile(probability: float, variance: Variance) -> float:
-    return float(t.ppf(probability, variance.freedom))
+    return float(stdtrit(variance.freedom, probability))
 
 
 def smallest_found(variance: Variance, error_rate: float) -> float:
@@ -248,13 +249,17 @@ def rows_of(replicates: Sequence[Replicate]) -> list[int]:
 def speaks_of(replicates: Sequence[Replicate], folds: int = 1) -> str:
     """Say whether a verdict is about the "method" or about these synthetic "images" alone.
 
-    The luck of generators is measured, well enough, from three on (docs/method.md has the error
-    rates); those of several subsets or folds count each. An arm without generators speaks of its
-    method.
+    It is about the method where the luck of generators is in the interval with two degrees of
+    freedom or more: from three generators, subsets or folds on, or two generators in each of two
+    folds. With fewer, false verdicts are too many where generators differ (docs/method.md). An arm
+    without generators speaks of its method.
     """
-    generators = {(replicate.subset, replicate.generator) for replicate in replicates}
-    has_none = all(replicate.generator is None for replicate in replicates)
-    return "method" if has_none or len(generators) * folds >= MANY_GENERATORS else "images"
+    if all(replicate.generator is None for replicate in replicates):
+        return "method"
+    subsets = {replicate.subset for replicate in replicates}
+    members = subsets if len(subsets) > 1 else {replicate.generator for replicate in replicates}
+    freedom = max(folds * (len(members) - 1), folds - 1)
+    return "method" if freedom >= MANY_GENERATORS - 1 else "images"
 
 
 def estimate_spread(

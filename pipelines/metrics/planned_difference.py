@@ -6,17 +6,23 @@ assumed of them is stated here and was measured (docs/method.md).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from pipelines.metrics.crossed_variance import Part, Parts, combine
 from pipelines.metrics.paired_tests import CONFIDENCE, Replicate, Spread, rows_of, smallest_found
+from runtime.randomness import numpy_generator
 
-PERSISTENT = 0.4  # share of two arms' discordance that all of their classifiers have in common
-PLANNED_SPREAD = Spread(subsets=0.01, generators=0.01, draws=0.005, seeds=0.014)
+DRAWN_STUDIES = 200
+PERSISTENT = 0.25  # share of two arms' discordance that all of their classifiers have in common
+PLANNED_SPREAD = Spread(subsets=0.01, generators=0.01, draws=0.005, seeds=0.007)
 
 
 def detectable_difference(
     discordant: float,
+    images: int,
     patients: int,
     replicates: Sequence[Replicate],
     *,
@@ -26,24 +32,29 @@ def detectable_difference(
 ) -> float:
     """Foretell, before any training, the difference that is found in 80 % of studies.
 
-    It is what `estimate_difference` would state of a study whose parts of the variance are those
-    expected of it.
+    It is the median of what `estimate_difference` would state in studies of this design, whose
+    parts of the variance lie about those expected as χ² over its degrees of freedom does.
 
     Args:
         discordant: Share of test images that one classifier gets right and its partner of the
             other arm does not.
-        patients: In the test split or in all folds together, each counted as one image, as if all
-            of a patient's images went the same way.
+        images, patients: In the test split or in all folds together. They count as √(images ×
+            patients) independent images, midway between one for each patient and all.
         replicates: Of the arm that is compared.
         contrasts: Judged together (Bonferroni, which Holm never exceeds).
         spread: How far apart differences lie from one member of a level to the next.
     """
-    parts = _expected_parts(discordant, patients, replicates, folds, spread)
-    return smallest_found(combine(parts), (1 - CONFIDENCE) / contrasts)
+    independent = math.sqrt(images * patients)
+    expected = _expected_parts(discordant / independent, patients, replicates, folds, spread)
+    random, error_rate = numpy_generator(0, "plan"), (1 - CONFIDENCE) / contrasts
+    stated = [
+        smallest_found(combine(expected.redraw(random)), error_rate) for _ in range(DRAWN_STUDIES)
+    ]
+    return float(np.median(stated))
 
 
 def _expected_parts(
-    discordant: float,
+    discordance: float,
     patients: int,
     replicates: Sequence[Replicate],
     folds: int,
@@ -51,39 +62,36 @@ def _expected_parts(
 ) -> Parts:
     """Return what the parts of `crossed_variance` are expected to be.
 
-    Of the discordance, PERSISTENT is of patients whoever trains, and half of the rest of each
-    training of the real arm, whatever the generator.
+    Of the discordance, here per independent image, PERSISTENT is of patients whoever trains, and
+    half of the rest of each training of the real arm, whatever the generator.
     """
     num_rows, num_seeds = len(set(rows_of(replicates))), len({item.seed for item in replicates})
-    row_variance = _row_variance(replicates, spread)
-    of_patients = PERSISTENT * discordant / patients
-    of_seeds = (1 - PERSISTENT) / 2 * discordant / patients / num_seeds
-    rest = (1 - PERSISTENT) / 2 * discordant / patients / len(replicates)
-    freedom = patients - folds
     several_rows, several_seeds = num_rows > 1, num_seeds > 1
-    rows = row_variance / num_rows / folds
-    seeds = (spread.seeds or 0.0) ** 2 / num_seeds / folds
+    of_seeds = (1 - PERSISTENT) / 2 * discordance / num_seeds
+    rest = (1 - PERSISTENT) / 2 * discordance / len(replicates)
+    of_patients = max(PERSISTENT * discordance + of_seeds + rest, 1 / patients**2)
+    row_luck = _row_variance(replicates, spread) / num_rows / folds
+    seed_luck = (spread.seeds or 0.0) ** 2 / num_seeds / folds
+    row_freedom, seed_freedom, freedom = num_rows - 1, num_seeds - 1, patients - folds
+    rows = seeds = triple = None
     pairs = []
     if several_rows:
-        pairs.append(Part(rest, freedom * (num_rows - 1)))
+        rows = Part(row_luck + rest, folds * row_freedom)
+        pairs.append(Part(rest, freedom * row_freedom))
     if several_seeds:
-        pairs.append(Part(of_seeds + rest, freedom * (num_seeds - 1)))
+        seeds = Part(seed_luck + of_seeds + rest, folds * seed_freedom)
+        pairs.append(Part(of_seeds + rest, freedom * seed_freedom))
     if several_rows and several_seeds:
-        pairs.append(Part(rest, folds * (num_rows - 1) * (num_seeds - 1)))
-    patient_part = max(of_patients + of_seeds + rest, 1 / patients**2)
+        pairs.append(Part(rest, folds * row_freedom * seed_freedom))
+        triple = Part(rest, freedom * row_freedom * seed_freedom)
+    between = Part(row_luck + seed_luck + of_patients, folds - 1) if folds > 1 else None
     return Parts(
-        rows=Part(rows + rest, folds * (num_rows - 1)) if several_rows else None,
-        seeds=Part(seeds + of_seeds + rest, folds * (num_seeds - 1)) if several_seeds else None,
-        patients=Part(patient_part, freedom),
-        folds=(
-            Part(rows + seeds + patient_part, folds - 1) if folds > 1 and not several_rows else None
-        ),
+        rows=rows,
+        seeds=seeds,
+        patients=Part(of_patients, freedom),
+        folds=between,
         pairs=tuple(pairs),
-        triple=(
-            Part(rest, freedom * (num_rows - 1) * (num_seeds - 1))
-            if several_rows and several_seeds
-            else None
-        ),
+        triple=triple,
     )
 
 
