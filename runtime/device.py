@@ -28,6 +28,8 @@ from runtime.options import OptionError
 
 Value = TypeVar("Value")
 
+torch.backends.cudnn.allow_tf32 = False  # of all processes: exported files have it written in
+
 PEER_TIMEOUT = timedelta(days=2)  # of a process that waits for others, each at work of its own
 
 
@@ -114,7 +116,7 @@ def parse_compute(text: str) -> tuple[str, str]:
 def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
     """Resolve device and precision on this machine.
 
-    Joins the other processes where torchrun started several, and turns TensorFloat-32 off.
+    Joins the other processes where torchrun started several.
 
     Args:
         device: "auto" (CUDA, else Apple's MPS, else CPU), "cpu", "cuda", "cuda:N" or "mps".
@@ -138,7 +140,6 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
         )
     if world_size > 1 and not distributed.is_initialized():
         _join_processes(chosen)
-    torch.backends.cudnn.allow_tf32 = False
     return Compute(
         chosen,
         "bf16" if precision != "fp32" and fast else "fp32",
