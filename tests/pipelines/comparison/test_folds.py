@@ -133,13 +133,17 @@ def test_the_card_of_a_generator_names_its_fold(folded: Compared) -> None:
     assert "in fold 1 of 0 to 1" in card
 
 
-def test_a_generator_of_a_fold_makes_no_images_for_the_study_itself(folded: Compared) -> None:
-    refused = cxr(
-        "classify-train",
-        *("--with-synthetic", f"replicates/{folded.replicates('synthesize')[0].name}"),
-        *TINY_CLASSIFIER,
-        folder=folded.study,
-    )
+@pytest.mark.parametrize(
+    "command",
+    [["classify-train", "--with-synthetic", 90], ["compare", "--synthetic", 90, "--seeds", 2]],
+    ids=["classify-train", "compare"],
+)
+def test_a_set_of_a_fold_is_refused_for_the_study_itself(
+    folded: Compared, study: Path, command: list[object]
+) -> None:
+    drawn = folded.replicates("synthesize")[0].folder
+    shutil.copytree(drawn, study / "runs" / "0090-synthesize")
+    refused = cxr(*command, *TINY_CLASSIFIER, folder=study)
     assert refused.exit_code == 2
     assert "leak" in refused.output
 
