@@ -25,7 +25,7 @@ def pixel_loss(logits: Tensor, masks: Tensor) -> Tensor:
 def multi_scale_l1(true: Sequence[Tensor], drawn: Sequence[Tensor]) -> Tensor:
     """Return the mean over scales of the mean absolute difference of features, ().
 
-    SegAN, equation 2. true, drawn: a critic's features of the image under the true mask and under
-    the drawn one, scale by scale.
+    The loss of SegAN (Xue et al. 2018). true, drawn: a critic's features of the image under the
+    true mask and under the drawn one, scale by scale.
     """
     return torch.stack([l1_loss(a, b) for a, b in zip(true, drawn, strict=True)]).mean()

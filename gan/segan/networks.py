@@ -1,10 +1,10 @@
 """Segmentor and critic of a lung network in the manner of SegAN.
 
 Xue et al. 2018, "SegAN: adversarial network with multi-scale L1 loss for medical image
-segmentation" (arXiv 1706.01805), section 2; a critic on chest X-rays: Dai et al. 2017, "SCAN"
-(arXiv 1703.08770). Departures, for few images and small machines: the segmentor is a U-Net
-(Ronneberger et al. 2015) with a quarter of SegAN's levels of width, most of it at a half of the
-resolution and below, and it sees each image with its own mean and spread taken out.
+segmentation" (arXiv 1706.01805); a critic on chest X-rays: Dai et al. 2017, "SCAN" (arXiv
+1703.08770). Departures, for few images and small machines: the segmentor is a narrow U-Net
+(Ronneberger et al. 2015) that works at a half of the resolution and below, and it sees each image
+with its own mean and spread taken out.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Segmentor(nn.Module):
 class Critic(nn.Module):
     """Masked images (B, 1, S, S) to their features at every scale, the images first.
 
-    SegAN, section 2.1: strided 4×4 convolutions with BatchNorm and LeakyReLU, whose weights are
-    kept within ±CLIP.
+    Strided 4×4 convolutions with BatchNorm and LeakyReLU, whose weights are kept within ±CLIP as
+    those of a Wasserstein critic are (Arjovsky et al. 2017).
     """
 
     CLIP = 0.05

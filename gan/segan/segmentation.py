@@ -60,7 +60,8 @@ def load_lung_network(path: Path, device: torch.device) -> LungNetwork:
     )
     hashes = saved["trained_on"]
     trained_on = tuple(hashes[i : i + 64] for i in range(0, len(hashes), 64))
-    return LungNetwork(segmentor.to(device).eval(), config, trained_on)
+    segmentor = segmentor.to(device).to(memory_format=torch.channels_last).eval()
+    return LungNetwork(segmentor, config, trained_on)
 
 
 @torch.inference_mode()
@@ -72,10 +73,15 @@ def lung_chances(segmentor: Segmentor, images: Tensor) -> Tensor:
     device = next(segmentor.parameters()).device
     return torch.cat(
         [
-            segmentor(batch.to(device).float() / 255).sigmoid()[:, 0].cpu()
+            segmentor(_to_input(batch, device)).sigmoid()[:, 0].cpu()
             for batch in images.split(IMAGES_AT_ONCE)
         ]
     )
+
+
+def _to_input(images: Tensor, device: torch.device) -> Tensor:
+    x = images.to(device).float() / 255
+    return x.contiguous(memory_format=torch.channels_last)  # a third faster on a CPU
 
 
 def dice_of_masks(drawn: Tensor, true: Tensor) -> Tensor:

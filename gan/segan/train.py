@@ -1,10 +1,11 @@
 """Training of a lung network.
 
 One step: a batch of images with their masks, augmented; the segmentor lowers its loss, and against
-a critic the critic climbs the part of it that it shares. SegAN (Xue et al. 2018, section 2.3)
-updates the two in turn; here one pass, forward and back, serves both, since they play for one loss.
-The pixel loss stands beside the critic's, as Dice loss does in the authors' own code. Every random
-number is keyed by (seed, purpose, step), so that a resumed run continues bit for bit.
+a critic the critic climbs the part of it that it shares. Two departures from SegAN (Xue et al.
+2018): it updates the two in turn, here one pass, forward and back, serves both, since they play for
+one loss; and its segmentor has the critic's gradient alone, here the pixel loss stands beside it,
+so that the critic is all that differs between the losses. Every random number is keyed by (seed,
+purpose, step), so that a resumed run continues bit for bit.
 """
 
 from __future__ import annotations

@@ -41,11 +41,11 @@ from runtime.records import write_record
 
 LUNGS_FORMAT = 1
 PACKAGED_NAME = "packaged"
-SHIFT = 1 / 32  # of the side, by which the film is shifted to see whether the mask stays
+SHIFT = 1 / 32  # of the side, by which the film is shifted to see whether the lungs move with it
 
 
 class DrawnLungs(NamedTuple):
-    """A mask bool (H, W) of an image's size, and how well it agrees with changed films' (Dice)."""
+    """A mask bool (H, W) of an image's size, and its agreement with a changed film's (Dice)."""
 
     mask: np.ndarray
     agreement: float
@@ -93,20 +93,19 @@ def find_network(workspace: Workspace, name: str | None) -> tuple[Path, str]:
 def draw_lungs(network: LungNetwork, gray: np.ndarray) -> DrawnLungs:
     """Let a network draw the lungs of an image uint8 (H, W).
 
-    It sees the film, its mirror image and a shifted one; the mean of the three is the mask.
+    It sees the film, and the film mirrored and shifted a little; the mean of both is the mask.
     """
     size = network.config.image_size
     film = torch.from_numpy(stretch(gray, size).copy())[None, None]  # (1, 1, S, S)
     by = max(1, round(size * SHIFT))
     shifted = pad(film.float(), (by, 0, by, 0), mode="replicate")[..., :size, :size].byte()
-    chances = lung_chances(network.segmentor, torch.cat([film, film.flip(3), shifted]))
-    back = pad(chances[2:, by:, by:], (0, by, 0, by), mode="replicate")
-    views = torch.cat([chances[:1], chances[1:2].flip(2), back])  # (3, S, S)
-    mean = views.mean(dim=0)  # (S, S)
-    agreement = np.mean([dice((view > 0.5).numpy(), (mean > 0.5).numpy()) for view in views])
+    straight, changed = lung_chances(network.segmentor, torch.cat([film, shifted.flip(3)]))
+    changed = pad(changed.flip(1)[None, by:, by:], (0, by, 0, by), mode="replicate")[0]  # (S, S)
+    mean = (straight + changed) / 2
+    agreement = dice((straight > 0.5).numpy(), (changed > 0.5).numpy())
     height, width = gray.shape
     full = interpolate(mean[None, None], (height, width), mode="bilinear", align_corners=False)
-    return DrawnLungs(clean_mask(full[0, 0].numpy() > 0.5), float(agreement))
+    return DrawnLungs(clean_mask(full[0, 0].numpy() > 0.5), agreement)
 
 
 def find_lungs(

@@ -15,7 +15,7 @@ AREAS = (0.10, 0.70)  # of the film, both lungs together
 MIN_SYMMETRY = 0.5  # smaller lung over larger
 MIN_ASPECT = 1.0  # height over width of a lung; in axial sections of a CT it is often less
 MAX_DARKNESS = 1.5  # of lungs against the rest, in standard deviations of the film; CT has more
-MIN_AGREEMENT = 0.93  # mean Dice of a mask with those of the film mirrored and shifted a little
+MIN_AGREEMENT = 0.90  # Dice of the lungs of a film with those of the film mirrored and shifted
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def iou(mask: np.ndarray, other: np.ndarray) -> float:
 def find_doubts(mask: np.ndarray, gray: np.ndarray, agreement: float | None = None) -> list[str]:
     """Say what does not look like two lungs in a mask bool (H, W); nothing where all does.
 
-    gray: the film, uint8 (H, W). agreement: with the masks of the film a little changed, where a
-    network drew them.
+    gray: the film, uint8 (H, W). agreement: with the mask of the film a little changed, where a
+    network drew it.
     """
     if not mask.any():
         return ["no lung found"]
@@ -99,7 +99,7 @@ def find_doubts(mask: np.ndarray, gray: np.ndarray, agreement: float | None = No
     if not mask.all() and _darkness(mask, gray) > MAX_DARKNESS:
         doubts.append("lungs much darker than the rest, as in a section of a CT")
     if agreement is not None and agreement < MIN_AGREEMENT:
-        doubts.append(f"changes when the film is shifted or mirrored (Dice {agreement:.2f})")
+        doubts.append(f"changes when the film is mirrored and shifted (Dice {agreement:.2f})")
     return doubts
 
 

@@ -84,7 +84,7 @@ def test_two_lungs_are_not_in_doubt() -> None:
         (two_lungs(right=0), 1.0, "one lung only"),
         (two_lungs(right=0.4), 1.0, "0.40 times the area"),
         (two_lungs(0.3, 0.3), 1.0, "a lung is wider than tall"),
-        (two_lungs(), 0.8, "shifted or mirrored (Dice 0.80)"),
+        (two_lungs(), 0.8, "mirrored and shifted (Dice 0.80)"),
     ],
 )
 def test_what_does_not_look_like_lungs_is_said(
