@@ -111,26 +111,36 @@ def score(
       cxr score --dataset-a REALS --dataset-b SYNTHETIC
     """
     from pipelines.evaluation.score import score_synthetic
-    from pipelines.evaluation.score_folders import score_folders
     from runtime.run import list_runs
 
-    if first is None and (second or statistics or out):
-        raise ValueError("--dataset-b, --save-statistics and --out go with --dataset-a DIR")
-    if first is not None and final:
-        raise ValueError("--final is of a study, whose test images it looks at; drop it here")
-    if first is None:
-        run, summary = score_synthetic(
-            workspace, compute, synthetic=synthetic, final=final, **choices
-        )
-        for warning in summary.warnings:
-            say(f"cxr: {warning}")
-        click.echo(f"held-out reals: {held_out_line(summary, list_runs(workspace.runs))}")
-        click.echo(scores_table(summary))
-        click.echo(checks_table(summary))
-        next_step = "cxr report" if final else "cxr compare"
-        done(f"the scores of {summary.synthetic}", run.folder / "score.json", next_step)
+    if first is not None and (final or synthetic):
+        raise ValueError("--final and --synthetic are of a study; drop them beside --dataset-a")
+    if first is not None:
+        _score_folders(first, second, compute, out or Path(), statistics, **choices)
         return
-    out = out or Path()
+    if second or statistics or out:
+        raise ValueError("--dataset-b, --save-statistics and --out go with --dataset-a DIR")
+    run, summary = score_synthetic(workspace, compute, synthetic=synthetic, final=final, **choices)
+    for warning in summary.warnings:
+        say(f"cxr: {warning}")
+    click.echo(f"held-out reals: {held_out_line(summary, list_runs(workspace.runs))}")
+    click.echo(scores_table(summary))
+    click.echo(checks_table(summary))
+    next_step = "cxr report" if final else "cxr compare"
+    done(f"the scores of {summary.synthetic}", run.folder / "score.json", next_step)
+
+
+def _score_folders(
+    first: Path,
+    second: Path | None,
+    compute: Compute,
+    out: Path,
+    statistics: Path | None,
+    **choices: Any,
+) -> None:
+    """Score plain folders without a study."""
+    from pipelines.evaluation.score_folders import score_folders
+
     scores = score_folders(first, second, compute, out=out, statistics=statistics, **choices)
     for warning in scores.warnings:
         say(f"cxr: {warning}")

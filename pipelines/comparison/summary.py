@@ -116,7 +116,7 @@ def summarise(
         arms=tuple(arm.name for arm in design.selected_arms()),
         fractions=design.fractions,
         ratios=design.ratios,
-        limits=limits(design, has_generator=bool(provenance.generators)),
+        limits=limits(design, bool(provenance.generators), size.patients),
         warnings=tuple(warnings),
         versions=_versions(),
         device=provenance.device,

@@ -19,7 +19,7 @@ from runtime.files import read_json, write_json
 from runtime.records import RecordError, parse_record, write_record
 
 READER_KEY_FILE = "key.json"
-SCORE_FORMAT = 2
+READER_SCORE_FORMAT = 2
 
 REAL_ANSWER = "real"
 SYNTHETIC_ANSWER = "synthetic"
@@ -147,7 +147,7 @@ class ReaderScore:
 
     def save(self, folder: Path) -> None:
         """Write score-FILE.json."""
-        write_record(folder / self.file, self, SCORE_FORMAT)
+        write_record(folder / self.file, self, READER_SCORE_FORMAT)
 
 
 @dataclass(frozen=True)
