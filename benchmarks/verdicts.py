@@ -47,7 +47,7 @@ from pipelines.study.image_io import to_square
 
 IMAGE_SIZE, COMPONENTS = 16, 40
 NUM_PHANTOMS = 1500
-NUM_TRAINING, NUM_ADDED = 60, 240
+NUM_TRAINING, NUM_ADDED, NUM_STEPS = 60, 240, 1500
 SEEDS = 5
 
 IMAGES_PER_PATIENT = 1.56
@@ -87,7 +87,13 @@ def train_and_test(
     """Return the pseudo-values of the accuracy of a classifier of each seed, (S, N)."""
     x, y = phantoms.components, phantoms.labels
     probabilities = [
-        SGDClassifier(loss="log_loss", alpha=0.01, max_iter=5, tol=None, random_state=seed)
+        SGDClassifier(
+            loss="log_loss",
+            alpha=0.01,
+            max_iter=NUM_STEPS // len(training),
+            tol=None,
+            random_state=seed,
+        )
         .fit(x[training], y[training])
         .predict_proba(x[test])
         for seed in seeds
@@ -107,7 +113,7 @@ def compare_phantoms(
     reals, others = np.split(rng.permutation(pool), [NUM_TRAINING])
     seeds = range(first_seed, first_seed + SEEDS)
     added = {
-        "null": rng.choice(reals, NUM_ADDED),
+        "null": np.resize(reals, NUM_ADDED),
         "oracle": rng.choice(others, NUM_ADDED, replace=False),
     }
     alone = train_and_test(phantoms, reals, test, seeds)

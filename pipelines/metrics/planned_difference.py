@@ -16,7 +16,8 @@ from pipelines.metrics.paired_tests import CONFIDENCE, Replicate, Spread, rows_o
 from runtime.randomness import numpy_generator
 
 DRAWN_STUDIES = 200
-PERSISTENT = 0.25  # share of two arms' discordance that all of their classifiers have in common
+PERSISTENT = 0.15  # share of two arms' discordance that all of their classifiers have in common
+OF_GENERATOR = 0.1  # share that the classifiers of one generator have in common
 PLANNED_SPREAD = Spread(subsets=0.01, generators=0.01, draws=0.005, seeds=0.007)
 
 
@@ -62,22 +63,25 @@ def _expected_parts(
 ) -> Parts:
     """Return what the parts of `crossed_variance` are expected to be.
 
-    Of the discordance, here per independent image, PERSISTENT is of patients whoever trains, and
-    half of the rest of each training of the real arm, whatever the generator.
+    Of the discordance, here per independent image, PERSISTENT is of patients whoever trains,
+    OF_GENERATOR of patients and a generator, and half of the rest of each training of the real arm,
+    whatever the generator.
     """
     num_rows, num_seeds = len(set(rows_of(replicates))), len({item.seed for item in replicates})
     several_rows, several_seeds = num_rows > 1, num_seeds > 1
-    of_seeds = (1 - PERSISTENT) / 2 * discordance / num_seeds
-    rest = (1 - PERSISTENT) / 2 * discordance / len(replicates)
-    of_patients = max(PERSISTENT * discordance + of_seeds + rest, 1 / patients**2)
+    generators = {(item.subset, item.generator) for item in replicates}
+    of_generators = OF_GENERATOR * discordance / len(generators)
+    of_each = (1 - PERSISTENT - OF_GENERATOR) / 2 * discordance
+    of_seeds, rest = of_each / num_seeds, of_each / len(replicates)
+    of_patients = max(PERSISTENT * discordance + of_generators + of_seeds + rest, 1 / patients**2)
     row_luck = _row_variance(replicates, spread) / num_rows / folds
     seed_luck = (spread.seeds or 0.0) ** 2 / num_seeds / folds
     row_freedom, seed_freedom, freedom = num_rows - 1, num_seeds - 1, patients - folds
     rows = seeds = triple = None
     pairs = []
     if several_rows:
-        rows = Part(row_luck + rest, folds * row_freedom)
-        pairs.append(Part(rest, freedom * row_freedom))
+        rows = Part(row_luck + of_generators + rest, folds * row_freedom)
+        pairs.append(Part(of_generators + rest, freedom * row_freedom))
     if several_seeds:
         seeds = Part(seed_luck + of_seeds + rest, folds * seed_freedom)
         pairs.append(Part(of_seeds + rest, freedom * seed_freedom))

@@ -24,6 +24,7 @@ from pipelines.metrics.paired_tests import (
     speaks_of,
 )
 from pipelines.metrics.planned_difference import (
+    OF_GENERATOR,
     PERSISTENT,
     detectable_difference,
 )
@@ -296,10 +297,10 @@ def test_the_plan_is_kept_by_the_study() -> None:
     rng, patients, seeds, found, stated = np.random.default_rng(3), 200, 5, [], []
     replicates = [Replicate(None, None, None, seed) for seed in range(seeds)]
     effect = detectable_difference(0.1, patients, patients, replicates)
-    names = [str(patient) for patient in range(patients)]
+    names, persistent = [str(patient) for patient in range(patients)], PERSISTENT + OF_GENERATOR
     for _ in range(200):
-        always = draw_signs(rng, 0.1 * PERSISTENT, 0.0, (1, patients))
-        once = draw_signs(rng, 0.1 * (1 - PERSISTENT), effect, (seeds, patients))
+        always = draw_signs(rng, 0.1 * persistent, 0.0, (1, patients))
+        once = draw_signs(rng, 0.1 * (1 - persistent), effect, (seeds, patients))
         difference = estimate_difference(
             np.where(always != 0, always, once), names, replicates, n=patients
         )
