@@ -29,7 +29,6 @@ from pipelines.training.generator import train_generator
 from runtime.device import choose_compute
 from runtime.run import Run, list_runs
 from tests.conftest import TINY_CLASSIFIER, cxr, ok, signalled
-from tests.support.torchrun_pair import TorchrunPair
 
 ON_CPU = ["--device", "cpu", "--precision", "fp32"]
 FOLDS = ["compare", "--arms", "real+gan", "--folds", 2, "--seeds", 2, *TINY_CLASSIFIER, *ON_CPU]
@@ -208,15 +207,6 @@ def test_a_resumed_generator_keeps_its_fold(study: Path) -> None:
 
 
 # Cut short and resumed, and in two processes.
-
-
-def test_two_processes_find_what_one_finds(
-    folded: Compared, tmp_path: Path, torchrun_pair: TorchrunPair
-) -> None:
-    study = Path(shutil.copytree(folded.study, tmp_path / "study"))
-    done = torchrun_pair.run(*FOLDS, folder=study)
-    assert done.returncode == 0, done.stderr
-    assert timeless(study / "runs" / "0005-compare") == timeless(folded.run.folder)
 
 
 def test_an_interrupted_comparison_goes_on_with_its_folds(folded: Compared, study: Path) -> None:
