@@ -15,7 +15,7 @@ from runtime.files import parse_config
 
 LUNG_NETWORK = "lung network"
 PACKAGED = Path(__file__).with_name("weights") / "lungs.pt"  # comes with the package
-IMAGES_AT_ONCE = 16  # images at a time, when there are many
+FILMS_AT_ONCE = 16  # images at a time, when there are many
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def lung_chances(segmentor: Segmentor, images: Tensor) -> Tensor:
     return torch.cat(
         [
             segmentor(_to_input(batch, device)).sigmoid()[:, 0].cpu()
-            for batch in images.split(IMAGES_AT_ONCE)
+            for batch in images.split(FILMS_AT_ONCE)
         ]
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pipelines.results.lung_result import LUNG_MEASURES
 from pipelines.study.text import one_line
 
 if TYPE_CHECKING:
@@ -19,14 +20,7 @@ def scores_table(result: LungResult) -> str:
     """Write the scores of a lung network by split."""
     splits = {"validation": result.validation, "test": result.test}
     lines = [f"{'mean [95 % interval]':20}" + "".join(f"{name:>26}" for name in splits)]
-    for text, name in (
-        ("Dice", "dice"),
-        ("IoU", "iou"),
-        ("Dice, right lung", "right_dice"),
-        ("IoU, right lung", "right_iou"),
-        ("Dice, left lung", "left_dice"),
-        ("IoU, left lung", "left_iou"),
-    ):
+    for name, text in LUNG_MEASURES.items():
         cells = "".join(f"{getattr(scores, name).text():>26}" for scores in splits.values())
         lines.append(f"{text:20}{cells}")
     for text, counts in (

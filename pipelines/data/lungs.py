@@ -38,6 +38,7 @@ from runtime.files import sha256_of
 from runtime.lock import held
 from runtime.progress import progress
 from runtime.records import write_record
+from runtime.run import Interrupted, stop_on_signal
 
 LUNGS_FORMAT = 1
 PACKAGED_NAME = "packaged"
@@ -153,10 +154,10 @@ def _write_masks(
     network: LungNetwork,
     staging: Path,
 ) -> list[LungRow]:
-    """Write the mask of every image into the staging folder."""
+    """Write the mask of every image into the staging folder. Raises Interrupted by a signal."""
     lung_rows = []
     trained_on = frozenset(network.trained_on)
-    with progress(len(rows), "data lungs", "image") as bar:
+    with stop_on_signal() as stop, progress(len(rows), "data lungs", "image") as bar:
         for row in rows:
             gray = read_gray(workspace.data / row.file_name)
             brought = found.paths.get(row.file_name)
@@ -173,6 +174,10 @@ def _write_masks(
             was_seen = source == NETWORK and row.sha256 in trained_on
             lung_rows.append(_describe(row, mask, doubts, source, was_seen))
             bar.update()
+            if stop.requested:
+                raise Interrupted(
+                    f"stopped at image {len(lung_rows)} of {len(rows)}; the study is as it was"
+                )
     return lung_rows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.font_manager import findfont
@@ -21,6 +22,7 @@ from runtime.randomness import numpy_generator
 TRUE_COLOUR, DRAWN_COLOUR = "#27d3c3", "#ff9a1f"  # drawn by people, by the network
 SIDE = 192  # pixels of a tile
 CAPTION = 30  # pixels under a tile
+CAPTION_LETTERS = 28  # in a line of it
 TILES_PER_ROW = 8
 SHEET_DOUBTFUL, SHEET_GOOD = 64, 64  # images on the sheet of a study, at most
 
@@ -51,7 +53,7 @@ def draw_outline_sheet(images: Sequence[Outlined], path: Path, title: str) -> No
         left, top = gap + column * (SIDE + gap), heading + row * (SIDE + CAPTION + gap)
         tile = _outline(image)
         sheet.paste(tile, (left + (SIDE - tile.width) // 2, top + (SIDE - tile.height) // 2))
-        for line, text in enumerate(_two_lines(image.caption)):
+        for line, text in enumerate(wrap(image.caption, CAPTION_LETTERS)[:2]):
             draw.text((left, top + SIDE + 2 + 13 * line), text, fill="#22272e", font=small)
     with atomic(path) as file:
         sheet.save(file, "PNG")
@@ -106,8 +108,3 @@ def _outline(image: Outlined) -> Image.Image:
 
 def _rgb(colour: str) -> tuple[int, ...]:
     return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
-
-
-def _two_lines(text: str) -> list[str]:
-    width = SIDE // 6  # letters
-    return [text[:width], text[width : 2 * width]]

@@ -10,6 +10,14 @@ from runtime.run import Run
 
 RESULT_FILE = "lungs.json"
 RESULT_FORMAT = 1
+LUNG_MEASURES = {  # fields of LungScores, and what tables call them
+    "dice": "Dice",
+    "iou": "IoU",
+    "right_dice": "Dice, right lung",
+    "right_iou": "IoU, right lung",
+    "left_dice": "Dice, left lung",
+    "left_iou": "IoU, left lung",
+}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from gan.segan.train import LungData, train
 from pipelines.data.lung_masks import match_masks, read_mask
 from pipelines.data.lungs import draw_lungs, find_network
 from pipelines.figures.lung_sheets import DRAWN_COLOUR, TRUE_COLOUR, Outlined, draw_outline_sheet
-from pipelines.results.lung_result import LungResult, LungScores
+from pipelines.results.lung_result import LUNG_MEASURES, LungResult, LungScores
 from pipelines.study.image_io import read_gray
 from pipelines.study.lung_shape import dice, find_doubts, iou, split_lungs
 from pipelines.study.lungs import stretch, stretch_mask
@@ -93,9 +93,6 @@ class LungAgreement:
     right_iou: float
     left_dice: float
     left_iou: float
-
-
-MEASURES = ("dice", "iou", "right_dice", "right_iou", "left_dice", "left_iou")
 
 
 def train_lungs(
@@ -245,7 +242,7 @@ def score(agreements: Sequence[LungAgreement]) -> LungScores:
         return Estimate(float(values.mean()), *percentile_interval(resampled), len(values))
 
     return LungScores(
-        **{name: estimate(name) for name in MEASURES},
+        **{name: estimate(name) for name in LUNG_MEASURES},
         patients=len(set(patients)),
         under_80=sum(agreement.dice < POOR_DICE for agreement in agreements),
         doubtful=sum(bool(agreement.doubts) for agreement in agreements),
@@ -268,13 +265,13 @@ def _write_agreements(run: Run, agreements: dict[str, list[LungAgreement]]) -> N
             "file_name": agreement.row.file_name,
             "split": name,
             "patient": agreement.row.patient,
-            **{measure: f"{getattr(agreement, measure):.6f}" for measure in MEASURES},
+            **{measure: f"{getattr(agreement, measure):.6f}" for measure in LUNG_MEASURES},
             "doubts": agreement.doubts,
         }
         for name, of_split in agreements.items()
         for agreement in sorted(of_split, key=lambda agreement: agreement.dice)
     ]
-    columns = ["file_name", "split", "patient", *MEASURES, "doubts"]
+    columns = ["file_name", "split", "patient", *LUNG_MEASURES, "doubts"]
     write_text(run.folder / "dice.csv", format_table(columns, rows))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.results.lung_result import LungResult, LungScores
+from pipelines.results.lung_result import LUNG_MEASURES, LungResult, LungScores
 from pipelines.study.intended_use import INTENDED_USE
 from pipelines.study.manifest import Row, fingerprint
 from pipelines.study.workspace import Workspace
@@ -77,14 +77,7 @@ def scores_table(result: LungResult) -> list[str]:
         + " |",
         "|---|---|---|",
     ]
-    for text, name in (
-        ("Dice", "dice"),
-        ("IoU", "iou"),
-        ("Dice, right lung", "right_dice"),
-        ("IoU, right lung", "right_iou"),
-        ("Dice, left lung", "left_dice"),
-        ("IoU, left lung", "left_iou"),
-    ):
+    for name, text in LUNG_MEASURES.items():
         cells = " | ".join(getattr(scores, name).text() for scores in columns.values())
         lines.append(f"| {text} | {cells} |")
     under = " | ".join(str(scores.under_80) for scores in columns.values())

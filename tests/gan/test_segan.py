@@ -121,7 +121,7 @@ def test_the_critic_climbs_what_the_segmentor_lowers(data: LungData, tmp_path: P
 def test_a_network_learns_where_the_lungs_of_phantoms_are(
     loss: str, data: LungData, tmp_path: Path
 ) -> None:
-    config = replace(TINY, loss=loss, steps=60, batch_size=8, width=8, evaluate_every=20)
+    config = replace(TINY, loss=loss, steps=40, batch_size=8, width=8, evaluate_every=20)
     run = train_in_new_run(tmp_path, config, data)
     events = run.journal()
     assert events[-1]["validation_dice"] > 0.85

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from pipelines.study.lung_shape import box_of, dice, find_doubts
 from pipelines.study.lungs import lungs_of, read_lungs
 from pipelines.study.manifest import Row, fingerprint
 from pipelines.study.workspace import Workspace
-from tests.conftest import cxr, made_once, ok
+from tests.conftest import cxr, made_once, ok, signalled
 from tests.support.study_files import file_contents
 
 N_PHANTOMS = 12
@@ -285,4 +286,15 @@ def test_an_unreadable_image_leaves_the_lungs_that_were_there(study: Path) -> No
     refused = cxr("data", "lungs", *CPU, folder=study)
     assert refused.exit_code == 2
     assert last in refused.output
+    assert file_contents(study) == before
+
+
+def test_a_signal_leaves_the_study_as_it_was(phantom_study: Path, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
+    before = file_contents(study)
+    first = study / "data" / ".lungs.new" / "covid" / "PHANTOM-0-covid-00000-0.png"
+    with signalled(first, 1, signal.SIGTERM):  # there is a line's end in the head of every PNG
+        stopped = cxr("data", "lungs", *CPU, folder=study)
+    assert stopped.exit_code == 130
+    assert "the study is as it was" in stopped.output
     assert file_contents(study) == before
