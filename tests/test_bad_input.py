@@ -104,6 +104,11 @@ ROWS = [
     Row("export --format exe", "'exe' is not one of"),
     Row("data import data --as nonsense", "'nonsense' is not one of"),
     Row("demo --seed x", "not a valid integer"),
+    Row("lungs-train", "--masks DIR: expected a folder of PNG masks"),
+    Row("data lungs --masks nowhere", "nowhere"),
+    Row("compare --measure luck", "'luck' is not one of"),
+    Row("compare --folds 0", "--folds 0: expected 2 or more"),
+    Row("compare --subsets 2", "--subsets 2: all of the reals can be drawn in one way only"),
     # no data, no runs
     Row("gan-train", "cxr data import", empty),
     Row("gan-train --preview-augment", "cxr data import", empty),

@@ -210,11 +210,11 @@ def demo(workspace: Workspace, compute: Compute, seed: int) -> None:
 
     summary, scores, page = demo(workspace, compute, seed, say=say)
     click.echo(arms_table(summary))
-    overall = scores.overall_distances[0]
-    click.echo(
-        f"Fréchet distance of the synthetic images: {overall.synthetic.value:.2f} at "
-        f"n = {overall.synthetic.n}, where held-out reals have {overall.floor.value:.2f}"
-    )
+    for overall in scores.overall_distances:  # none where the held-out patients are too few
+        click.echo(
+            f"Fréchet distance of the synthetic images: {overall.synthetic.value:.2f} at "
+            f"n = {overall.synthetic.n}, where held-out reals have {overall.floor.value:.2f}"
+        )
     click.echo(summary.sentence)
     done(
         "a whole study on phantom images",

@@ -114,7 +114,7 @@ def score(
     from runtime.run import list_runs
 
     if first is not None and (final or synthetic):
-        raise ValueError("--final and --synthetic are of a study; drop them beside --dataset-a")
+        raise ValueError("--final and --synthetic are of a study, which --dataset-a has none of")
     if first is not None:
         _score_folders(first, second, compute, out or Path(), statistics, **choices)
         return

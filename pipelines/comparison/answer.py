@@ -31,6 +31,10 @@ LIMITS = {
         "Two generators: their luck is in the intervals, but two say little of how far apart "
         "generators are. (--generators 3)"
     ),
+    "seeds": (
+        "Two seeds: two say little of how far apart trainings are, and in simulation one null "
+        "study in ten was called a help or a harm. (--seeds 5)"
+    ),
     "subset": (
         "One subset of the reals at each fraction: how much others would change the result is not "
         "in the intervals. (--subsets 3)"
@@ -67,6 +71,7 @@ def limits(design: Design, has_generator: bool, test_patients: int) -> tuple[str
     applies = {
         "generator": has_generator and design.generators == 1 and design.folds == 1,
         "few generators": has_generator and design.generators == 2 and design.folds == 1,
+        "seeds": design.seeds == 2,
         "subset": min(design.fractions) < 1 and design.subsets == 1,
         "draw": has_generator and design.draws == 1,
         "test split": design.folds == 1 and test_patients < FEW_TEST_PATIENTS,
@@ -144,7 +149,8 @@ def _lead(arm: ArmResult, reference: ArmResult, verdict: str, folds: int) -> str
     if speaks_of(arm.replicates, folds) == "images":
         generators = len({replicate.generator for replicate in arm.replicates})
         images = f"these {images}, of {'one generator' if generators == 1 else 'two generators'},"
-    adding = f"dding {images} to {reference.real_images} {augmented}real ones"
+    these = "these " if arm.fraction < 1 and arm.replicates[0].subset is None else ""
+    adding = f"dding {images} to {these}{reference.real_images} {augmented}real ones"
     return {
         "helps": f"A{adding} helps",
         "hurts": f"A{adding} hurts",

@@ -169,6 +169,19 @@ def test_one_generator_is_spoken_of_as_one(generators: int, verdict: str, start:
     assert sentence.startswith(start)
 
 
+def test_one_drawing_of_few_reals_is_spoken_of_as_these() -> None:
+    results = [dataclasses.replace(own, fraction=0.1) for own in with_generators(3)]
+    differences = [
+        dataclasses.replace(
+            own,
+            condition=dataclasses.replace(own.condition, fraction=0.1),
+            reference=dataclasses.replace(own.reference, fraction=0.1),
+        )
+        for own in changed("helps", **QUIET)
+    ]
+    assert "synthetic images to these 40 classically augmented" in sentence_of(differences, results)
+
+
 def test_five_folds_have_five_generators() -> None:
     sentence = sentence_of(changed("helps", **QUIET), with_generators(1), folds=5)
     assert sentence.startswith("Adding 800 synthetic images to 400")

@@ -50,4 +50,4 @@ def test_test_images_are_read_by_final_scores_alone_which_are_counted(study: Pat
 def test_plain_folders_have_no_test_split(tmp_path: Path) -> None:
     result = cxr("score", "--dataset-a", tmp_path, "--final", folder=tmp_path)
     assert result.exit_code == 2
-    assert "--final is of a study" in result.output
+    assert "--final and --synthetic are of a study" in result.output
