@@ -53,6 +53,15 @@ ERROR_LINES = {
 }
 
 
+@pytest.fixture(scope="module")
+def few_to_collect() -> Iterator[None]:
+    """Have the garbage collector look through what is made from here on alone, which is fast."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @contextmanager
 def no_file_larger(size: int) -> Iterator[None]:
     """Let no file of this process grow beyond so many bytes."""
@@ -102,6 +111,7 @@ def test_after_a_line_that_did_not_fit_the_journal_goes_on(tmp_path: Path) -> No
     assert [event["step"] for event in run.journal()] == [1, 2]
 
 
+@pytest.mark.usefixtures("few_to_collect")
 @pytest.mark.parametrize("size", [1, 100, 5000, 7500])
 @pytest.mark.parametrize("kind", WRITERS)
 def test_whatever_writes_a_file_a_failure_names_it_and_leaves_the_one_before(
