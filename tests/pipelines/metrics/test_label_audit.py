@@ -197,7 +197,7 @@ def test_a_classifier_is_asked_and_shuffled_labels_are_caught(study: Path) -> No
     With their labels, then with labels that say nothing.
     """
     ok(cxr("classify-train", "--arch", "svm", folder=study))
-    workspace, compute = Workspace(study), choose_compute("cpu")
+    workspace, compute = Workspace(study), choose_compute("cpu", "fp32")
     train = load_splits(workspace, 32, CLASSES)["train"]
     heard = audit_labels(workspace, train, train, CLASSES, compute)
     assert heard.classifier == "0004-classify-train"
