@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,38 +77,59 @@ def test_images_can_be_drawn_from_a_stopped_training(
     assert cxr("synthesize", "--n", 2, folder=interrupted[0]).exit_code == 0
 
 
-@pytest.fixture
-def unfinished_set(study: Path) -> tuple[Path, dict[str, bytes]]:
-    """The folder of a synthetic set as a kill leaves it, and what was in it before."""
-    ok(cxr("synthesize", "--n", 130, "--seed", 5, folder=study))
-    folder = study / "runs" / "0004-synthesize"
+@dataclass(frozen=True)
+class UnfinishedRun:
+    """A study whose last run is as a kill leaves it, and what was in that run's folder before."""
+
+    study: Path
+    folder: Path
+    whole: dict[str, bytes]
+
+    def copy(self, folder: Path) -> UnfinishedRun:
+        """Return the same in a copy of the study, to go on with."""
+        study = Path(shutil.copytree(self.study, folder))
+        return replace(self, study=study, folder=study / self.folder.relative_to(self.study))
+
+
+def take_away(study: Path, run: str, names: tuple[str, ...]) -> UnfinishedRun:
+    """Delete files of a finished run, with which it is unfinished."""
+    folder = study / "runs" / run
     whole = file_contents(folder)
-    for name in (
+    for name in names:
+        (folder / name).unlink()
+    return UnfinishedRun(study, folder, whole)
+
+
+@pytest.fixture(scope="module")
+def unfinished_set(tiny_study: Path, tmp_path_factory: pytest.TempPathFactory) -> UnfinishedRun:
+    """A synthetic set as a kill leaves it. Not to be changed: copy it."""
+    study = Path(shutil.copytree(tiny_study, tmp_path_factory.mktemp("unfinished set") / "study"))
+    ok(cxr("synthesize", "--n", 130, "--seed", 5, folder=study))
+    names = (
         "result.json",
         "manifest.csv",
         "samples.png",
         "images/covid/synthetic-000030.png",
         "images/normal/synthetic-000129.png",
-    ):
-        (folder / name).unlink()
-    return folder, whole
+    )
+    return take_away(study, "0004-synthesize", names)
 
 
 def test_an_unfinished_set_is_completed_and_what_was_there_is_kept(
-    study: Path, unfinished_set: tuple[Path, dict[str, bytes]]
+    unfinished_set: UnfinishedRun, tmp_path: Path
 ) -> None:
-    folder, whole = unfinished_set
-    kept = folder / "images/covid/synthetic-000060.png"
+    run = unfinished_set.copy(tmp_path / "study")
+    kept = run.folder / "images/covid/synthetic-000060.png"
     written = kept.stat().st_mtime_ns
-    ok(cxr("synthesize", "--resume", folder=study))
-    assert file_contents(folder) == whole
+    ok(cxr("synthesize", "--resume", folder=run.study))
+    assert file_contents(run.folder) == run.whole
     assert kept.stat().st_mtime_ns == written
 
 
 def test_an_unfinished_set_is_completed_with_no_other_options(
-    study: Path, unfinished_set: tuple[Path, dict[str, bytes]]
+    unfinished_set: UnfinishedRun,
 ) -> None:
-    refused = cxr("synthesize", "--resume", "--n", 200, folder=study)
+    refused = cxr("synthesize", "--resume", "--n", 200, folder=unfinished_set.study)
     assert refused.exit_code == 2
     assert "--n 130 → 200" in refused.output
 
@@ -123,15 +145,16 @@ def test_a_generator_trained_for_longer_is_that_of_one_long_training(study: Path
     assert final_state(study / GAN_RUN) == final_state(fresh / "runs" / "0004-gan-train")
 
 
-@pytest.fixture
-def unfinished_classifier(study: Path) -> tuple[Path, bytes]:
-    """The folder of a classifier as a kill leaves it, and its metrics.json before."""
+@pytest.fixture(scope="module")
+def unfinished_classifier(
+    tiny_study: Path, tmp_path_factory: pytest.TempPathFactory
+) -> UnfinishedRun:
+    """A classifier as a kill leaves it. Not to be changed: copy it."""
+    folder = tmp_path_factory.mktemp("unfinished classifier")
+    study = Path(shutil.copytree(tiny_study, folder / "study"))
     ok(cxr("classify-train", "--positive", "normal", *TINY_CLASSIFIER, folder=study))
-    folder = study / "runs" / "0004-classify-train"
-    metrics = (folder / "metrics.json").read_bytes()
-    for name in ("result.json", "metrics.json", "confusion_matrix.png"):
-        (folder / name).unlink()
-    return folder, metrics
+    names = ("result.json", "metrics.json", "confusion_matrix.png")
+    return take_away(study, "0004-classify-train", names)
 
 
 @pytest.mark.parametrize(
@@ -144,17 +167,17 @@ def unfinished_classifier(study: Path) -> tuple[Path, bytes]:
     ids=["positive", "with-synthetic", "image-size"],
 )
 def test_an_unfinished_classifier_goes_on_with_no_other_options(
-    study: Path, unfinished_classifier: tuple[Path, bytes], options: list[object], message: str
+    unfinished_classifier: UnfinishedRun, options: list[object], message: str
 ) -> None:
-    refused = cxr("classify-train", "--resume", *options, folder=study)
+    refused = cxr("classify-train", "--resume", *options, folder=unfinished_classifier.study)
     assert refused.exit_code == 2
     assert message in refused.output
 
 
 def test_an_unfinished_classifier_keeps_every_option(
-    study: Path, unfinished_classifier: tuple[Path, bytes]
+    unfinished_classifier: UnfinishedRun, tmp_path: Path
 ) -> None:
-    folder, metrics = unfinished_classifier
-    ok(cxr("classify-train", "--resume", folder=study))
-    assert (folder / "metrics.json").read_bytes() == metrics
-    assert (folder / "confusion_matrix.png").exists()
+    run = unfinished_classifier.copy(tmp_path / "study")
+    ok(cxr("classify-train", "--resume", folder=run.study))
+    assert (run.folder / "metrics.json").read_bytes() == run.whole["metrics.json"]
+    assert (run.folder / "confusion_matrix.png").exists()
