@@ -400,21 +400,17 @@ def test_a_summary_of_an_earlier_format_is_refused_in_a_line_with_the_way_out(
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize(
-    ("command", "file_name", "remedy"),
-    [
-        ("score", "score.json", "cxr score"),
-        ("audit", "audit.json", "cxr audit"),
-        ("classify-train", "metrics.json", "cxr classify-train"),
-    ],
-)
-def test_a_result_of_an_earlier_format_is_left_out_and_the_page_says_so(
-    small: tuple[Workspace, Run], command: str, file_name: str, remedy: str
+def test_results_of_an_earlier_format_are_left_out_and_the_page_says_so(
+    small: tuple[Workspace, Run],
 ) -> None:
-    old = small[0].find_run(command)
-    change(old.folder / file_name, format=1)
-    note = f"{file_name} of {old.name} was written by another version of cxr; make it anew with"
-    assert f"Left out. {note}: {remedy}" in page_of(*small).text
+    files = {"score": "score.json", "audit": "audit.json", "classify-train": "metrics.json"}
+    old = {command: small[0].find_run(command) for command in files}
+    for command, run in old.items():
+        change(run.folder / files[command], format=1)
+    text = page_of(*small).text
+    for command, run in old.items():
+        note = f"{files[command]} of {run.name} was written by another version of cxr; make it anew"
+        assert f"Left out. {note} with: cxr {command}" in text
 
 
 def test_an_older_result_of_this_format_stands_in_for_one_of_another(
