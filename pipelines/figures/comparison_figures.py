@@ -156,7 +156,7 @@ def _name_rows(axes: Axes, arms: Sequence[str], title: str) -> None:
 
 def _label_test_split(axes: Axes, test: ImageCount) -> None:
     axes.set_xlabel(
-        f"test split: {test.images} images of {test.patients} patients",
+        f"tested on {test.images} images of {test.patients} patients",
         fontsize=8.5,
         color=MUTED,
     )
@@ -183,7 +183,7 @@ def _comparison_handles() -> list[Line2D | Patch]:
         label="mean, 95 % interval",
     )
     undetectable = Patch(color=GRID, label="too small to be found")
-    return [replicate, mean, undetectable, Line2D([], [], **REFERENCE_LINE, label="real")]
+    return [replicate, mean, undetectable, Line2D([], [], **REFERENCE_LINE, label="real, or no difference")]
 
 
 def _kind_handle(kind: str) -> Line2D:
