@@ -24,7 +24,7 @@ WITH_SMALLER_SETTINGS = {  # in seconds: added to what is printed, as far as the
     "classify-train": dict(zip(TINY_CLASSIFIER[::2], TINY_CLASSIFIER[1::2], strict=True)),
     "audit": {"--steps": 2},
     "score": {"--features": "random"},
-    "compare": {"--seeds": 2, "--generators": 1, "--draws": 1}
+    "compare": {"--arms": "real,real+gan", "--seeds": 2, "--generators": 1, "--draws": 1}
     | dict(zip(TINY_CLASSIFIER[::2], TINY_CLASSIFIER[1::2], strict=True)),
 }
 
