@@ -63,19 +63,18 @@ def timeless_results(folder: Path) -> list[dict[str, str]]:
         ]
 
 
-# Every arm, over generators, draws and seeds.
+# Every arm, over generators and seeds.
 
 
 @pytest.fixture(scope="module")
 def every_arm(tiny_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    options = ("--arms", ",".join(ARMS), "--generators", 2, "--draws", 2)
+    options = ("--arms", ",".join(ARMS), "--generators", 2)
     return compare(tiny_study, tmp_path_factory.mktemp("every-arm"), *options)
 
 
 def test_every_arm_is_repeated_over_the_levels_that_it_has(every_arm: Finished) -> None:
     assert Counter(row.arm for row in every_arm.rows) == {
-        name: 8 if arm.synthetic else 4 if arm.added == "oracle" else 2
-        for name, arm in ARMS.items()
+        name: 4 if arm.synthetic else 2 for name, arm in ARMS.items()
     }
 
 
@@ -109,12 +108,10 @@ def test_an_arm_of_synthetic_images_alone_has_no_reals(every_arm: Finished) -> N
     assert {(row.train_images, row.synthetic_images) for row in rows} == {(24, 24)}
 
 
-def test_further_generators_and_draws_stand_apart(every_arm: Finished) -> None:
+def test_further_generators_stand_apart(every_arm: Finished) -> None:
     assert [run.name for run in list_runs(every_arm.study / "replicates")] == [
         "0001-gan-train",
         "0002-synthesize",
-        "0003-synthesize",
-        "0004-synthesize",
     ]
 
 
@@ -214,13 +211,44 @@ def test_a_comparison_leaves_a_report(every_arm: Finished, name: str) -> None:
     assert (every_arm.run.folder / name).stat().st_size > 10_000
 
 
+# Two draws of one generator.
+
+
+@pytest.fixture(scope="module")
+def two_draws(tiny_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    options = ("--arms", "real+gan,real+oracle", "--draws", 2)
+    return compare(tiny_study, tmp_path_factory.mktemp("two-draws"), *options)
+
+
+def test_added_images_are_drawn_as_often_as_asked(two_draws: Finished) -> None:
+    levels = Counter((row.arm, row.draw, row.seed) for row in two_draws.rows)
+    drawn = [(arm, draw) for arm in ("real+gan", "real+oracle") for draw in (0, 1)]
+    assert levels == {(*key, seed): 1 for key in [("real", None), *drawn] for seed in (0, 1)}
+
+
+def test_further_draws_stand_apart(two_draws: Finished) -> None:
+    assert [run.name for run in list_runs(two_draws.study / "replicates")] == ["0001-synthesize"]
+
+
+def test_results_of_other_images_are_not_gone_on_with(two_draws: Finished, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(two_draws.study, tmp_path / "study"))
+    (study / "runs" / "0004-compare" / "result.json").unlink()
+    manifest = study / "data" / "manifest.csv"
+    lines = manifest.read_text().splitlines(keepends=True)
+    lines.remove(next(line for line in lines if ",test," in line))
+    manifest.write_text("".join(lines))
+    message = refusal("compare", "--resume", folder=study)
+    assert "data" in message
+    assert "→" in message
+
+
 # Cut short and resumed, and in two processes.
 
 
 def test_two_processes_and_a_resumed_one_find_what_one_finds(
     study: Path, torchrun_pair: TorchrunPair
 ) -> None:
-    arms = ["--arms", "real+gan,gan-pretrain"]
+    arms = ["--arms", "gan-pretrain"]
     options = ["compare", *arms, "--device", "cpu", "--precision", "fp32", *TWO_SEEDS]
     ok(cxr(*options, folder=study))
     folder = study / "runs" / "0004-compare"
@@ -237,7 +265,7 @@ def test_two_processes_and_a_resumed_one_find_what_one_finds(
     written = finished.stat().st_mtime_ns
     for option, message in (
         (["--seeds", 3], "--seeds 2 → 3"),
-        (["--arms", "real+gan"], "--arms real,real+gan,gan-pretrain → real,real+gan"),
+        (["--arms", "real+gan"], "--arms real,gan-pretrain → real,real+gan"),
         (["--positive", "normal"], "positive covid → normal"),
         (["--steps", 9], "→ 9"),
     ):
@@ -344,7 +372,7 @@ def test_arms_with_synthetic_images_need_a_set(bare_study: Path) -> None:
 
 
 def test_arms_without_synthetic_images_need_none(bare_study: Path) -> None:
-    ok(cxr("compare", "--arms", "real+classical,real+duplicates", *TWO_SEEDS, folder=bare_study))
+    ok(cxr("compare", "--arms", "real+duplicates", *TWO_SEEDS, folder=bare_study))
 
 
 def test_only_phantoms_have_an_oracle(study: Path) -> None:
@@ -359,18 +387,6 @@ def test_only_phantoms_have_an_oracle(study: Path) -> None:
 
 def test_an_svm_has_no_classical_augmentation(study: Path) -> None:
     assert "svm" in refusal("compare", "--arms", "real+classical", "--arch", "svm", folder=study)
-
-
-def test_results_of_other_images_are_not_gone_on_with(study: Path) -> None:
-    ok(cxr("compare", "--arms", "real+gan", *TWO_SEEDS, folder=study))
-    (study / "runs" / "0004-compare" / "result.json").unlink()
-    manifest = study / "data" / "manifest.csv"
-    lines = manifest.read_text().splitlines(keepends=True)
-    lines.remove(next(line for line in lines if ",test," in line))
-    manifest.write_text("".join(lines))
-    message = refusal("compare", "--resume", folder=study)
-    assert "data" in message
-    assert "→" in message
 
 
 def test_a_generator_of_a_fraction_is_not_taken_for_one_of_all(study: Path) -> None:
