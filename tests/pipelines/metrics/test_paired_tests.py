@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
-from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from pipelines.data.phantom import draw, list_cases
 from pipelines.metrics.paired_tests import (
     DifferenceEstimate,
     Replicate,
@@ -28,7 +26,6 @@ from pipelines.metrics.planned_difference import (
     PERSISTENT,
     detectable_difference,
 )
-from pipelines.study.image_io import to_square
 
 PATIENTS, PER_PATIENT = 60, 2
 Levels = tuple[float, float, float]  # deviations of generators, draws and seeds
@@ -103,27 +100,27 @@ def test_a_large_effect_is_mostly_found(replicates: list[Replicate], levels: Lev
 
 
 @pytest.fixture(scope="module")
-def phantom_verdicts() -> dict[str, list[str]]:
-    """The verdicts of 60 studies on redrawn reals, and of 60 on fresh images.
+def trained_verdicts() -> dict[str, list[str]]:
+    """The verdicts of 40 studies on redrawn reals, and of 40 on fresh images.
 
-    20 training phantoms and 240 added to them, either the same ones drawn again or ones of other
-    patients. The classifier is discriminant analysis of 40 principal components at 16 px, for
-    speed; benchmarks/verdicts.py has the cnn.
+    20 training images and 240 added to them, either the same ones drawn again or ones of other
+    patients. An image is 40 features, its classifier discriminant analysis, for speed;
+    benchmarks/verdicts.py has phantoms and the cnn.
     """
-    phantoms = list_cases(640, 11)
-    images = np.stack([to_square(draw(case, 11, 64), 16).ravel() for case in phantoms])
-    x = PCA(40, random_state=0).fit_transform(images / 255)
-    y = np.array([case.label == "covid" for case in phantoms])
-    patients = np.array([case.patient for case in phantoms])
+    features = np.random.default_rng(11)
+    patients = np.repeat(np.arange(320), 2)
+    y = features.permutation(np.arange(320) % 2 == 0)[patients]
+    x = features.normal(size=(320, 40))[patients] + features.normal(size=(640, 40))
+    x[:, :8] += y[:, None]
     rng, replicates = np.random.default_rng(0), nested(1, 3, 1)
     verdicts: dict[str, list[str]] = {"redrawn": [], "fresh": []}
 
     def is_right(training: np.ndarray, test: np.ndarray) -> np.ndarray:
-        fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+        fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.5)
         fitted.fit(x[training], y[training])
         return (fitted.predict(x[test]) == y[test]).astype(float)
 
-    for _ in range(60):
+    for _ in range(40):
         order = rng.permutation(patients.max() + 1)
         pool, test = (
             np.flatnonzero(np.isin(patients, part))
@@ -147,12 +144,12 @@ def phantom_verdicts() -> dict[str, list[str]]:
     return verdicts
 
 
-def test_redrawn_reals_are_rarely_called_a_help(phantom_verdicts: dict[str, list[str]]) -> None:
-    assert phantom_verdicts["redrawn"].count("helps") <= 3
+def test_redrawn_reals_are_rarely_called_a_help(trained_verdicts: dict[str, list[str]]) -> None:
+    assert trained_verdicts["redrawn"].count("helps") <= 2
 
 
-def test_fresh_images_are_mostly_called_a_help(phantom_verdicts: dict[str, list[str]]) -> None:
-    assert phantom_verdicts["fresh"].count("helps") >= 48
+def test_fresh_images_are_mostly_called_a_help(trained_verdicts: dict[str, list[str]]) -> None:
+    assert trained_verdicts["fresh"].count("helps") >= 32
 
 
 @pytest.fixture(scope="module")
