@@ -33,10 +33,10 @@ from tests.gan.tiny_training import (
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of a hundred steps."""
+    """A run of seventy steps."""
     folder = tmp_path_factory.mktemp("trained")
     return run_training(
-        folder, width=12, batch_size=32, latent_size=64, steps=100, sample_every=100
+        folder, width=12, batch_size=32, latent_size=64, steps=70, sample_every=70
     )
 
 
@@ -112,7 +112,7 @@ def assert_same_end(first: Run, second: Run) -> None:
 
 
 def test_stopped_by_a_signal_and_resumed_it_ends_the_same(tmp_path: Path) -> None:
-    changes = {"steps": 60, "sample_every": 36}
+    changes = {"steps": 40, "sample_every": 24}
     undisturbed = run_training(tmp_path / "undisturbed", **changes)
     stopped = create_run(tmp_path / "stopped", "gan-train", {})
     with (
@@ -174,7 +174,7 @@ def test_the_learning_rate_falls_at_the_end(tmp_path: Path) -> None:
 
 def test_a_run_made_longer_becomes_what_it_would_have_been(tmp_path: Path) -> None:
     """It goes on from before its learning rate fell."""
-    longer = {"steps": 24, "sample_every": 4}
+    longer = {"steps": 24, "sample_every": 8}
     fresh = run_training(tmp_path / "fresh", **longer)
     run = run_training(tmp_path / "short", **longer | {"steps": 15})
     train_in(run, **longer)
