@@ -20,7 +20,6 @@ from tests.support.study_files import file_contents, study_differences, unfinish
 # and any share.
 ROOM_SHARES = {
     "data import": 0.7,
-    "gan-train": 0.95,
     "synthesize": 0.5,
     "classify-train": 0.9,
     "score": 0.6,
@@ -80,15 +79,17 @@ def test_a_command_on_a_full_disk_loses_nothing_and_goes_on_when_there_is_room(
     finish_with_room(command_server, study_steps[name], place, result)
 
 
-def test_on_a_full_disk_the_checkpoint_before_is_kept(
+def test_on_a_full_disk_the_checkpoint_before_is_kept_and_training_goes_on_from_it(
     command_server: CommandServer, study_steps: dict[str, CommandStep], tmp_path: Path
 ) -> None:
     require_disks(command_server)
-    place = tmp_path / "disk"
-    run_on_full_disk(command_server, study_steps["gan-train"], place, ROOM_SHARES["gan-train"])
+    place, step = tmp_path / "disk", study_steps["gan-train"]
+    result = run_on_full_disk(command_server, step, place, 0.95)
+    assert result.returncode == 2
     run = command_server.visible_path(place) / "study/runs/0001-gan-train"
     state = checkpoint.load(run / "checkpoints/last.pt", "gan checkpoint", step=int)
     assert state["step"] == 4
+    finish_with_room(command_server, step, place, result)
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,11 @@ NUM_FILMS = 12
 STUDY_COMMANDS: dict[str, tuple[str, ...]] = {
     "data import": ("data", "import", "{films}"),
     "gan-train": ("gan-train", "--steps", "8", *TINY_GAN),
-    "synthesize": ("synthesize", "--n", "24"),
-    "classify-train": ("classify-train", *TINY_CLASSIFIER),
+    "synthesize": ("synthesize", "--n", "70", "--reject-copies"),
+    "classify-train": (
+        *("classify-train", "--with-synthetic", "--augment", "yes"),
+        *TINY_CLASSIFIER,
+    ),
     "score": ("score",),
     "compare": ("compare", "--seeds", "2", "--arms", "real,real+gan", *TINY_CLASSIFIER),
     "export": ("export",),
