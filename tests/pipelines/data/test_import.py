@@ -178,7 +178,7 @@ OFFERS = st.tuples(
 
 
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_whatever_comes_in_no_patient_and_no_film_is_in_two_splits(
@@ -188,7 +188,7 @@ def test_whatever_comes_in_no_patient_and_no_film_is_in_two_splits(
     before: list[Row] = []
     folds = data.draw(st.sampled_from([None, 3]))
     for turn in range(2):
-        own = films_in_memory(data.draw(st.lists(OFFERS, min_size=1, max_size=25)), f"own{turn}")
+        own = films_in_memory(data.draw(st.lists(OFFERS, min_size=1, max_size=12)), f"own{turn}")
         far = films_in_memory(data.draw(st.lists(OFFERS, max_size=6)), "far")
         seed = data.draw(st.integers(0, 3))
         summary = import_unless_nothing_is_new(workspace, own, far, seed, folds)
@@ -240,7 +240,7 @@ def test_a_patient_in_two_lists_stays_in_test(workspace: Workspace) -> None:
     assert sorted(row.split for row in workspace.rows()) == ["test", "train"]
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_film_under_two_patients_makes_them_one_and_is_kept_once(
     workspace: Workspace, seed: int
 ) -> None:
@@ -364,10 +364,13 @@ def test_public_collections_have_the_images_and_patients_of_their_description(
 def public_study(
     public_listings: list[Listing], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Workspace, ImportSummary]:
-    """A study of both; of the second collection the first 100, for speed."""
+    """A study of 150 images of the one, with most pairs of it, and 50 of the other, for speed."""
     covid, normal = public_listings
     workspace = Workspace(tmp_path_factory.mktemp("public"))
-    listings = [covid, replace(normal, images=normal.images[:100])]
+    listings = [
+        replace(covid, images=covid.images[80:230]),
+        replace(normal, images=normal.images[:50]),
+    ]
     return workspace, import_listings(workspace, listings, ratios=RATIOS, seed=0)
 
 
@@ -375,17 +378,17 @@ def test_of_public_x_rays_one_exact_duplicate_is_left_out(
     public_study: tuple[Workspace, ImportSummary],
 ) -> None:
     workspace, summary = public_study
-    assert Counter(row.label for row in workspace.rows()) == {"covid": 426, "normal": 100}
+    assert Counter(row.label for row in workspace.rows()) == {"covid": 149, "normal": 50}
     assert summary.left_out_counts == {"exact duplicate": 1, "named in a table, file absent": 35}
 
 
-def test_of_eleven_pairs_of_public_x_rays_eight_stand_under_two_patients(
+def test_of_nine_pairs_of_public_x_rays_eight_stand_under_two_patients(
     public_study: tuple[Workspace, ImportSummary],
 ) -> None:
     workspace, summary = public_study
     patients = {row.file_name: row.patient for row in workspace.rows()}
     pairs = [[patients[name] for name in pair.images] for pair in summary.near_duplicates]
-    assert len(pairs) == 11
+    assert len(pairs) == 9
     assert sum(first != second for first, second in pairs) == 8
 
 
