@@ -33,11 +33,9 @@ from tests.gan.tiny_training import (
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of seventy steps."""
+    """A run of sixty steps."""
     folder = tmp_path_factory.mktemp("trained")
-    return run_training(
-        folder, width=12, batch_size=32, latent_size=64, steps=70, sample_every=70
-    )
+    return run_training(folder, width=12, batch_size=32, latent_size=64, steps=60, sample_every=60)
 
 
 @pytest.fixture(scope="module")
