@@ -6,6 +6,7 @@ expensive fixture, such as the browser, run in one worker.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -43,6 +44,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: groups[item] == "")
     for item in items:
         item.add_marker(pytest.mark.xdist_group(groups[item] or item.path.stem))
+
+
+def pytest_collection_finish() -> None:
+    """Keep all that was imported out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let go of it, or libraries complain of leaks as Python ends."""
+    gc.unfreeze()
 
 
 def _expensive_fixture(item: pytest.Item) -> str:

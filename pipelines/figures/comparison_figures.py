@@ -183,7 +183,8 @@ def _comparison_handles() -> list[Line2D | Patch]:
         label="mean, 95 % interval",
     )
     undetectable = Patch(color=GRID, label="too small to be found")
-    return [replicate, mean, undetectable, Line2D([], [], **REFERENCE_LINE, label="real, or no difference")]
+    no_difference = Line2D([], [], **REFERENCE_LINE, label="real, or no difference")
+    return [replicate, mean, undetectable, no_difference]
 
 
 def _kind_handle(kind: str) -> Line2D:
