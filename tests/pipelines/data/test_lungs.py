@@ -31,12 +31,12 @@ from tests.support.study_files import file_contents
 
 N_PHANTOMS = 12
 UNSEEN = (  # every 14th of the test images of the study that the network was trained on
-    "ryct.2020200034.fig5-day0.jpeg",
-    "1.CXRCTThoraximagesofCOVID-19fromSingapore.pdf-002-fig3a.png",
-    "88de9d8c39e946abd495b37cd07d89e5-0666-0.jpg",
-    "19abe1f3.jpg",
-    "865336ed.jpg",
-    "10.1016-slash-j.crad.2020.04.002-b.png",
+    "41182_2020_203_Fig3_HTML.jpg",
+    "701_2020_4374_Fig2_HTML.png",
+    "radiol.2020201160.fig3c.jpeg",
+    "extubation-8.jpg",
+    "covid-19-pneumonia-progression-and-regression-day24.jpg",
+    "covid-19-pneumonia-progression-and-regression-day1.jpg",
 )
 MAX_BYTES = 2_000_000
 CPU = ("--device", "cpu")
