@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -90,6 +90,24 @@ print(json.dumps(seconds))
 """
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def of_every(paths: Sequence[Path]) -> Callable[[Callable[[Path], None]], Callable[[], None]]:
+    """Make one test of a check that every module has to pass; it names all that do not."""
+
+    def decorate(check: Callable[[Path], None]) -> Callable[[], None]:
+        def test() -> None:
+            faults = []
+            for path in paths:
+                try:
+                    check(path)
+                except AssertionError as fault:
+                    faults.append(f"{relative(path)}: {fault}")
+            assert not faults, "\n".join(faults)
+
+        return test
+
+    return decorate
 
 
 def relative(path: Path) -> str:
@@ -191,7 +209,7 @@ def tracked_python_files() -> list[Path]:
 # --- imports ---
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
+@of_every(MODULES)
 def test_imports_go_one_way(path: Path) -> None:
     package = path.relative_to(ROOT).parts[0]
     packages = {name.split(".")[0] for name in imports(path)}
@@ -199,7 +217,7 @@ def test_imports_go_one_way(path: Path) -> None:
     assert own <= MAY_IMPORT[package]
 
 
-@pytest.mark.parametrize("path", PIPELINE_MODULES, ids=relative)
+@of_every(PIPELINE_MODULES)
 def test_pipelines_import_only_from_the_layers_under_their_own(path: Path) -> None:
     heights = {package: height for height, layer in enumerate(LAYERS) for package in layer}
     own = path.relative_to(ROOT / "pipelines").parts[0]
@@ -229,14 +247,14 @@ def test_runtime_holds_only_what_both_trainers_use(package: str, module: str) ->
 # --- who may do what ---
 
 
-@pytest.mark.parametrize("path", PIPELINE_MODULES, ids=relative)
+@of_every(PIPELINE_MODULES)
 def test_only_the_command_line_knows_click_and_prints(path: Path) -> None:
     if "cli" not in path.parts:
         assert not imports(path) & {"click", "pipelines.cli"}
         assert "print" not in called_names(path)
 
 
-@pytest.mark.parametrize("path", LIBRARY_MODULES, ids=relative)
+@of_every(LIBRARY_MODULES)
 def test_libraries_never_print_nor_read_the_command_line(path: Path) -> None:
     assert "click" not in imports(path)
     assert "print" not in called_names(path)
@@ -271,12 +289,12 @@ def test_help_is_instant_and_imports_nothing_heavy() -> None:
 # --- how it is written ---
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
+@of_every(MODULES)
 def test_a_module_is_named_by_what_it_holds(path: Path) -> None:
     assert path.stem not in VAGUE_NAMES
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
+@of_every(MODULES)
 def test_no_function_is_too_long(path: Path) -> None:
     too_long = {}
     for function in functions(path):
@@ -333,7 +351,7 @@ def test_a_name_of_a_constant_has_one_meaning() -> None:
     assert not ambiguous, "\n".join(ambiguous)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
+@of_every(MODULES)
 def test_what_is_public_has_a_docstring(path: Path) -> None:
     bare = [node.name for node in public_definitions(path) if ast.get_docstring(node) is None]
     assert not bare

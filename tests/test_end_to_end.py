@@ -146,7 +146,7 @@ def demo_output(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setattr(demo, "PHANTOMS", 40)
         patch.setattr(demo, "SYNTHETIC", 16)
         patch.setattr(demo, "GAN", {"steps": 4, "image_size": 32, "width": 4, "batch_size": 8})
-        patch.setattr(demo, "DESIGN", {"seeds": 2})
+        patch.setattr(demo, "DESIGN", {"seeds": 2, "arms": "real,real+gan"})
         patch.setattr(demo, "CLASSIFIER", {"steps": 6, "batch_size": 8, "evaluate_every": 3})
         yield ok(cxr("demo", folder=tmp_path_factory.mktemp("demo") / "study"))
 
