@@ -52,7 +52,7 @@ class TrainingState:
         state = cls(
             head, optimizer, torch.zeros(2, device=compute.device), copy.deepcopy(head.state_dict())
         )
-        path = checkpoint_path(run)
+        path = run.checkpoint
         journal_size = state._restore(path) if path.exists() else 0
         if compute.is_main_process:
             path.parent.mkdir(exist_ok=True)
@@ -79,7 +79,7 @@ class TrainingState:
             "seconds": self.seconds_before + time.monotonic() - self.started,
             "journal_size": run.journal_size(),
         }
-        checkpoint.save(checkpoint_path(run), CHECKPOINT, values)
+        checkpoint.save(run.checkpoint, CHECKPOINT, values)
 
     def _restore(self, path: Path) -> int:
         """Read a checkpoint; return the size of the journal at its time."""
@@ -100,8 +100,3 @@ class TrainingState:
         self.best_step, self.step = saved["best_step"], saved["step"]
         self.seconds_before = saved["seconds"]
         return saved["journal_size"]
-
-
-def checkpoint_path(run: Run) -> Path:
-    """Return where a run's checkpoint is kept."""
-    return run.folder / "checkpoints" / "last.pt"

@@ -34,7 +34,7 @@ class Checkpoints:
         """time_limit: seconds, perhaps infinite; a run under a longer one goes on from before."""
         self.run, self.config = run, config
         self.trained_on, self.time_limit = list(trained_on), time_limit
-        self.last = run.folder / "checkpoints" / "last.pt"
+        self.last = run.checkpoint
         self.before_cooldown = run.folder / "checkpoints" / "before-cooldown.pt"
         self._generator_file = run.folder / "generator.pt"
 

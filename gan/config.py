@@ -5,10 +5,10 @@ Free of heavy imports, so that a command line can list the options at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from runtime.options import OptionError
+from runtime.options import OptionError, option
 
 IMAGE_SIZES = (32, 64, 128, 256)
 COVIDGAN_IMAGE_SIZES = (112,)
@@ -53,11 +53,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def _option(default: Any, text: str, **metadata: Any) -> Any:
-    """Make a dataclass field with a default and the help that a command line shows for it."""
-    return field(default=default, metadata={"help": text, **metadata})
-
-
 @dataclass(frozen=True, kw_only=True)
 class GanConfig:
     """What determines a trained generator, next to its images.
@@ -65,7 +60,7 @@ class GanConfig:
     Raises OptionError for a value that cannot be, or that the preset does not have.
     """
 
-    preset: str = _option(
+    preset: str = option(
         "small-data",
         "small-data: for tens to thousands of X-rays, the one to use. dcgan: Radford et al. 2016 "
         "to the letter, one pair of networks per class, to compare with. covidgan: the AC-GAN of "
@@ -73,41 +68,41 @@ class GanConfig:
         "of the options below; --dry-run shows them.",
         choices=tuple(PRESETS),
     )
-    image_size: int = _option(
+    image_size: int = option(
         64, "Side of the generated images in pixels: 32, 64, 128 or 256; 112 for covidgan."
     )
-    channels: int = _option(
+    channels: int = option(
         1, "1, or 3 equal ones as in the papers of dcgan and covidgan; files are gray either way."
     )
-    steps: int = _option(6000, "Training steps, each one update of both networks.")
-    batch_size: int = _option(32, "Images per step, of all processes together.")
-    width: int = _option(
+    steps: int = option(6000, "Training steps, each one update of both networks.")
+    batch_size: int = option(32, "Images per step, of all processes together.")
+    width: int = option(
         32, "Channels at half the resolution; deeper layers have up to 8 times as many."
     )
-    latent_size: int = _option(64, "Length of the latent vector.")
-    latent_scale: float = _option(1.0, "Standard deviation of the latents in training.")
-    sampling_scale: float = _option(
+    latent_size: int = option(64, "Length of the latent vector.")
+    latent_scale: float = option(1.0, "Standard deviation of the latents in training.")
+    sampling_scale: float = option(
         1.1,
         "Standard deviation of the latents of samples, in that of training; above 1 they vary "
         "more.",
     )
-    learning_rate: float = _option(5e-4, "Adam's learning rate, for both networks.")
-    beta1: float = _option(0.0, "Adam's decay of the mean gradient.")
-    beta2: float = _option(0.99, "Adam's decay of the mean squared gradient.")
-    cooldown: float = _option(
+    learning_rate: float = option(5e-4, "Adam's learning rate, for both networks.")
+    beta1: float = option(0.0, "Adam's decay of the mean gradient.")
+    beta2: float = option(0.99, "Adam's decay of the mean squared gradient.")
+    cooldown: float = option(
         1 / 3, "Share of the training, at its end, over which the learning rate falls to 0."
     )
-    penalty: float = _option(
+    penalty: float = option(
         0.02, "Weight of the gradient penalties on reals and on fakes; small-data only."
     )
-    augment: bool = _option(True, "Augment what the discriminator sees.")
-    ema_decay: float = _option(
+    augment: bool = option(True, "Augment what the discriminator sees.")
+    ema_decay: float = option(
         0.998,
         "Decay per step of the averaged generator that makes the samples; 0: no average; "
         "small-data only.",
     )
-    sample_every: int = _option(500, "Steps between checkpoints, snapshots and sample grids.")
-    seed: int = _option(0, "Seed of every random decision.")
+    sample_every: int = option(500, "Steps between checkpoints, snapshots and sample grids.")
+    seed: int = option(0, "Seed of every random decision.")
 
     @classmethod
     def from_options(cls, **options: Any) -> GanConfig:

@@ -1,9 +1,17 @@
-"""A mistake in an option, told by the field that has it.
+"""Options as fields of a dataclass, and a mistake in one, told by the field that has it.
 
 What a command line calls the field is its own affair.
 """
 
 from __future__ import annotations
+
+from dataclasses import field
+from typing import Any
+
+
+def option(default: Any, text: str, **metadata: Any) -> Any:
+    """Make a dataclass field with a default and the help that a command line shows for it."""
+    return field(default=default, metadata={"help": text, **metadata})
 
 
 class OptionError(ValueError):

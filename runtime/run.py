@@ -57,6 +57,11 @@ class Run:
         return read_json(self.folder / "config.json")
 
     @property
+    def checkpoint(self) -> Path:
+        """Where its training is kept as it was last saved."""
+        return self.folder / "checkpoints" / "last.pt"
+
+    @property
     def finished(self) -> bool:
         """Whether it has a result."""
         return (self.folder / "result.json").exists()

@@ -6,18 +6,12 @@ Free of heavy imports, so that a command line can list the options at once.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from runtime.options import OptionError
+from runtime.options import OptionError, option
 
 LOSSES = ("segan", "dice")
 LUNG_IMAGE_SIZES = (64, 128, 256)
-
-
-def _option(default: Any, text: str, **metadata: Any) -> Any:
-    """Make a dataclass field with a default and the help that a command line shows for it."""
-    return field(default=default, metadata={"help": text, **metadata})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,25 +21,25 @@ class LungsConfig:
     Raises OptionError for a value that cannot be.
     """
 
-    loss: str = _option(
+    loss: str = option(
         "dice",
         "dice: cross-entropy and Dice loss, pixel by pixel. segan: the same against a critic that "
         "compares the image under the true and under the drawn mask (Xue et al. 2018).",
         choices=LOSSES,
     )
-    image_size: int = _option(
+    image_size: int = option(
         128, "Side in pixels to which whole images are resized: 64, 128 or 256."
     )
-    steps: int = _option(800, "Training steps.")
-    batch_size: int = _option(16, "Images per step.")
-    width: int = _option(
+    steps: int = option(800, "Training steps.")
+    batch_size: int = option(16, "Images per step.")
+    width: int = option(
         24, "Channels at half the resolution; deeper layers have up to 4 times as many."
     )
-    learning_rate: float = _option(2e-3, "Adam's highest learning rate; it falls to 0.")
-    evaluate_every: int = _option(
+    learning_rate: float = option(2e-3, "Adam's highest learning rate; it falls to 0.")
+    evaluate_every: int = option(
         100, "Steps between looks at the validation images, which choose the step that is kept."
     )
-    seed: int = _option(0, "Seed of every random decision.")
+    seed: int = option(0, "Seed of every random decision.")
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:

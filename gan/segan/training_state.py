@@ -86,7 +86,7 @@ class TrainingState:
             torch.zeros(2, device=compute.device),
             copy.deepcopy(average.state_dict()),
         )
-        path = checkpoint_path(run)
+        path = run.checkpoint
         journal_size = state._restore(path, config, trained_on) if path.exists() else 0
         path.parent.mkdir(exist_ok=True)
         run.rewind_journal(journal_size)
@@ -134,7 +134,7 @@ class TrainingState:
             for name, part in self.parts.items()
         }
         checkpoint.save(
-            checkpoint_path(run),
+            run.checkpoint,
             LUNGS_CHECKPOINT,
             {
                 **values,
@@ -173,8 +173,3 @@ class TrainingState:
         self.best_step, self.step = saved["best_step"], saved["step"]
         self.seconds_before = saved["seconds"]
         return saved["journal_size"]
-
-
-def checkpoint_path(run: Run) -> Path:
-    """Return where a run's checkpoint is kept."""
-    return run.folder / "checkpoints" / "last.pt"

@@ -11,6 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from pipelines.figures.style import INK, REAL, REAL_GAN
+from pipelines.metrics.names import MEASURE_TITLES
 
 KIND_COLOURS = {
     "real": REAL,
@@ -20,6 +21,12 @@ KIND_COLOURS = {
 }
 KIND_MARKERS = {"real": "D", "classical": "s", "synthetic": "^", "control": "o"}
 REFERENCE_LINE: dict[str, Any] = {"color": REAL, "linewidth": 1, "linestyle": (0, (4, 3))}
+
+
+def measure_axis_title(measure: str) -> str:
+    """Name a measure as an axis of per cent does: ROC AUC (%)."""
+    title = MEASURE_TITLES[measure]
+    return f"{title[0].upper()}{title[1:]} (%)"
 
 
 def add_legend(figure: Figure, handles: Sequence[Any]) -> None:

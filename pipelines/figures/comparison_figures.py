@@ -16,6 +16,7 @@ from pipelines.figures.arm_style import (
     KIND_MARKERS,
     REFERENCE_LINE,
     add_legend,
+    measure_axis_title,
 )
 from pipelines.figures.style import (
     GRID,
@@ -27,7 +28,6 @@ from pipelines.figures.style import (
     style_axes,
     write_figure,
 )
-from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.metrics.paired_tests import ReplicatedEstimate
 from pipelines.results.arm_result import ARM_KINDS, PairedDifference, arm_kind
 from pipelines.results.comparison_summary import ComparisonSummary
@@ -52,9 +52,8 @@ def draw_comparison(summary: ComparisonSummary, path: Path) -> None:
         1,
         height_ratios=(ROW_HEIGHT * len(results), PAIR_HEIGHT * len(differences)),
     )
-    title = MEASURE_TITLES[summary.measure]
     rows = [(result.arm, result.measures.of(summary.measure)) for result in results]
-    _draw_shares(upper, rows, f"{title[0].upper()}{title[1:]} (%)")
+    _draw_shares(upper, rows, measure_axis_title(summary.measure))
     _draw_differences(lower, differences, summary.measure)
     _label_test_split(lower, summary.test)
     add_legend(figure, _comparison_handles())

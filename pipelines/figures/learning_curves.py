@@ -17,6 +17,7 @@ from pipelines.figures.arm_style import (
     KIND_MARKERS,
     REFERENCE_LINE,
     add_legend,
+    measure_axis_title,
 )
 from pipelines.figures.style import (
     INK,
@@ -27,7 +28,6 @@ from pipelines.figures.style import (
     style_axes,
     write_figure,
 )
-from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.results.arm_result import ArmResult, arm_kind
 from pipelines.results.comparison_summary import ComparisonSummary, DataEfficiency
 
@@ -59,7 +59,7 @@ def draw_learning_curve(summary: ComparisonSummary, path: Path) -> None:
     for number, curve in enumerate(curves):
         shift = SIDE_STEP ** (number - (len(curves) - 1) / 2)
         _draw_curve(panels[0], curve, measure, shift)
-    style_axes(panels[0], _axis_title(measure))
+    style_axes(panels[0], measure_axis_title(measure))
     panels[0].yaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10)))
     if entries:
         _draw_data_efficiency(panels[1], entries)
@@ -116,7 +116,7 @@ def draw_ratio_curve(summary: ComparisonSummary, path: Path) -> None:
             linewidth=1.1,
             label=f"real, {real.real_images} reals",
         )
-    style_axes(axes, _axis_title(measure), xlabel="synthetic images per real one")
+    style_axes(axes, measure_axis_title(measure), xlabel="synthetic images per real one")
     axes.set_xlim(left=0)
     add_legend(figure, axes.get_legend_handles_labels()[0])
     write_figure(figure, path)
@@ -189,11 +189,6 @@ def _draw_curve(axes: Axes, curve: _Curve, measure: str, shift: float) -> None:
             alpha=0.4,
             markeredgewidth=0,
         )
-
-
-def _axis_title(measure: str) -> str:
-    title = MEASURE_TITLES[measure]
-    return f"{title[0].upper()}{title[1:]} (%)"
 
 
 def _percentages(

@@ -38,7 +38,7 @@ def discriminator_logits(
     FileNotFoundError when the run or its checkpoint is gone, ValueError when that is damaged or of
     other images.
     """
-    path = run.folder / "checkpoints" / "last.pt"
+    path = run.checkpoint
     if not path.exists():
         raise FileNotFoundError(f"{path} is gone")
     state = checkpoint.load(path, "gan checkpoint", config=dict, discriminator=dict, step=int)

@@ -20,7 +20,7 @@ from gan.segan.segmentation import (
     save_lung_network,
 )
 from gan.segan.train import LungData, train, update_networks
-from gan.segan.training_state import TrainingState, checkpoint_path
+from gan.segan.training_state import TrainingState
 from pipelines.data.phantom import draw, draw_lung_mask, list_cases
 from pipelines.study.lungs import stretch, stretch_mask
 from runtime.device import choose_compute
@@ -156,7 +156,7 @@ def test_the_same_seed_gives_the_same_network(data: LungData, tmp_path: Path) ->
 def test_a_checkpoint_of_other_images_is_refused(data: LungData, tmp_path: Path) -> None:
     run = train_in_new_run(tmp_path, replace(TINY, steps=2), data)
     others = replace(data, trained_on=["another", *data.trained_on[1:]])
-    with pytest.raises(ValueError, match=f"{checkpoint_path(run)} is of other .* images"):
+    with pytest.raises(ValueError, match=f"{run.checkpoint} is of other .* images"):
         train(replace(TINY, steps=2), others, run, CPU)
 
 
