@@ -8,7 +8,6 @@ from pipelines.comparison.design import Design
 from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.metrics.paired_tests import FEW_PATIENTS, judge, speaks_of
 from pipelines.results.arm_result import ArmResult, Condition, PairedDifference, find_result
-from pipelines.results.comparison_summary import Question
 from pipelines.results.image_count import ImageCount
 
 FEW_TEST_PATIENTS = 300  # with fewer a gain of two points is mostly missed (docs/method.md)
@@ -102,7 +101,7 @@ def control_warnings(differences: Iterable[PairedDifference]) -> list[str]:
 
 
 def answer_sentence(
-    question: Question,
+    primary: PairedDifference,
     results: Sequence[ArmResult],
     differences: Sequence[PairedDifference],
     test: ImageCount,
@@ -110,11 +109,10 @@ def answer_sentence(
     warnings: Sequence[str],
 ) -> str:
     """Write the answer in words, with its numbers, the other baselines and the warnings."""
-    primary = next(own for own in differences if own.is_primary)
     arm, reference = (
         find_result(results, condition) for condition in (primary.condition, primary.reference)
     )
-    measure = question.measure
+    measure = design.measure
     difference = primary.differences.of(measure)
     levels = {"generators": design.generators, "subsets": design.subsets, "folds": design.folds}
     several = "".join(f", {count} {name}" for name, count in levels.items() if count > 1)

@@ -213,6 +213,10 @@ class Design:
         """Return the reals that a classifier has."""
         return RealShare(trial.fraction, trial.replicate.subset or 0, trial.fold, self.folds)
 
+    def subset_of(self, share: RealShare) -> int | None:
+        """Return which subset of its fraction a share is; None where there is one only."""
+        return share.subset if self._num_subsets(share.fraction) > 1 else None
+
     def _folds(self) -> Sequence[int | None]:
         return range(self.folds) if self.folds > 1 else [None]
 

@@ -81,6 +81,7 @@ def summarise(
     results = arm_results(design, outcomes, predictions, datasets, images)
     contrasts = list_contrasts({own.condition: own.validation for own in results}, question)
     differences = compare_arms(contrasts, predictions, images, question)
+    primary = next(own for own in differences if own.is_primary)
     warnings = patient_warnings(_patients_per_label(test, datasets.classes))
     warnings += control_warnings(differences)
     data_efficiency: tuple[DataEfficiency, ...] = ()
@@ -89,8 +90,8 @@ def summarise(
         data_efficiency = estimate_data_efficiency(results, values, test.patients)
     largest = [share for share in provenance.shares() if share.fraction == max(design.fractions)]
     return ComparisonSummary(
-        verdict=next(own.verdict for own in differences if own.is_primary),
-        sentence=answer_sentence(question, results, differences, size, design, warnings),
+        verdict=primary.verdict,
+        sentence=answer_sentence(primary, results, differences, size, design, warnings),
         question=question,
         positive=positive,
         classes=tuple(datasets.classes),
@@ -102,11 +103,11 @@ def summarise(
         test=size,
         image_size=int(test.images.shape[1]),
         generators=tuple(
-            GeneratorUse(run, share.fraction, _subset(design, share), share.fold, number)
+            GeneratorUse(run, share.fraction, design.subset_of(share), share.fold, number)
             for (share, number), run in provenance.generators.items()
         ),
         synthetic_sets=tuple(
-            SyntheticSetUse(run, share.fraction, _subset(design, share), share.fold, number, draw)
+            SyntheticSetUse(run, share.fraction, design.subset_of(share), share.fold, number, draw)
             for (share, number, draw), run in provenance.synthetic_sets.items()
         ),
         generator=provenance.generators[largest[0], 0] if largest else None,
@@ -121,11 +122,6 @@ def summarise(
         versions=_versions(),
         device=provenance.device,
     )
-
-
-def _subset(design: Design, share: RealShare) -> int | None:
-    """Return which subset a share is, None where there is one only."""
-    return share.subset if design.subsets > 1 and share.fraction < 1 else None
 
 
 def _values_of_trials(
