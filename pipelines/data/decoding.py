@@ -24,7 +24,7 @@ from pipelines.data.alterations import altered_hashes
 from pipelines.data.cleaning import find_fault, perceptual_hash
 from pipelines.data.listing import SourceImage
 from pipelines.study.image_io import MAX_BYTES, pixel_hash, write_gray
-from pipelines.study.views import view_kind
+from pipelines.study.projections import projection_kind
 from runtime.files import check_file, name_in_errors
 from runtime.progress import progress
 from runtime.run import Interrupted, stop_on_signal
@@ -140,14 +140,14 @@ def _exit_with(sentinel: int) -> None:
 def _decode(task: _Task) -> Decoded:
     """Decode, check and write one image, in a worker."""
     image = task.image
-    if view_kind(image.view) == "not frontal":
+    if projection_kind(image.view) == "not frontal":
         return Decoded(problem=f"{NOT_FRONTAL}: view {image.view}")
     try:
         picture = image.load()
     except (ValueError, FileNotFoundError) as error:
         return Decoded(problem=_describe_problem(str(error), image.origin))
     header = picture.header
-    if header and view_kind(header.view) == "not frontal":
+    if header and projection_kind(header.view) == "not frontal":
         return Decoded(problem=f"{NOT_FRONTAL}: view {header.view}")
     if problem := find_fault(picture, task.min_side):
         return Decoded(problem=problem)

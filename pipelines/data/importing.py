@@ -34,9 +34,9 @@ from pipelines.data.patients import (
 from pipelines.data.screening import IN_STUDY, Candidate, Screening, screen
 from pipelines.study.import_log import ImportSource, ImportSummary, LeftOutImage, NearDuplicate
 from pipelines.study.manifest import Row, read_manifest
+from pipelines.study.projections import projection_kind
 from pipelines.study.splitting import Ratios
 from pipelines.study.text import decode_file_name
-from pipelines.study.views import view_kind
 from pipelines.study.workspace import Workspace
 from runtime.lock import held
 from runtime.options import OptionError
@@ -285,7 +285,7 @@ def _summarize(
         left_out=[LeftOutImage(row.id, row.reason) for row in originals if row.reason],
         near_duplicates=_list_near_duplicates(outcome),
         unknown_views=dict(
-            Counter(row.view for row in outcome.fresh if view_kind(row.view) == "unknown")
+            Counter(row.view for row in outcome.fresh if projection_kind(row.view) == "unknown")
         ),
         may_show_text=sum(candidate.decoded.may_show_text for candidate in kept),
         images_in_study=len(outcome.existing) + len(kept),

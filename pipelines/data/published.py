@@ -12,7 +12,7 @@ from pipelines.data.folders import list_folder_per_label, offer_file, pass_over,
 from pipelines.data.listing import COVID_LABELS, FindingLabels, Listing, only_label
 from pipelines.data.named_files import NamedFiles, note_doubtful
 from pipelines.data.table_text import plain_name, read_header, read_rows
-from pipelines.study.views import view_kind
+from pipelines.study.projections import projection_kind
 
 RADIOGRAPHY_LABELS = {
     "COVID": "covid",
@@ -132,7 +132,7 @@ def _levels_of(findings: Iterable[str]) -> list[str]:
 def _is_frontal_radiograph(row: TableRow, needs_view: bool) -> bool:
     if row["modality"].lower() not in ("x-ray", ""):
         return False
-    kind = view_kind(row["view"])
+    kind = projection_kind(row["view"])
     return kind in ("frontal", "unknown") or (kind == "not stated" and not needs_view)
 
 

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from typing import Literal
 
-ViewKind = Literal["frontal", "not frontal", "unknown", "not stated"]
+ProjectionKind = Literal["frontal", "not frontal", "unknown", "not stated"]
 
 FRONTAL_WORDS = frozenset(
     ("PA", "AP", "FRONTAL", "POSTEROANTERIOR", "ANTEROPOSTERIOR", "ANTERIOPOSTERIOR")
@@ -32,7 +32,7 @@ MINOR_WORDS = frozenset(
 _JOINED = (("POSTERO", "ANTERIOR"), ("ANTERO", "POSTERIOR"), ("P", "A"), ("A", "P"))
 
 
-def view_kind(view: str) -> ViewKind:
+def projection_kind(view: str) -> ProjectionKind:
     """Tell what a view is by its name: frontal, not frontal, of an unknown name, or not stated.
 
     Case, accents and signs between words do not matter: "Lat", "lateral view" and "LEFT LATERAL"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.study.views import view_kind
+from pipelines.study.projections import projection_kind
 
 FRONTAL = (
     *("PA", "AP", "ap", "P.A.", "AP Supine", "AP semi erect", "PA view", "AP_PORTABLE"),
@@ -23,22 +23,22 @@ UNKNOWN = ("OBLIQUE", "AP/LAT", "PA and lateral", "LEFT LATERAL DECUBITUS", "LLD
 
 @pytest.mark.parametrize("view", FRONTAL)
 def test_frontal_views_are_frontal(view: str) -> None:
-    assert view_kind(view) == "frontal"
+    assert projection_kind(view) == "frontal"
 
 
 @pytest.mark.parametrize("view", NOT_FRONTAL)
 def test_lateral_views_and_sections_are_not_frontal(view: str) -> None:
-    assert view_kind(view) == "not frontal"
+    assert projection_kind(view) == "not frontal"
 
 
 @pytest.mark.parametrize("view", UNKNOWN)
 def test_other_names_are_unknown(view: str) -> None:
-    assert view_kind(view) == "unknown"
+    assert projection_kind(view) == "unknown"
 
 
 @pytest.mark.parametrize("view", ["", " ", "-", "?"])
 def test_a_name_of_no_word_states_no_view(view: str) -> None:
-    assert view_kind(view) == "not stated"
+    assert projection_kind(view) == "not stated"
 
 
 @given(
@@ -49,4 +49,4 @@ def test_a_name_of_no_word_states_no_view(view: str) -> None:
 def test_case_and_space_around_do_not_matter(
     view: str, change: Callable[[str], str], space: str
 ) -> None:
-    assert view_kind(f"{space}{change(view)}{space}") == view_kind(view)
+    assert projection_kind(f"{space}{change(view)}{space}") == projection_kind(view)
