@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli.data_tables import check_table, counts_table, looked_for_lines
+from pipelines.cli.data_tables import check_table, counts_table, held_out_lines, looked_for_lines
 from pipelines.cli.lung_tables import lungs_table
 from pipelines.cli.options import Commands, compute_options, done, workspace_option
 from pipelines.study.text import one_line
@@ -48,13 +48,22 @@ def data() -> None:
     multiple=True,
     metavar="FINDING=LABEL",
     help="The label of a finding, folder or class of the sources; an empty one leaves it out. "
-    "May be given several times.",
+    'May be given several times; "*" stands for every other finding of a collection that is else '
+    "left out.",
 )
 @click.option(
     "--external",
     multiple=True,
     metavar="PATH",
     help="A test set from another source, held apart from training. May be given several times.",
+)
+@click.option(
+    "--hold-out",
+    multiple=True,
+    metavar="COLUMN=PATTERN",
+    help="Make an external test set of the images for which a source's table has such a value, and "
+    'of all others of their patients: "location=Hannover*", or "finding!=COVID*" for any other '
+    "value. May be given several times; holds for later imports too.",
 )
 @click.option(
     "--split",
@@ -119,7 +128,7 @@ def import_(
     from pipelines.data.sources import read_sources
     from pipelines.study.splitting import parse_ratios
 
-    shares, wanted = parse_ratios(ratios), parse_labels(labels)
+    shares, wanted, rules = parse_ratios(ratios), parse_labels(labels), ImportRules(**choices)
     listings = read_sources(sources, external=external, kind=kind, labels=wanted)
     own, others = listings[: len(sources)], listings[len(sources) :]
     summary = import_listings(
@@ -129,7 +138,7 @@ def import_(
         ratios=shares,
         seed=seed,
         folds=folds,
-        rules=ImportRules(**choices),
+        rules=rules,
     )
     _echo_summary(summary, workspace.data)
     for note in [*summary.patient_notes, *name_doubtful_numbers(workspace)]:
@@ -148,6 +157,9 @@ def _echo_summary(summary: ImportSummary, folder: Path) -> None:
         click.echo(_source_line(source))
         for note in source.notes:
             click.echo(f"  note: {one_line(note)}")
+    if summary.held_out:
+        for line in held_out_lines(summary.held_out):
+            click.echo(line)
     for reason, count in summary.left_out_counts.items():
         click.echo(f"left out: {count} {reason}")
     if summary.left_out:

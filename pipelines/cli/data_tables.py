@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pipelines.study.text import one_line
+
 if TYPE_CHECKING:
     from pipelines.data.check_report import CheckReport
-    from pipelines.study.import_log import ImportSummary
+    from pipelines.study.import_log import HeldOut, ImportSummary
     from pipelines.study.manifest import Row
+
+VALUES_SHOWN = 5  # of a column that images are held out by
 
 
 def counts_table(rows: Sequence[Row]) -> str:
@@ -31,6 +35,29 @@ def counts_table(rows: Sequence[Row]) -> str:
 
 def _images_and_patients(rows: Sequence[Row]) -> str:
     return f"{len(rows)} ({len({row.patient for row in rows})})"
+
+
+def held_out_lines(held_out: HeldOut) -> list[str]:
+    """Write which images an import put aside, by which rules and values."""
+    lines = []
+    for rule in held_out.rules:
+        values = [f"{one_line(value)} ({count})" for value, count in rule.values.items()]
+        more = len(values) - VALUES_SHOWN
+        values[VALUES_SHOWN:] = [f"{more} more"] if more > 0 else []
+        if rule.values_of_one_patient:
+            values.append(f"{rule.values_of_one_patient} values of one patient each")
+        told = f": {', '.join(values)}" if values else ""
+        lines.append(f"held out by {one_line(rule.rule)}: {rule.images} images{told}")
+    if held_out.tied_images:
+        lines.append(
+            f"held out with them: {held_out.tied_images} further images of the same patients, or "
+            "that look alike"
+        )
+    per_label = [
+        f"{label} {count} ({held_out.patients[label]})" for label, count in held_out.images.items()
+    ]
+    lines.append(f"external test set, images (patients): {', '.join(per_label) or 'no new image'}")
+    return lines
 
 
 def looked_for_lines(imports: Sequence[ImportSummary]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.data.screening import Candidate, Screening
+from pipelines.data.candidates import Candidate
+from pipelines.data.screening import Screening
 from pipelines.study.manifest import SPLITS, Row
 from pipelines.study.splitting import Ratios, distribute
 

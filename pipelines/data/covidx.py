@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.data.folders import offer_file
@@ -20,6 +20,7 @@ COVIDX_REGISTERS = {
 }
 LIST_NAME = re.compile(r"(train|test|val)")
 TOLD_LINES = 5  # by which a list is told from other texts
+LINE_COLUMNS = ("patient", "file", "class", "source")  # of a line, which has no header
 EXPECTED = "expected patient, file, class and source, or the first three, separated by spaces"
 
 
@@ -65,7 +66,7 @@ def list_covidx(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
     Raises ValueError, which names list and line, for what is not understood.
     """
     paths = find_covidx_lists(folder)
-    listing = Listing(source, "COVIDx lists", tables=paths)
+    listing = Listing(source, "COVIDx lists", tables=paths, columns=list(LINE_COLUMNS))
     labels = FindingLabels(
         COVID_LABELS | {"covid": "covid"} | chosen, keep_others=True, made=listing.label_names
     )
@@ -93,17 +94,23 @@ def list_covidx(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
                 listing.passed_over[f"{entry.finding}: not wanted"] += 1
             else:
                 origin = entry.origin.lower() if has_origins else ""
+                offered = offer_file(
+                    file,
+                    label,
+                    f"{source}-{entry.origin}" if has_origins else source,
+                    patient=patient or None,
+                    register=COVIDX_REGISTERS.get(origin, f"COVIDx {origin}".strip()),
+                    splits=splits,
+                )
                 listing.images.append(
-                    offer_file(
-                        file,
-                        label,
-                        f"{source}-{entry.origin}" if has_origins else source,
-                        patient=patient or None,
-                        register=COVIDX_REGISTERS.get(origin, f"COVIDx {origin}".strip()),
-                        splits=splits,
-                    )
+                    replace(offered, table_rows=(_name_cells(patient, file, entry),))
                 )
     return listing
+
+
+def _name_cells(patient: str, file: Path, entry: _Entry) -> dict[str, str]:
+    cells = (patient, file.name, entry.finding, entry.origin)
+    return dict(zip(LINE_COLUMNS, cells, strict=True))
 
 
 def _split_of(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.data.folder_names import SPLIT_WORDS
@@ -34,6 +34,7 @@ class _NamedImage:
     patient: str = ""
     view: str = ""
     split: str = ""
+    rows: list[dict[str, str]] = field(default_factory=list)
 
 
 def find_table(path: Path) -> Path | None:
@@ -82,6 +83,7 @@ def list_csv(path: Path, source: str, chosen: dict[str, str]) -> Listing:
             raise
         raise ValueError(f"{error}; or --as folders, where folders are the labels") from error
     listing = Listing(source, f"table {table_path.name}", tables=[table_path])
+    listing.columns.extend(name for name in table.header if name)
     files = NamedFiles(table_path.parent)
     named = _read_images(table, columns, files, listing)
     if columns.unused:
@@ -123,7 +125,9 @@ def _read_images(
             absent[str(table.path.parent / name)] = None
             continue
         repeated += file in named
-        _add_row(named.setdefault(file, _NamedImage(row.line)), row, columns, where)
+        image = named.setdefault(file, _NamedImage(row.line))
+        image.rows.append(dict(zip(table.header, row.cells, strict=True)))
+        _add_row(image, row, columns, where)
     listing.absent.extend(absent)
     if repeated:
         listing.notes.append(f"{repeated} rows are of a file that has a row already")
@@ -173,19 +177,18 @@ def _offer_images(
         elif not chosen:
             pass_over(listing, f"{', '.join(image.labels)}: not wanted", name)
         else:
-            listing.images.append(
-                offer_file(
-                    file,
-                    chosen.pop(),
-                    listing.source,
-                    patient=image.patient or None,
-                    view=image.view,
-                    splits=splits_allowed(
-                        SPLIT_WORDS.get(image.split.lower()),
-                        has_validation="validation" in splits,
-                    ),
-                )
+            offered = offer_file(
+                file,
+                chosen.pop(),
+                listing.source,
+                patient=image.patient or None,
+                view=image.view,
+                splits=splits_allowed(
+                    SPLIT_WORDS.get(image.split.lower()),
+                    has_validation="validation" in splits,
+                ),
             )
+            listing.images.append(replace(offered, table_rows=tuple(image.rows)))
 
 
 def _pass_over_unnamed(listing: Listing, folder: Path, named: set[Path]) -> None:

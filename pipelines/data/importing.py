@@ -16,8 +16,19 @@ from pathlib import Path
 
 from pipelines.data.alterations import LOOKED_FOR
 from pipelines.data.assignment import assign_rows
+from pipelines.data.candidates import Candidate
 from pipelines.data.commit import commit, take_back
 from pipelines.data.decoding import Decoded, decode_all
+from pipelines.data.hold_out import (
+    HoldOut,
+    HoldOuts,
+    check_columns,
+    check_earlier_images,
+    check_held_out,
+    check_matching,
+    describe_held_out,
+    parse_hold_outs,
+)
 from pipelines.data.listing import Listing, SourceImage
 from pipelines.data.originals import OriginalRow
 from pipelines.data.patient_notes import note_patients
@@ -31,8 +42,14 @@ from pipelines.data.patients import (
     open_patient_key,
     read_known_patients,
 )
-from pipelines.data.screening import IN_STUDY, Candidate, Screening, screen
-from pipelines.study.import_log import ImportSource, ImportSummary, LeftOutImage, NearDuplicate
+from pipelines.data.screening import IN_STUDY, Screening, screen
+from pipelines.study.import_log import (
+    HeldOut,
+    ImportSource,
+    ImportSummary,
+    LeftOutImage,
+    NearDuplicate,
+)
 from pipelines.study.manifest import Row, read_manifest
 from pipelines.study.projections import projection_kind
 from pipelines.study.splitting import Ratios
@@ -54,16 +71,25 @@ class ImportRules:
         min_side: Images with a shorter side, in pixels, are left out.
         strict: Whether to stop when a file would be left out that the study has not already.
         same_patients: Whether a patient's number is that of one patient in all sources.
+        hold_out: Which images are an external test set, as "location=Hannover*", beside those by
+            the rules of earlier imports.
     """
 
     min_side: int = MIN_SIDE
     strict: bool = False
     same_patients: bool = False
+    hold_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raise OptionError when the side is none."""
+        """Raise OptionError when the side or a rule is none."""
+        parse_hold_outs(self.hold_out)
         if self.min_side < 1:
             raise OptionError("min_side", self.min_side, "expected a number of pixels, at least 1")
+
+    @property
+    def hold_outs(self) -> tuple[HoldOut, ...]:
+        """The rules by which images are put aside."""
+        return parse_hold_outs(self.hold_out)
 
 
 def import_listings(
@@ -86,8 +112,8 @@ def import_listings(
     rules: what may come in; ImportRules() where there are none.
 
     Raises ValueError when nothing new is left, when anything is left out and the rules are strict,
-    when all images have one patient's number, or on another number of folds than the study has, and
-    Interrupted after a signal, when the same call goes on.
+    when all images have one patient's number, on another number of folds than the study has, or
+    when images cannot be held out, and Interrupted after a signal, when the same call goes on.
     """
     rules = rules or ImportRules()
     absent = [path for listing in (*listings, *external) for path in listing.absent]
@@ -96,18 +122,22 @@ def import_listings(
         existing = read_manifest(path) if path.exists() else []
         folds = _settle_folds(folds, workspace, existing)
         key = open_patient_key(workspace, has_images=bool(existing))
-        known = read_known_patients(existing, workspace.imports())
+        imports = workspace.imports()
+        hold_outs = HoldOuts.settle(rules.hold_outs, imports, existing)
+        check_columns(hold_outs, listings)
+        known = read_known_patients(existing, imports)
         images = _join_images(listings, external)
         decoded = decode_all([image for image, _ in images], staging, rules.min_side)
         candidates = _name_patients(images, decoded, key, known, rules.same_patients)
-        screening = screen(candidates, existing)
+        check_earlier_images(hold_outs, candidates, existing, imports)
+        screening, held_out = _screen(candidates, existing, hold_outs)
         if rules.strict:
             _check_nothing_left_out(candidates, screening, [*listings, *external])
         if not screening.kept:
             raise ValueError(f"nothing to import: {_explain_none(candidates, screening)}")
         fresh = assign_rows(candidates, screening, existing, ratios, seed, folds)
         notes = note_patients([candidates[number] for number in screening.kept], key, known)
-        outcome = _Outcome(candidates, screening, existing, fresh, absent, notes)
+        outcome = _Outcome(candidates, screening, existing, fresh, absent, notes, held_out)
         originals = _list_originals(outcome, key)
         sources = _describe_sources(listings, external)
         summary = _summarize(sources, outcome, originals, ratios, seed, folds, rules)
@@ -126,6 +156,7 @@ class _Outcome:
     fresh: list[Row]
     absent: list[str]
     patient_notes: list[str]
+    held_out: HeldOut | None
 
     def new_names(self) -> dict[int, str]:
         """Return the file names of the candidates that came in, by their numbers."""
@@ -218,6 +249,22 @@ def _name_patients(
     ]
 
 
+def _screen(
+    candidates: Sequence[Candidate], existing: Sequence[Row], hold_outs: HoldOuts
+) -> tuple[Screening, HeldOut | None]:
+    """Decide who comes in and who is held out. Raises OptionError when that cannot be."""
+    matching = hold_outs.find_matching(candidates)
+    check_matching(matching, hold_outs, candidates)
+    screening = screen(
+        candidates,
+        existing,
+        matching={number for numbers in matching.values() for number in numbers},
+        held_rows=hold_outs.held_rows,
+    )
+    check_held_out(matching, hold_outs, screening, candidates, existing)
+    return screening, describe_held_out(matching, screening, candidates)
+
+
 def _check_nothing_left_out(
     candidates: Sequence[Candidate], screening: Screening, listings: Sequence[Listing]
 ) -> None:
@@ -305,6 +352,7 @@ def _summarize(
         tied_patients=outcome.screening.tied_patients(
             {row.patient for row in (*outcome.existing, *outcome.fresh)}
         ),
+        held_out=outcome.held_out,
     )
 
 
@@ -333,6 +381,7 @@ def _describe_sources(
                 replace(item, file=decode_file_name(item.file))
                 for item in listing.passed_over_files
             ],
+            columns=listing.columns,
         )
         for number, listing in enumerate([*listings, *external])
     ]

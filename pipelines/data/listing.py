@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from pipelines.study.manifest import LABEL, SPLITS
 from runtime.options import OptionError
 
 COVID_LABELS = {"covid-19": "covid"}
+EVERY_OTHER = "*"  # as a finding: each that is not named
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class SourceImage:
         register: Whose numbers these are, where several sources share them; empty: the source's.
         nih_number: The patient's number in a file name as NIH's are; empty where it is none.
         folder_patient: The folder that is one patient's; it counts where nothing else tells.
+        table_rows: What the rows of its source's table say of it, by column. Patients may be told
+            by it: the study keeps none of it.
         view: As the source states it; empty where it does not.
         splits: Those that it may go to.
         name: Of a phantom: the file name to keep, without suffix.
@@ -51,6 +54,7 @@ class SourceImage:
     register: str = ""
     nih_number: str = ""
     folder_patient: str = ""
+    table_rows: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class Listing:
         label_names: Of which of these names each label is; see FindingLabels.
         notes: What whoever imports it should know besides.
         tables: The tables that were read for it.
+        columns: The names of their columns.
+        is_selective: Whether findings that are not named are left out, and do not become labels.
     """
 
     source: str
@@ -80,6 +86,8 @@ class Listing:
     label_names: dict[str, dict[str, bool]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     tables: list[Path] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    is_selective: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,8 @@ class FindingLabels:
     """From a source's names of findings to labels of the study.
 
     Attributes:
-        chosen: Name, in lower case, to label; an empty label leaves the finding out.
+        chosen: Name, in lower case, to label; an empty label leaves the finding out. Under "*" the
+            label of images none of whose findings is named, where others are not kept.
         keep_others: Whether other names become labels themselves; else they are not wanted.
         made: The names that became each label, with whether more than case, spaces, - and _ of the
             name is lost in it.
@@ -112,6 +121,10 @@ class FindingLabels:
             elif self.keep_others:
                 label = make_label(finding)
                 labels.add(self._note(label, finding, is_lossy=_plain(label) != _plain(finding)))
+        if findings and not labels and EVERY_OTHER in self.chosen:
+            labels = {
+                self._note(self.chosen[EVERY_OTHER], name, is_lossy=False) for name in findings
+            }
         return labels - {""}
 
     def label_of(self, name: str, where: str) -> str | None:

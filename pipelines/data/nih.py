@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 from pipelines.data.folders import NIH_REGISTER, offer_file, pass_over, walk_images
 from pipelines.data.listing import FindingLabels, Listing, only_label
-from pipelines.data.table_text import read_rows
+from pipelines.data.table_text import read_columns, read_rows
 
 COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "View Position")
 
@@ -27,7 +28,13 @@ def list_nih(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
     table = find_nih_table(folder)
     if table is None:
         raise ValueError(f"{folder} holds no Data_Entry_2017*.csv")
-    listing = Listing(source, "NIH ChestX-ray14", tables=[table])
+    listing = Listing(
+        source,
+        "NIH ChestX-ray14",
+        tables=[table],
+        columns=read_columns(table, COLUMNS),
+        is_selective=True,
+    )
     labels = FindingLabels({"no finding": "normal"} | chosen, made=listing.label_names)
     present: dict[str, list[Path]] = defaultdict(list)
     for path in walk_images(folder, Counter()):
@@ -44,14 +51,13 @@ def list_nih(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
         elif not files:
             listing.absent.append(str(folder / row["Image Index"]))
         else:
-            listing.images.append(
-                offer_file(
-                    files[0],
-                    label,
-                    source,
-                    patient=row["Patient ID"].zfill(8),
-                    register=NIH_REGISTER,
-                    view=row["View Position"],
-                )
+            offered = offer_file(
+                files[0],
+                label,
+                source,
+                patient=row["Patient ID"].zfill(8),
+                register=NIH_REGISTER,
+                view=row["View Position"],
             )
+            listing.images.append(replace(offered, table_rows=(row,)))
     return listing

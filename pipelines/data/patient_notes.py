@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipelines.data.candidates import Candidate
 from pipelines.data.originals import read_originals
 from pipelines.data.patient_numbers import (
     find_spellings,
@@ -12,7 +13,6 @@ from pipelines.data.patient_numbers import (
     note_placeholders,
 )
 from pipelines.data.patients import KnownPatients, find_shared_numbers
-from pipelines.data.screening import Candidate
 from pipelines.study.text import decode_file_name
 from pipelines.study.workspace import Workspace
 

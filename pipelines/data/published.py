@@ -11,7 +11,7 @@ from pathlib import Path, PureWindowsPath
 from pipelines.data.folders import list_folder_per_label, offer_file, pass_over, walk_images
 from pipelines.data.listing import COVID_LABELS, FindingLabels, Listing, only_label
 from pipelines.data.named_files import NamedFiles, note_doubtful
-from pipelines.data.table_text import plain_name, read_header, read_rows
+from pipelines.data.table_text import plain_name, read_columns, read_header, read_rows
 from pipelines.study.projections import projection_kind
 
 RADIOGRAPHY_LABELS = {
@@ -41,7 +41,7 @@ def list_covid_chestxray(folder: Path, source: str, chosen: dict[str, str]) -> L
     """List the covid-chestxray-dataset, whose files are named by the column filename."""
     return _list_metadata(
         folder,
-        Listing(source, "covid-chestxray-dataset"),
+        Listing(source, "covid-chestxray-dataset", is_selective=True),
         chosen,
         file_column="filename",
         needs_view=True,
@@ -55,7 +55,7 @@ def list_figure1(folder: Path, source: str, chosen: dict[str, str]) -> Listing:
     """
     return _list_metadata(
         folder,
-        Listing(source, "Figure1-COVID-chestxray-dataset"),
+        Listing(source, "Figure1-COVID-chestxray-dataset", is_selective=True),
         chosen,
         file_column="patientid",
         patient_of=lambda row: re.sub(r"(?<=\d)[a-z]$", "", row["patientid"]),
@@ -66,7 +66,7 @@ def list_actualmed(folder: Path, source: str, chosen: dict[str, str]) -> Listing
     """List the Actualmed collection, whose files are named by the column imagename."""
     return _list_metadata(
         folder,
-        Listing(source, "Actualmed-COVID-chestxray-dataset"),
+        Listing(source, "Actualmed-COVID-chestxray-dataset", is_selective=True),
         chosen,
         file_column="imagename",
     )
@@ -85,9 +85,11 @@ def _list_metadata(
     labels = FindingLabels(COVID_LABELS | chosen, made=listing.label_names)
     files = NamedFiles(folder / "images")
     table = folder / "metadata.csv"
+    columns = tuple(dict.fromkeys((*METADATA_COLUMNS, file_column)))
     listing.tables.append(table)
+    listing.columns.extend(read_columns(table, columns))
     named: set[Path] = set()
-    for row in read_rows(table, tuple(dict.fromkeys((*METADATA_COLUMNS, file_column)))):
+    for row in read_rows(table, columns):
         name = _bare_name(row[file_column])
         file = files.find(name) or folder / "images" / name
         named.add(file)
@@ -98,16 +100,15 @@ def _list_metadata(
         elif not _is_frontal_radiograph(row, needs_view):
             listing.passed_over["not a frontal X-ray"] += 1
         elif label := only_label(listing, labels.labels_of(findings)):
-            listing.images.append(
-                offer_file(
-                    file,
-                    label,
-                    listing.source,
-                    patient=patient_of(row),
-                    register=listing.kind,
-                    view=row["view"],
-                )
+            offered = offer_file(
+                file,
+                label,
+                listing.source,
+                patient=patient_of(row),
+                register=listing.kind,
+                view=row["view"],
             )
+            listing.images.append(replace(offered, table_rows=(row,)))
     if files.doubtful:
         listing.notes.append(note_doubtful(files.doubtful))
     _pass_over_unnamed(listing, folder / "images", named)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.data.alterations import find_altered_pairs
+from pipelines.data.candidates import AlikePair, Candidate, places_alike, ties_of_row
 from pipelines.data.cleaning import SAME_BITS
-from pipelines.data.decoding import Decoded
-from pipelines.data.listing import SourceImage
-from pipelines.data.patients import Patient
 from pipelines.study.manifest import EXTERNAL, SPLITS, Row
 from pipelines.study.persons import find_near_pairs
 from pipelines.study.splitting import Groups
@@ -25,42 +23,6 @@ Reasons = dict[int, str]  # by the number of a candidate, as "kind: details"
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """An image that was offered to the study, as decoded.
-
-    Attributes:
-        image: As its source offers it.
-        decoded: What became of it.
-        patient: Whom it shows.
-        external: Whether it is for the external test set.
-    """
-
-    image: SourceImage
-    decoded: Decoded
-    patient: Patient
-    external: bool
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """The splits that it may go to."""
-        return (EXTERNAL,) if self.external else self.image.splits
-
-
-@dataclass(frozen=True)
-class AlikePair:
-    """Two images that look alike: their places, the first one's being lower, and bits that differ.
-
-    They look alike as they are, or one of them altered (see `alterations`).
-
-    Places count the study's rows first, then the candidates.
-    """
-
-    first: int
-    second: int
-    bits: int
-
-
-@dataclass(frozen=True)
 class Screening:
     """What is to happen to the candidates.
 
@@ -70,6 +32,9 @@ class Screening:
         groups: Who must share a split.
         members: The number in `groups` of each place: the study's rows first, then candidates.
         near: Pairs that look alike and are both in the study.
+        held_out: The numbers of candidates who are put aside for the external test set, since they
+            or images of the same person are to be.
+        moved: The places of the study's rows that would have to go there too and are elsewhere.
     """
 
     reasons: Reasons
@@ -77,6 +42,8 @@ class Screening:
     groups: Groups
     members: dict[int, int]
     near: list[AlikePair]
+    held_out: frozenset[int] = frozenset()
+    moved: tuple[int, ...] = ()
 
     def tied_patients(self, known: Collection[str]) -> list[list[str]]:
         """Return which of the known patients must share a split with another."""
@@ -89,8 +56,18 @@ class Screening:
         return tied
 
 
-def screen(candidates: Sequence[Candidate], existing: Sequence[Row]) -> Screening:
-    """Decide which candidates come into a study that has these rows already."""
+def screen(
+    candidates: Sequence[Candidate],
+    existing: Sequence[Row],
+    *,
+    matching: Collection[int] = (),
+    held_rows: Collection[int] = (),
+) -> Screening:
+    """Decide which candidates come into a study that has these rows already.
+
+    matching: the numbers of candidates that are to be held out, with all images of their persons.
+    held_rows: the places of rows that were held out before, whose persons' new images are too.
+    """
     reasons = {
         number: candidate.decoded.problem
         for number, candidate in enumerate(candidates)
@@ -102,13 +79,21 @@ def screen(candidates: Sequence[Candidate], existing: Sequence[Row]) -> Screenin
     pairs = list(_find_alike(candidates, existing, comparable))
     for number, reason in _find_alike_of_two_labels(candidates, existing, pairs):
         reasons.setdefault(number, reason)
-    groups, members = _group(candidates, existing, reasons, _by_candidate(pairs, len(existing)))
+    alike = places_alike(pairs, len(existing))
+    held_out, moved = _hold_out(candidates, existing, alike, matching, held_rows)
+    settled = [
+        replace(candidate, external=candidate.external or number in held_out)
+        for number, candidate in enumerate(candidates)
+    ]
+    groups, members = _group(settled, existing, reasons, alike)
     return Screening(
         reasons=dict(sorted(reasons.items())),
         kept=[number for number in range(len(candidates)) if number not in reasons],
         groups=groups,
         members=members,
         near=_both_in_study(pairs, len(existing), members),
+        held_out=held_out,
+        moved=moved,
     )
 
 
@@ -183,14 +168,41 @@ def _find_alike_of_two_labels(
             yield from ((number, reason) for number in numbers if number >= 0)
 
 
-def _by_candidate(pairs: Sequence[AlikePair], n_existing: int) -> dict[int, list[int]]:
-    """Return the places that look like each candidate."""
-    alike: dict[int, list[int]] = defaultdict(list)
-    for pair in pairs:
-        alike[pair.second - n_existing].append(pair.first)
-        if pair.first >= n_existing:
-            alike[pair.first - n_existing].append(pair.second)
-    return alike
+def _hold_out(
+    candidates: Sequence[Candidate],
+    existing: Sequence[Row],
+    alike: Mapping[int, Sequence[int]],
+    matching: Collection[int],
+    held_rows: Collection[int],
+) -> tuple[frozenset[int], tuple[int, ...]]:
+    """Return the candidates who are the same person as one to hold out, themselves included.
+
+    Whoever shares a patient or a picture, or looks alike, directly or through others, is; what is
+    left out of the study ties as well. Also returns the places of rows in other splits that are the
+    same person as a matching candidate.
+    """
+    if not matching and not held_rows:
+        return frozenset(), ()
+    persons = Groups()
+    for place, row in enumerate(existing):
+        persons.add([*ties_of_row(row), ("image", place)], SPLITS)
+    for number, candidate in enumerate(candidates):
+        places = [len(existing) + number, *alike.get(number, ())]
+        persons.add([*candidate.ties, *(("image", place) for place in places)], SPLITS)
+    matched = {persons.root(len(existing) + number) for number in matching}
+    held = matched | {persons.root(place) for place in held_rows}
+    return (
+        frozenset(
+            number
+            for number in range(len(candidates))
+            if persons.root(len(existing) + number) in held
+        ),
+        tuple(
+            place
+            for place, row in enumerate(existing)
+            if row.split != EXTERNAL and persons.root(place) in matched
+        ),
+    )
 
 
 def _group(
@@ -207,8 +219,7 @@ def _group(
     groups = Groups()
     members: dict[int, int] = {}
     for place, row in enumerate(existing):
-        row_ties = [("patient", row.patient), ("pixels", row.sha256), ("image", place)]
-        member = groups.add(row_ties, [row.split])
+        member = groups.add([*ties_of_row(row), ("image", place)], [row.split])
         assert member is not None, "every row of the study has a split"
         members[place] = member
     known = {(row.sha256, row.patient) for row in existing}
@@ -217,8 +228,7 @@ def _group(
     for number in sorted(waiting, key=lambda number: _constraint(candidates[number])):
         candidate, place = candidates[number], len(existing) + number
         sha256, patient = candidate.decoded.sha256, candidate.patient.name
-        ties: list[tuple[str, str | int]] = [("patient", patient), ("pixels", sha256)]
-        ties += [("patient", name) for name in candidate.patient.also]
+        ties = candidate.ties
         if any((sha256, name) in known for name in (patient, *candidate.patient.also)):
             reasons[number] = IN_STUDY
         elif sha256 in seen:

@@ -11,6 +11,7 @@ from pipelines.data.csv_source import find_table, list_csv
 from pipelines.data.folder_names import split_of
 from pipelines.data.folders import list_folder_per_label, list_labelled_folder
 from pipelines.data.listing import (
+    EVERY_OTHER,
     Listing,
     check_label_names,
     note_label_names,
@@ -270,7 +271,13 @@ def _check_findings(chosen: dict[str, str], listings: Sequence[Listing]) -> None
         for listing in listings
         for finding, count in listing.findings.items()
     }
-    unknown = [finding for finding in chosen if finding not in counts]
+    if EVERY_OTHER in chosen and not any(listing.is_selective for listing in listings):
+        raise OptionError(
+            "label",
+            f'"*={chosen[EVERY_OTHER]}"',
+            "no source here has findings that are left out unless they are named",
+        )
+    unknown = [finding for finding in chosen if finding not in (*counts, EVERY_OTHER)]
     if unknown:
         commonest = sorted(counts, key=counts.__getitem__, reverse=True)[:12]
         raise OptionError(

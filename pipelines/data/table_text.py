@@ -114,6 +114,11 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     ]
 
 
+def read_columns(path: Path, known: Sequence[str]) -> list[str]:
+    """Read the names of the columns of a table that has some of these; ones without are none."""
+    return [name for name in open_table(path, {plain_name(name) for name in known}).header if name]
+
+
 def name_columns(table: TextTable, columns: Sequence[str]) -> list[str]:
     """Name the columns of a table as `columns` does, whatever their case; others as they are.
 

@@ -33,6 +33,7 @@ class ImportSource:
         external: Whether it makes the external test set.
         passed_over_files: Which files were passed over, relative to the source.
         notes: What its reader told besides, such as tables that were not used.
+        columns: Of its table, none where it has none; None: not written down, by earlier versions.
     """
 
     source: str
@@ -43,6 +44,7 @@ class ImportSource:
     external: bool = False
     notes: list[str] = field(default_factory=list)
     passed_over_files: list[PassedOver] = field(default_factory=list)
+    columns: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,42 @@ class NearDuplicate:
 
     images: tuple[str, str]
     bits: int
+
+
+@dataclass(frozen=True)
+class HoldOutRule:
+    """A rule by which images were put aside, and which of the import match it.
+
+    Attributes:
+        rule: As it was given: location=Hannover*.
+        images: How many match.
+        values: How many of them have each value of the column, for values that several patients
+            have.
+        values_of_one_patient: How many further values there are, which are not told: such a value,
+            as a note or a number, might say who the patient is.
+    """
+
+    rule: str
+    images: int
+    values: dict[str, int]
+    values_of_one_patient: int
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What an import put aside as an external test set.
+
+    Attributes:
+        rules: Those in force, of earlier imports too; an image is held out that matches any.
+        images, patients: By label.
+        tied_images: How many of the images match no rule themselves: another of the same patient
+            does, or one that looks alike.
+    """
+
+    rules: list[HoldOutRule]
+    images: dict[str, int]
+    patients: dict[str, int]
+    tied_images: int
 
 
 @dataclass(frozen=True)
@@ -86,6 +124,7 @@ class ImportSummary:
             earlier version, which looked for unaltered ones alone.
         tied_patients: Patients of the manifest who count as one person, since they share a picture,
             look alike or are known by each other's numbers.
+        held_out: What was put aside by rules; None where there are none.
     """
 
     sources: list[ImportSource]
@@ -105,6 +144,7 @@ class ImportSummary:
     patient_notes: list[str] = field(default_factory=list)
     looked_for: str = ""
     tied_patients: list[list[str]] = field(default_factory=list)
+    held_out: HeldOut | None = None
 
 
 def write_imports(path: Path, imports: Sequence[ImportSummary]) -> None:
@@ -146,7 +186,7 @@ def _from_json(entry: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(sources, list):
         return dict(entry)
     complete = [
-        {"external": False, "notes": [], "passed_over_files": [], **source}
+        {"external": False, "notes": [], "passed_over_files": [], "columns": None, **source}
         if isinstance(source, Mapping)
         else source
         for source in sources
@@ -158,5 +198,6 @@ def _from_json(entry: Mapping[str, Any]) -> dict[str, Any]:
         "patient_notes": [],
         "looked_for": "",
         "tied_patients": [],
+        "held_out": None,
     }
     return {**absent, **entry, "sources": complete}
