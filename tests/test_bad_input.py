@@ -104,7 +104,7 @@ ROWS = [
     Row("export --format exe", "'exe' is not one of"),
     Row("data import data --as nonsense", "'nonsense' is not one of"),
     Row("demo --seed x", "not a valid integer"),
-    Row("lungs-train", "--masks DIR: expected a folder of PNG masks"),
+    Row("lungs-train", "--masks PATH: expected masks that people drew"),
     Row("data lungs --masks nowhere", "nowhere"),
     Row("compare --measure luck", "'luck' is not one of"),
     Row("compare --folds 0", "--folds 0: expected 2 or more"),

@@ -238,10 +238,11 @@ def show(workspace: Workspace) -> None:
 @click.option(
     "--masks",
     multiple=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="A folder of PNG masks named like the images, to be used in place of the network's. "
-    "May be given several times.",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Masks to be used in place of the network's: PNGs named like the images, V7 Darwin or "
+    "COCO JSON, in a folder or one with folders called masks, or one file. May be given several "
+    "times.",
 )
 @click.option(
     "--network",
@@ -255,15 +256,17 @@ def lungs(
 ) -> None:
     """Find the lungs in every image of the study: mask, box, and whether they look like lungs.
 
-    Masks come from a folder that you bring, or else from a network, without internet. Leaves
+    Masks are those that you bring, or else a network's, without internet. Leaves
     data/lungs/LABEL/ID.png, the table data/lungs.csv, and data/lungs.png, on which the doubtful
     ones come first. What looks wrong is listed here too.
     """
+    from pipelines.data.lung_masks import find_masks_beside
     from pipelines.data.lungs import find_lungs
     from pipelines.figures.lung_sheets import draw_study_lungs
 
     summary, rows = find_lungs(workspace, compute, masks=masks, network=network)
-    click.echo(lungs_table(summary, rows))
+    beside = [] if masks else find_masks_beside(workspace)
+    click.echo(lungs_table(summary, rows, beside))
     sheet = draw_study_lungs(workspace)
     done(f"masks of {len(rows)} images", workspace.data / "lungs.csv", f"look at {sheet}")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.results.lung_result import LUNG_MEASURES
@@ -32,10 +34,13 @@ def scores_table(result: LungResult) -> str:
     return "\n".join(lines)
 
 
-def lungs_table(summary: LungsSummary, rows: Sequence[LungRow]) -> str:
-    """Say whose masks a study has, which are in doubt, and what their network has seen."""
+def lungs_table(summary: LungsSummary, rows: Sequence[LungRow], beside: Sequence[Path]) -> str:
+    """Say whose masks a study has, which are in doubt, and what their network has seen.
+
+    beside: folders of masks that lie beside the imported images and are not used.
+    """
     lines = [
-        f"{count} masks from {'the network' if source == 'network' else 'the folder'}, "
+        f"{count} masks {'from the network' if source == 'network' else 'that were brought'}, "
         f"{summary.doubtful.get(source, 0)} of them in doubt"
         for source, count in summary.images.items()
     ]
@@ -46,6 +51,16 @@ def lungs_table(summary: LungsSummary, rows: Sequence[LungRow]) -> str:
     if summary.masks_left_out:
         lines.append(
             f"{summary.masks_left_out} masks are of images that the import left out: not used"
+        )
+    if summary.other_annotations:
+        listed = ", ".join(
+            f"{one_line(name)} ({count})" for name, count in summary.other_annotations.items()
+        )
+        lines.append(f"annotations that are of no lung, not used: {listed:.300}")
+    if beside:
+        options = " ".join(f"--masks {shlex.quote(str(folder))}" for folder in beside)
+        lines.append(
+            f"masks beside the imported images, not used; to use them: cxr data lungs {options}"
         )
     doubtful = [row for row in rows if row.doubts]
     lines += [f"doubtful: {one_line(row.file_name)}: {row.doubts}" for row in doubtful[:MAX_LISTED]]

@@ -270,10 +270,10 @@ def _find_learning_rate(
 @click.option(
     "--masks",
     multiple=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="A folder of PNG masks that people drew, named like the images. May be given several "
-    "times.",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Masks that people drew: PNGs named like the images, V7 Darwin or COCO JSON, in a folder "
+    "or one with folders called masks, or one file. May be given several times.",
 )
 @click.option(
     "--start",

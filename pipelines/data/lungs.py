@@ -66,6 +66,7 @@ class LungsSummary:
             drew the masks of and was trained on, by split.
         masks_resized: How many brought masks had another size than their image.
         masks_left_out: How many brought masks are of images that the import left out.
+        other_annotations: How many annotations of the masks' files are of no lung, by their names.
         data: Fingerprint of the study's images and splits.
     """
 
@@ -77,6 +78,7 @@ class LungsSummary:
     trained_on_held_out: dict[str, int]
     masks_resized: int
     masks_left_out: int
+    other_annotations: dict[str, int]
     data: str
 
 
@@ -114,8 +116,8 @@ def find_lungs(
 ) -> tuple[LungsSummary, list[LungRow]]:
     """Write data/lungs/, data/lungs.json and data/lungs.csv for every image of the study.
 
-    masks: folders of PNG masks to use for the images they are named like. network: the run of
-    lungs-train whose network draws the others, the packaged one when None.
+    masks: folders and files of masks to use for their images. network: the run of lungs-train
+    whose network draws the others, the packaged one when None.
 
     Returns what was done, and a row per image. Raises ValueError at the first bad mask or image;
     then what was there before is untouched.
@@ -139,6 +141,7 @@ def find_lungs(
                 trained_on_held_out=_count_held_out(rows, lung_rows),
                 masks_resized=resized,
                 masks_left_out=found.left_out,
+                other_annotations=dict(sorted(found.other_names.items())),
                 data=study_fingerprint(rows),
             )
             _move_into_place(workspace, staging, summary, lung_rows)
@@ -160,7 +163,7 @@ def _write_masks(
     with stop_on_signal() as stop, progress(len(rows), "data lungs", "image") as bar:
         for row in rows:
             gray = read_gray(workspace.data / row.file_name)
-            brought = found.paths.get(row.file_name)
+            brought = found.by_image.get(row.file_name)
             if brought:
                 source, mask = HUMAN, read_mask(brought, row)
                 doubts = find_doubts(mask, gray)

@@ -42,15 +42,15 @@ class LungsTraining:
 
     config: LungsConfig
     start: str | None = None  # the lungs-train run to begin with, or "packaged"
-    masks: tuple[str, ...] = ()  # folders of PNG masks named like the images
+    masks: tuple[str, ...] = ()  # folders and files of masks
 
     def __post_init__(self) -> None:
         if not self.masks:
             raise OptionError(
                 "masks",
-                "DIR",
-                "expected a folder of PNG masks that people drew, named like the "
-                "images of the study",
+                "PATH",
+                "expected masks that people drew: a folder of PNGs named like the images of the "
+                "study, or Darwin or COCO JSON",
             )
 
 
@@ -105,8 +105,8 @@ def train_lungs(
 ) -> tuple[Run, LungResult]:
     """Train a lung network on the study's training images that have a mask.
 
-    options: the fields of LungsConfig that were asked for. masks: folders of PNG masks named like
-    the images. start_with: the run of lungs-train to begin with, or "packaged".
+    options: the fields of LungsConfig that were asked for. masks: folders and files of
+    masks. start_with: the run of lungs-train to begin with, or "packaged".
     Returns the finished run and the network's scores.
 
     Raises ValueError when a mask is bad or a split has too few images with a mask.
@@ -191,21 +191,21 @@ def _load_start(
 
 
 def load_masked_images(
-    workspace: Workspace, rows: Sequence[Row], folders: Sequence[Path]
+    workspace: Workspace, rows: Sequence[Row], sources: Sequence[Path]
 ) -> dict[str, MaskedImages]:
-    """Read the images that have a mask in the folders, by split.
+    """Read the images that have a mask in the sources, folders or files, by split.
 
     Raises ValueError when a mask is bad or a split has too few.
     """
-    found = match_masks(workspace, folders)
+    found = match_masks(workspace, sources)
     splits = {name: MaskedImages() for name in SPLITS}
     for row in rows:
-        path = found.paths.get(row.file_name)
-        if path and row.split in splits:
+        mask = found.by_image.get(row.file_name)
+        if mask and row.split in splits:
             split = splits[row.split]
             split.rows.append(row)
             split.grays.append(read_gray(workspace.data / row.file_name))
-            split.masks.append(read_mask(path, row))
+            split.masks.append(read_mask(mask, row))
     for name, split in splits.items():
         if len(split.rows) < MIN_MASKED_IMAGES[name]:
             raise ValueError(

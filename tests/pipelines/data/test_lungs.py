@@ -181,7 +181,7 @@ def test_held_out_images_that_the_network_was_trained_on_are_told(study: Path) -
 
 def test_brought_masks_are_used_as_they_are(study: Path, masks: Path) -> None:
     output = ok(cxr("data", "lungs", "--masks", masks, *CPU, folder=study))
-    assert f"{N_PHANTOMS} masks from the folder" in output
+    assert f"{N_PHANTOMS} masks that were brought" in output
     workspace = Workspace(study)
     lung_rows = read_lungs(workspace)
     for row in rows_of(study):
@@ -195,7 +195,7 @@ def test_images_without_a_mask_get_the_networks(study: Path, masks: Path, tmp_pa
     few.mkdir()
     shutil.copy(min(masks.iterdir()), few)
     output = ok(cxr("data", "lungs", "--masks", few, *CPU, folder=study))
-    assert "1 masks from the folder" in output
+    assert "1 masks that were brought" in output
     assert f"{N_PHANTOMS - 1} masks from the network" in output
 
 
@@ -273,7 +273,7 @@ def test_a_bad_folder_of_masks_is_one_line(
 
 
 def test_a_folder_that_is_empty_or_absent_is_refused(lung_study: Path, tmp_path: Path) -> None:
-    for folder, problem in ((tmp_path, "is empty"), (tmp_path / "none", "is no folder")):
+    for folder, problem in ((tmp_path, "holds no masks"), (tmp_path / "none", "is no folder")):
         refused = cxr("data", "lungs", "--masks", folder, folder=lung_study)
         assert refused.exit_code == 2
         assert problem in refused.output

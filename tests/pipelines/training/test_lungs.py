@@ -92,7 +92,7 @@ def test_interrupted_and_resumed_it_is_the_same(
 def test_without_masks_it_says_what_to_give(phantom_study: Path) -> None:
     refused = cxr("lungs-train", folder=phantom_study)
     assert refused.exit_code == 2
-    assert "--masks DIR: expected a folder of PNG masks" in refused.output
+    assert "--masks PATH: expected masks that people drew" in refused.output
 
 
 def test_too_few_masks_are_refused(phantom_study: Path, masks: Path, tmp_path: Path) -> None:
