@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 MIN_LUNG = 0.02  # of the film: a smaller patch is no lung
 # Of the 427 films whose lungs were outlined by hand (V7 Labs) one covers less than 15 % and none
 # more than 62 %, the smaller lung has at least 0.62 times the area of the other, no lung is wider
-# than tall, and none is darker than the rest by more than 1.49 times the film's spread of grays.
+# than tall, none is darker than the rest by more than 1.49 times the film's spread of grays, and
+# none has an outline 3.34 times as steep as what is around it; of 63 sections of CT 56 have 3.4.
 AREAS = (0.10, 0.70)  # of the film, both lungs together
 MIN_SYMMETRY = 0.5  # smaller lung over larger
 MIN_ASPECT = 1.0  # height over width of a lung; in axial sections of a CT it is often less
 MAX_DARKNESS = 1.5  # of lungs against the rest, in standard deviations of the film; CT has more
+MAX_SHARPNESS = 3.4  # of an outline: a film shows lungs through the chest, a section cuts them
+SHARPNESS_SIDE = 128  # pixels of the film in which it is measured
+OUTLINE, AROUND, FRAME = 1, (3, 12), 3  # of these pixels: how far from the outline, from the edge
 MIN_AGREEMENT = 0.90  # Dice of the lungs of a film with those of the film mirrored and shifted
 
 
@@ -98,6 +103,8 @@ def find_doubts(mask: np.ndarray, gray: np.ndarray, agreement: float | None = No
         doubts.append("a lung is wider than tall, as in a section of a CT")
     if not mask.all() and _darkness(mask, gray) > MAX_DARKNESS:
         doubts.append("lungs much darker than the rest, as in a section of a CT")
+    if _sharpness(mask, gray) > MAX_SHARPNESS:
+        doubts.append("an outline as sharp as in a section of a CT")
     if agreement is not None and agreement < MIN_AGREEMENT:
         doubts.append(f"changes when the film is mirrored and shifted (Dice {agreement:.2f})")
     return doubts
@@ -114,3 +121,27 @@ def _darkness(mask: np.ndarray, gray: np.ndarray) -> float:
     """Return by how much lungs are darker than the rest, in standard deviations of the film."""
     spread = float(gray.std())
     return float(gray[~mask].mean() - gray[mask].mean()) / spread if spread else 0.0
+
+
+def _sharpness(mask: np.ndarray, gray: np.ndarray) -> float:
+    """Return how much steeper the grays are at the outline of lungs than on both sides of it.
+
+    The ratio of the medians of the gradient's size, after a Gaussian of 1.5 pixels.
+    """
+    size = (SHARPNESS_SIDE, SHARPNESS_SIDE)
+    lungs = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+    film = np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BICUBIC))
+    steepness = ndimage.gaussian_gradient_magnitude(film.astype(np.float32), 1.5)
+    inner = np.zeros(size, bool)
+    inner[FRAME:-FRAME, FRAME:-FRAME] = True
+
+    def near_outline(pixels: int) -> np.ndarray:
+        side = 2 * pixels + 1
+        grown = ndimage.maximum_filter(lungs, side)
+        return inner & grown & ~ndimage.minimum_filter(lungs, side)
+
+    outline = near_outline(OUTLINE)
+    around = near_outline(AROUND[1]) & ~near_outline(AROUND[0])
+    if not outline.any() or not around.any():
+        return 0.0
+    return float(np.median(steepness[outline]) / (np.median(steepness[around]) + 1e-6))

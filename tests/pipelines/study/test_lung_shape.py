@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 
 from pipelines.study.lung_shape import (
     Box,
@@ -96,3 +97,10 @@ def test_what_does_not_look_like_lungs_is_said(
 def test_lungs_as_dark_as_in_a_ct_are_in_doubt() -> None:
     gray = np.where(two_lungs(), 0, 200).astype(np.uint8)
     assert "darker than the rest" in "; ".join(find_doubts(two_lungs(), gray))
+
+
+@pytest.mark.parametrize(("blur", "is_sharp"), [(0, True), (5, False)])
+def test_lungs_that_are_cut_and_not_shone_through_are_in_doubt(blur: float, is_sharp: bool) -> None:
+    lungs = ndimage.gaussian_filter(np.where(two_lungs(), 60.0, 20.0), blur)
+    doubts = find_doubts(two_lungs(), (lungs + GRAY / 4).astype(np.uint8))
+    assert doubts == ["an outline as sharp as in a section of a CT"] * is_sharp
