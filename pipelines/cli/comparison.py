@@ -19,6 +19,7 @@ from pipelines.cli.options import (
     positive_option,
     run_options,
     say,
+    view_option,
     weights_option,
     workspace_option,
 )
@@ -102,6 +103,7 @@ DESIGN_OPTIONS = (
     "leave the study as it is.",
 )
 @click.option("--synthetic", metavar="RUN", help="The synthetic set to add.  [default: the newest]")
+@view_option
 @config_options(ClassifierConfig)
 @weights_option
 @positive_option

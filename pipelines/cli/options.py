@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import click
 
 from pipelines.study.text import flag_of, one_line
+from pipelines.study.view_names import VIEWS
 
 if TYPE_CHECKING:
     from runtime.options import OptionError
@@ -37,6 +38,14 @@ positive_option = click.option(
     "--positive",
     metavar="LABEL",
     help="The class that sensitivity is about.  [default: covid, where there is one]",
+)
+
+view_option = click.option(
+    "--view",
+    type=click.Choice(VIEWS),
+    help="What of each image is seen: whole, the box of the lungs (lung-box), or the lungs alone "
+    "(lungs); the two need cxr data lungs first.  [default: that of the synthetic set or of the "
+    "newest generator, or whole]",
 )
 
 OURS = ("runtime", "gan", "classifier", "pipelines")

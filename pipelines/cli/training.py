@@ -22,9 +22,11 @@ from pipelines.cli.options import (
     positive_option,
     run_options,
     say,
+    view_option,
     weights_option,
     workspace_option,
 )
+from pipelines.study.view_names import VIEWS
 
 if TYPE_CHECKING:
     from pipelines.study.runs import RunRequest
@@ -38,6 +40,12 @@ if TYPE_CHECKING:
     type=float,
     metavar="SHARE",
     help="Train on this share of the training images, whole patients at a time.  [default: 1]",
+)
+@click.option(
+    "--view",
+    type=click.Choice(VIEWS),
+    help="What of each image is drawn: whole, the box of the lungs (lung-box), or the lungs alone "
+    "(lungs); the two need cxr data lungs first. Later commands follow.  [default: whole]",
 )
 @click.option(
     "--max-minutes",
@@ -98,7 +106,7 @@ def gan_train(
     if preview_augment:
         done(
             "a sheet of augmented training images",
-            preview_augmentation(workspace, options),
+            preview_augmentation(workspace, options, choices["view"]),
             "cxr gan-train",
         )
         return
@@ -188,6 +196,7 @@ def synthesize(workspace: Workspace, request: RunRequest, **choices: Any) -> Non
     type=int,
     help="Side in pixels at which images are read.  [default: the generator's, or 64]",
 )
+@view_option
 @weights_option
 @positive_option
 @click.option(
@@ -228,7 +237,7 @@ def classify_train(
     if preview_augment:
         done(
             "a sheet of augmented training images",
-            preview_augmentation(workspace, options, choices["image_size"]),
+            preview_augmentation(workspace, options, choices["image_size"], choices["view"]),
             "cxr classify-train --augment yes",
         )
         return
@@ -257,7 +266,7 @@ def _find_learning_rate(
 
     compute = choose_compute(request.device, request.precision)
     rate, curve = suggest_learning_rate(
-        workspace, options, compute, choices["image_size"], choices["weights"]
+        workspace, options, compute, choices["image_size"], choices["view"], choices["weights"]
     )
     done(
         f"a learning-rate test, which suggests {rate:.1e}",

@@ -94,6 +94,7 @@ def plan_comparison(
     *,
     design: dict[str, Any],
     synthetic: str | None = None,
+    view: str | None = None,
     positive: str | None = None,
 ) -> tuple[Plan, Forecast]:
     """What `compare` would do with the same arguments, and how long it would take.
@@ -101,7 +102,13 @@ def plan_comparison(
     Nothing of the study is written.
     """
     comparison = prepare_comparison(
-        workspace, options, request, design=design, synthetic=synthetic, positive=positive
+        workspace,
+        options,
+        request,
+        design=design,
+        synthetic=synthetic,
+        view=view,
+        positive=positive,
     )
     return comparison.plan(), foretell(comparison)
 

@@ -25,6 +25,8 @@ from pipelines.study.labels import (
 from pipelines.study.runs import RunRequest, RunStart, prepare_run
 from pipelines.study.split import load_splits
 from pipelines.study.synthetic import load_synthetic_split, read_synthetic
+from pipelines.study.view_names import WHOLE
+from pipelines.study.views import choose_view
 from pipelines.study.workspace import Workspace
 from runtime.options import OptionError
 from runtime.run import Run
@@ -37,6 +39,7 @@ class ComparisonSettings:
     config: ClassifierConfig  # of every classifier; its seed is the first of consecutive ones
     synthetic: str | None = None  # the set of generator 0's draw 0; the newest when None
     positive: str | None = None  # the class that sensitivity is about
+    view: str | None = None  # what of the images is seen; the synthetic set's, where there is one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +88,7 @@ def prepare_comparison(
     design: dict[str, Any],
     synthetic: str | None,
     positive: str | None,
+    view: str | None = None,
 ) -> Comparison:
     """Settle what is compared, and read the images.
 
@@ -92,19 +96,19 @@ def prepare_comparison(
     validation or test image, before anything is made.
     """
     named = synthetic and workspace.find_run("synthesize", synthetic).name
-    given = options | {"synthetic": named, "positive": positive}
+    given = options | {"synthetic": named, "positive": positive, "view": view}
     start = prepare_run(workspace, "compare", ComparisonSettings, given, request)
     chosen_design = _settle_design(start.resumed, design)
-    classes = list_classes(workspace.rows())
-    arms = chosen_design.selected_arms()
-    _check_arms(workspace, chosen_design, start.settings.config)
-    any_synthetic = any(arm.synthetic for arm in arms)
+    any_synthetic = any(arm.synthetic for arm in chosen_design.selected_arms())
     synthetic_set = generator = None
     if any_synthetic or start.settings.synthetic:
         synthetic_set = workspace.find_run("synthesize", start.settings.synthetic)
         generator = workspace.find_run(
             "gan-train", synthetic_set.config["generator"], holding="generator.pt"
         )
+    workspace = choose_view(workspace, start.settings.view, synthetic_set)
+    _check_arms(workspace, chosen_design, start.settings.config)
+    classes = list_classes(workspace.rows())
     datasets = load_datasets(
         workspace,
         chosen_design,
@@ -166,10 +170,12 @@ def _check_arms(workspace: Workspace, design: Design, config: ClassifierConfig) 
             "is fitted once to the images as they are; choose `arms` without classical "
             "augmentation and without gan-pretrain",
         )
-    if any(arm.added == "oracle" for arm in arms) and not phantom_seeds(workspace.rows()):
+    if not any(arm.added == "oracle" for arm in arms):
+        return
+    if workspace.view != WHOLE or not phantom_seeds(workspace.rows()):
         raise OptionError(
             "arms",
             "real+oracle",
-            "only phantoms have an oracle, which draws fresh true images; leave it out, or try it "
-            "on a study of: cxr data phantom",
+            "only whole phantoms have an oracle, which draws fresh true images; leave it out, or "
+            "try it on a study of: cxr data phantom",
         )

@@ -15,9 +15,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gan.config import GanConfig
-from pipelines.study.manifest import Row, fingerprint
+from pipelines.study.manifest import Row
 from pipelines.study.runs import RunRequest
 from pipelines.study.shares import RealShare
+from pipelines.study.views import view_of
 from pipelines.study.workspace import Workspace
 from pipelines.training.generator import MIN_IMAGES_PER_CLASS, train_generator
 from pipelines.training.synthesis import synthesize
@@ -67,10 +68,10 @@ def finished_generator(
     workspace: Workspace, options: dict[str, Any], share: RealShare
 ) -> Run | None:
     """Find the newest generator with these options, of this share of the reals as they are now."""
-    data = fingerprint(row.sha256 for row in share.training_rows(workspace))
+    data = workspace.fingerprint_of(share.training_rows(workspace))
 
     def is_usable(run: Run) -> bool:
-        return run.finished and _is_of(run, share) and run.result["data"] == data
+        return run.finished and _is_of(run, share, workspace) and run.result["data"] == data
 
     return _newest_of_both(workspace, "gan-train", lambda _: options, is_usable)
 
@@ -121,9 +122,11 @@ def continue_generator(
 ) -> Run:
     """Train a generator with these options, or go on with an unfinished run that has them."""
     wanted = options | {"compute": str(compute)}
-    run = _newest(
-        workspace, "gan-train", wanted, lambda run: not run.finished and _is_of(run, share)
-    )
+
+    def is_begun(run: Run) -> bool:
+        return not run.finished and _is_of(run, share, workspace)
+
+    run = _newest(workspace, "gan-train", wanted, is_begun)
     if run:
         workspace.hold(run, wait=True)  # another comparison may be at it
     if run is None or not run.finished:
@@ -132,6 +135,7 @@ def continue_generator(
             options,
             RunRequest.of(run, compute),
             share=share,
+            view=workspace.view,
             max_minutes=max_minutes,
             keep_going=keep_going,
         )
@@ -201,9 +205,11 @@ def _recipe(generator: Run) -> dict[str, Any]:
     return {field.name: generator.config[field.name] for field in fields(GanConfig)}
 
 
-def _is_of(generator: Run, share: RealShare) -> bool:
-    """Whether a generator is one of this share of the reals."""
-    return "real_fraction" in generator.config and RealShare.from_record(generator.config) == share
+def _is_of(generator: Run, share: RealShare, workspace: Workspace) -> bool:
+    """Whether a generator is one of this share of the reals, in the workspace's view."""
+    config = generator.config
+    is_of_share = "real_fraction" in config and RealShare.from_record(config) == share
+    return is_of_share and view_of(config) == workspace.view
 
 
 def _newest_of_both(

@@ -18,9 +18,9 @@ from pipelines.comparison.summary import Provenance, summarise
 from pipelines.comparison.trials import ResultsTable, run_of_trial, train_trials
 from pipelines.report.page import write_report
 from pipelines.results.comparison_summary import ComparisonSummary
-from pipelines.study.manifest import study_fingerprint
 from pipelines.study.runs import RunRequest
 from pipelines.study.shares import RealShare
+from pipelines.study.views import view_facts
 from pipelines.study.workspace import Workspace
 from pipelines.training.train_and_test import pretrained_trunk
 from runtime.device import Compute
@@ -34,6 +34,7 @@ def compare(
     *,
     design: dict[str, Any],
     synthetic: str | None = None,
+    view: str | None = None,
     weights: Path | None = None,
     positive: str | None = None,
 ) -> tuple[Run, ComparisonSummary]:
@@ -42,12 +43,19 @@ def compare(
     options: the fields of ClassifierConfig that were asked for; `seed` is the first of
     consecutive classifier seeds. design: the arguments of `Design.from_options`. synthetic: the
     set of generator 0's draw 0, the newest when None; generators and sets that the design wants
-    besides are made. Of several processes each trains its share of the classifiers, with the same
-    results. A resumed comparison keeps the classifiers that are finished.
+    besides are made. view: what of the images is seen, see `choose_view`. Of several processes each
+    trains its share of the classifiers, with the same results. A resumed comparison keeps the
+    classifiers that are finished.
     Returns the finished run and its summary.
     """
     comparison = prepare_comparison(
-        workspace, options, request, design=design, synthetic=synthetic, positive=positive
+        workspace,
+        options,
+        request,
+        design=design,
+        synthetic=synthetic,
+        view=view,
+        positive=positive,
     )
     compute = comparison.start.compute
     trunk = pretrained_trunk(comparison.config, weights)
@@ -57,7 +65,8 @@ def compare(
             "synthetic": comparison.synthetic_set and comparison.synthetic_set.name,
             "positive": comparison.positive,
             "trunk_sha256": weights_hash(trunk) if trunk else None,
-            "data": study_fingerprint(comparison.datasets.rows),
+            "data": comparison.workspace.fingerprint(),
+            **view_facts(comparison.workspace),
         }
     )
     generators = _make_synthetic_sets(comparison, compute)
@@ -113,6 +122,8 @@ def _conclude(
             key: workspace.name_of(Run(folder))
             for key, folder in datasets.synthetic_folders.items()
         },
+        view=workspace.view,
+        data_fingerprint=workspace.fingerprint(),
         device=device,
     )
     summary = summarise(

@@ -23,9 +23,12 @@ from pipelines.data.lung_masks import FoundMasks, check_masks, match_masks, read
 from pipelines.study.image_io import read_gray, write_gray
 from pipelines.study.lung_shape import Box, box_of, clean_mask, dice, find_doubts
 from pipelines.study.lungs import (
+    DOUBTFUL,
+    GOOD,
     HUMAN,
     NETWORK,
     LungRow,
+    mask_hash,
     mask_name,
     stretch,
     table_path,
@@ -34,7 +37,7 @@ from pipelines.study.lungs import (
 from pipelines.study.manifest import Row, study_fingerprint
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute
-from runtime.files import sha256_of
+from runtime.files import read_json, sha256_of
 from runtime.lock import held
 from runtime.progress import progress
 from runtime.records import write_record
@@ -91,6 +94,18 @@ def find_network(workspace: Workspace, name: str | None) -> tuple[Path, str]:
         return PACKAGED, PACKAGED_NAME
     run = workspace.find_run("lungs-train", name)
     return run.folder / "lungs.pt", run.name
+
+
+def load_network(workspace: Workspace, sha256: str, device: torch.device) -> LungNetwork:
+    """Load the lung network whose masks the study has. Raises ValueError where it is another."""
+    name = read_json(workspace.data / "lungs.json").expect(network=str)["network"]
+    file, _ = find_network(workspace, name)
+    if sha256_of(file) != sha256:
+        raise ValueError(
+            f"{file} is another lung network than the one that the study's lungs were found by; "
+            "find them anew with: cxr data lungs, and train on them"
+        )
+    return load_lung_network(file, device)
 
 
 def draw_lungs(network: LungNetwork, gray: np.ndarray) -> DrawnLungs:
@@ -195,10 +210,11 @@ def _describe(
         top=box.top,
         right=box.right,
         bottom=box.bottom,
-        quality="doubtful" if doubts else "good",
+        quality=DOUBTFUL if doubts else GOOD,
         doubts="; ".join(doubts),
         source=source,
         trained_on="yes" if was_seen else "no",
+        mask_sha256=mask_hash(mask),
     )
 
 
@@ -218,9 +234,9 @@ def _move_into_place(
 ) -> None:
     """Replace the lungs of the study, the table last."""
     folder = workspace.data / "lungs"
-    table_path(workspace).unlink(missing_ok=True)
+    table_path(workspace.data).unlink(missing_ok=True)
     (workspace.data / "lungs.png").unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(staging, folder)
     write_record(workspace.data / "lungs.json", summary, LUNGS_FORMAT)
-    write_lungs(table_path(workspace), lung_rows)
+    write_lungs(table_path(workspace.data), lung_rows)

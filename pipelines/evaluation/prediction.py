@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,15 @@ from classifier.predict import TrainedClassifier, load_classifier, predict
 from pipelines.data.cleaning import find_fault
 from pipelines.data.folders import walk_images
 from pipelines.data.importing import MIN_SIDE
+from pipelines.data.lungs import draw_lungs, load_network
 from pipelines.figures.explanation_figure import draw_explanation
 from pipelines.study.image_io import Picture, pixel_hash, read_picture, to_square
+from pipelines.study.lung_shape import box_of, find_doubts
+from pipelines.study.lungs import Lungs
 from pipelines.study.tables import format_table
 from pipelines.study.text import decode_file_name
+from pipelines.study.view_names import WHOLE
+from pipelines.study.views import show_lungs, view_of
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute
 from runtime.files import write_text
@@ -71,7 +77,8 @@ def classify_images(
             "--classifier RUN"
         )
     files, passed_over = _list_files(images)
-    squares, predictions = _read_squares(workspace, files, trained.image_size)
+    see = _view_for(workspace, run, trained.image_size, compute)
+    squares, predictions = _read_squares(workspace, files, see)
     if not squares:
         raise ValueError(
             f"none of the {len(files)} images can be classified; the first: "
@@ -112,27 +119,51 @@ def _list_files(paths: Sequence[Path]) -> tuple[list[Path], Counter[str]]:
     return list(files), passed_over
 
 
-def _read_squares(
-    workspace: Workspace, files: Sequence[Path], size: int
-) -> tuple[dict[Path, np.ndarray], dict[Path, Prediction]]:
-    """Read files as uint8 (size, size), those that can be classified.
+def _view_for(
+    workspace: Workspace, run: Run, size: int, compute: Compute
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what brings an image uint8 (H, W) to the (size, size) that a classifier knows.
 
+    Of a classifier of lungs it finds them by the network that found the study's; it raises
+    ValueError where they cannot be trusted, and so does this function when that network is gone.
+    """
+    view = view_of(run.config)
+    if view == WHOLE:
+        return partial(to_square, size=size)
+    network = load_network(workspace, run.config["lung_network"], compute.device)
+
+    def see(gray: np.ndarray) -> np.ndarray:
+        drawn = draw_lungs(network, gray)
+        doubts = find_doubts(drawn.mask, gray, drawn.agreement)
+        if doubts:
+            raise ValueError(f"lungs that cannot be trusted: {'; '.join(doubts)}")
+        return show_lungs(gray, Lungs(drawn.mask, box_of(drawn.mask)), view, size)
+
+    return see
+
+
+def _read_squares(
+    workspace: Workspace, files: Sequence[Path], see: Callable[[np.ndarray], np.ndarray]
+) -> tuple[dict[Path, np.ndarray], dict[Path, Prediction]]:
+    """Read files as the classifier sees them, those that can be classified.
+
+    see: Brings a picture uint8 (H, W) to that, or raises ValueError that says why it cannot.
     Returns them, and of every file a prediction that has its note or its fault so far.
     """
-    split_of = {row.sha256: row.split for row in workspace.rows()}
+    split_of = {row.sha256: row.split for row in workspace.all_rows()}
     squares, predictions = {}, {}
     with progress(len(files), "read", "image") as bar:
         for file in files:
             name = decode_file_name(str(file))
             try:
                 picture = read_usable_picture(file)
+                squares[file] = see(picture.gray)
             except ValueError as error:
                 predictions[file] = Prediction(name, fault=str(error))
             else:
                 split = split_of.get(pixel_hash(picture.gray))
                 note = f"in the study's {split} split" if split else ""
                 predictions[file] = Prediction(name, note=note)
-                squares[file] = to_square(picture.gray, size)
             bar.update()
     return squares, predictions
 

@@ -59,6 +59,11 @@ def choose_images(
     return sorted(images, key=lambda image: image.image)
 
 
+def real_name(row: Row) -> str:
+    """Return what a key calls an image of the study."""
+    return f"data/{row.file_name}"
+
+
 def _keyed_hash(secret: bytes, *parts: str) -> str:
     return hmac.new(secret, "/".join(parts).encode(), hashlib.sha256).hexdigest()
 
@@ -101,7 +106,7 @@ def _spread_evenly(most: Mapping[str, int], n: int) -> dict[str, int]:
 
 
 def _real_image(row: Row, secret: bytes) -> JudgedImage:
-    file_name = f"data/{row.file_name}"
+    file_name = real_name(row)
     return JudgedImage(
         image=_image_id(secret, file_name),
         answer=REAL_ANSWER,

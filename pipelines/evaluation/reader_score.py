@@ -135,12 +135,12 @@ def _agreement(first: Reading, second: Reading) -> Agreement:
 def _write_sheet(workspace: Workspace, reading: Reading, score: ReaderScore, path: Path) -> None:
     """Draw the misjudged images: synthetic ones taken for real, and reals called synthetic."""
     kinds = (
-        ("synthetic, called real", score.fooled_by),
-        ("real, called synthetic", score.called_synthetic),
+        ("synthetic, called real", score.fooled_by, SYNTHETIC_ANSWER),
+        ("real, called synthetic", score.called_synthetic, REAL_ANSWER),
     )
     groups = [
-        (f"{heading} ({len(names)})", read_pixels(workspace, names, reading.key.image_size))
-        for heading, names in kinds
+        (f"{heading} ({len(names)})", read_pixels(workspace, reading.key, names, answer))
+        for heading, names, answer in kinds
         if names
     ]
     draw_image_sheet(groups, path, columns=MISTAKES_COLUMNS)

@@ -25,12 +25,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from pipelines.evaluation.reader_images import choose_images
+from pipelines.evaluation.reader_images import choose_images, real_name
 from pipelines.results.reader_results import REAL_ANSWER, SYNTHETIC_ANSWER, ReaderKey
-from pipelines.study.image_cache import read_squares
+from pipelines.study.image_cache import load_images
+from pipelines.study.image_io import read_exact_square
 from pipelines.study.leak_lock import check_leak
-from pipelines.study.manifest import Row, study_fingerprint
 from pipelines.study.synthetic import SyntheticSet, read_synthetic
+from pipelines.study.views import in_view_of
 from pipelines.study.workspace import Workspace
 from runtime.files import sha256_of, write_text
 from runtime.options import OptionError
@@ -53,17 +54,19 @@ def make_reader_study(workspace: Workspace, *, n: int, synthetic: str | None, se
         raise OptionError(
             "n", n, "expected an even number from 2 on, since half of the images are real"
         )
-    synthetic_set = read_synthetic(workspace.find_run("synthesize", synthetic).folder)
+    added_run = workspace.find_run("synthesize", synthetic)
+    workspace, synthetic_set = in_view_of(workspace, added_run), read_synthetic(added_run.folder)
     rows = workspace.rows()
     check_leak(synthetic_set.trained_on, rows, synthetic_set.folder.name)
-    secret = _derive_secret(seed, rows, synthetic_set)
+    secret = _derive_secret(seed, workspace, synthetic_set)
     config = {
         "n": n,
         "seed": seed,
         "synthetic": synthetic_set.folder.name,
         "generator": synthetic_set.rows[0].generator,
         "image_size": synthetic_set.image_size,
-        "data_fingerprint": study_fingerprint(rows),
+        "data_fingerprint": workspace.fingerprint(),
+        "view": workspace.view,
     }
     images = choose_images(workspace.root, rows, synthetic_set, n, secret)
     key = ReaderKey.commit(**config, secret=secret.hex(), images=tuple(images))
@@ -83,9 +86,9 @@ def make_reader_study(workspace: Workspace, *, n: int, synthetic: str | None, se
     return run
 
 
-def _derive_secret(seed: int, rows: Sequence[Row], synthetic_set: SyntheticSet) -> bytes:
+def _derive_secret(seed: int, workspace: Workspace, synthetic_set: SyntheticSet) -> bytes:
     """The key of the hashes, 256 bits that follow from the seed and all images."""
-    parts = (seed, study_fingerprint(rows), sha256_of(synthetic_set.folder / "manifest.csv"))
+    parts = (seed, workspace.fingerprint(), sha256_of(synthetic_set.folder / "manifest.csv"))
     return hashlib.sha256("/".join(map(str, parts)).encode()).digest()
 
 
@@ -96,12 +99,7 @@ def _render_page(workspace: Workspace, key: ReaderKey) -> str:
         for answer in (REAL_ANSWER, SYNTHETIC_ANSWER)
         for file_name, image in zip(
             key.file_names(answer),
-            read_pixels(
-                workspace,
-                key.file_names(answer),
-                key.image_size,
-                exact=answer == SYNTHETIC_ANSWER,
-            ),
+            read_pixels(workspace, key, key.file_names(answer), answer),
             strict=True,
         )
     }
@@ -120,15 +118,23 @@ def _render_page(workspace: Workspace, key: ReaderKey) -> str:
 
 
 def read_pixels(
-    workspace: Workspace, file_names: Sequence[str], size: int, *, exact: bool = False
+    workspace: Workspace, key: ReaderKey, file_names: Sequence[str], answer: str
 ) -> np.ndarray:
-    """Read files, named from the study's folder on, as uint8 (N, size, size).
+    """Read images of a key whose right answer is this one, uint8 (N, image_size, image_size).
 
-    Real and synthetic ones take the one pixel path. exact: raise ValueError when a file has another
-    size.
+    Raises ValueError when a synthetic file has another size, or the study has lost a real one.
     """
-    paths = [workspace.root / name for name in file_names]
-    return np.stack(list(read_squares(paths, size, "decode", exact=exact)))
+    if answer == SYNTHETIC_ANSWER:
+        paths = [workspace.root / name for name in file_names]
+        return np.stack([read_exact_square(path, key.image_size) for path in paths])
+    seen = workspace.in_view(key.view)
+    rows = {real_name(row): row for row in seen.rows()}
+    absent = [name for name in file_names if name not in rows]
+    if absent:
+        raise ValueError(
+            f"{absent[0]} is no image of the study any more; its reader study showed it"
+        )
+    return load_images(seen, [rows[name] for name in file_names], key.image_size)
 
 
 def _png_uri(image: np.ndarray) -> str:

@@ -17,6 +17,7 @@ from pipelines.metrics.per_class import score_groups
 from pipelines.results.score_summary import ScoreSummary
 from pipelines.study.leak_lock import check_leak
 from pipelines.study.synthetic import read_synthetic
+from pipelines.study.views import in_view_of, view_facts
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute
 from runtime.run import Run
@@ -43,7 +44,8 @@ def score_synthetic(
         final: Whether the test images are the held-out reals, in the place of the validation
             images. What is chosen by such a score is chosen on the test split.
     """
-    added = read_synthetic(workspace.find_run("synthesize", synthetic).folder)
+    synthesis = workspace.find_run("synthesize", synthetic)
+    workspace, added = in_view_of(workspace, synthesis), read_synthetic(synthesis.folder)
     check_leak(added.trained_on, workspace.rows(), added.folder.name)
     extractors = choose_extractors(features, weights, compute, workspace)
     names = [extractor.name for extractor in extractors]
@@ -57,21 +59,18 @@ def score_synthetic(
             "held_out_split": held_out_split,
             "features": names,
             "compute": str(compute),
+            **view_facts(workspace),
         },
         instead=True,
     )
-    checks = check_synthetic(
-        workspace, added.rows[0].generator, material, names[0], compute, run.folder
-    )
+    generator = added.rows[0].generator
+    checks = check_synthetic(workspace, generator, material, names[0], compute, run.folder)
     summary = ScoreSummary(
         synthetic=added.folder.name,
         held_out_split=held_out_split,
         classes=material.classes,
         extractors=[extractor.record for extractor in extractors],
-        warnings=warn_of_few_images(
-            material.features,
-            {name: len(set(split.patients)) for name, split in material.sets.items()},
-        ),
+        warnings=warn_of_few_images(material.features, material.count_patients()),
         scores=scores,
         unscored=unscored,
         memorisation=checks.memorisation,

@@ -33,6 +33,10 @@ class ScoredMaterial:
     sets: dict[str, Split]
     features: dict[str, dict[str, np.ndarray]]
 
+    def count_patients(self) -> dict[str, int]:
+        """Return how many patients the images of each set are of."""
+        return {name: len(set(split.patients)) for name, split in self.sets.items()}
+
 
 def read_material(
     workspace: Workspace,

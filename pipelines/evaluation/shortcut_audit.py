@@ -40,9 +40,10 @@ from pipelines.results.audit_result import (
 )
 from pipelines.study.intended_use import INTENDED_USE
 from pipelines.study.labels import choose_positive_class
-from pipelines.study.manifest import SPLITS, study_fingerprint
+from pipelines.study.manifest import SPLITS
 from pipelines.study.runs import RunRequest, prepare_run
 from pipelines.study.split import Split, load_splits
+from pipelines.study.views import in_view_of, view_facts
 from pipelines.study.workspace import Workspace
 from runtime.files import sha256_of
 from runtime.options import OptionError
@@ -108,6 +109,7 @@ def audit(
     needed where it trained stages of them. Returns the finished run and what it found.
     """
     begun = _begin(workspace, request, run_name, steps, weights)
+    workspace = in_view_of(workspace, begun.source)
     splits = _load_splits(workspace, begun)
     alterations = _audit_alterations(begun, splits)
     sources = audit_sources(workspace.rows(), splits, begun.retraining)
@@ -135,9 +137,10 @@ def _begin(
         settings.classifier,
         holding="classifier.pt" if settings.classifier else "result.json",
     )
+    workspace = in_view_of(workspace, source)
     trained = load_classifier(source.folder / "classifier.pt", compute.device)
     config = _with_steps(trained.config, settings.steps)
-    data = study_fingerprint(workspace.rows())
+    data = workspace.fingerprint()
     if source.config["data"] != data:
         raise ValueError(
             f"the study's images have changed since {source.name}, which may have been trained on "
@@ -150,6 +153,7 @@ def _begin(
             "classifier_sha256": sha256_of(source.folder / "classifier.pt"),
             "steps": config.steps,
             "data": data,
+            **view_facts(workspace),
         }
     )
     return _Audit(

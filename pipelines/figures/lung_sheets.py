@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from pipelines.study.image_io import read_gray
-from pipelines.study.lungs import HUMAN, LungRow, lungs_of, read_lungs
+from pipelines.study.lungs import HUMAN, LungRow, lungs_of
 from pipelines.study.manifest import Row
 from pipelines.study.workspace import Workspace
 from runtime.files import atomic
@@ -65,7 +65,7 @@ def draw_study_lungs(workspace: Workspace) -> Path:
     Returns its path.
     """
     path = workspace.data / "lungs.png"
-    lung_rows = read_lungs(workspace)
+    lung_rows = workspace.lungs
     rows = workspace.rows()
     doubtful = [row for row in rows if lung_rows[row.file_name].doubts]
     good = [row for row in rows if not lung_rows[row.file_name].doubts]
@@ -85,7 +85,7 @@ def draw_study_lungs(workspace: Workspace) -> Path:
 def _study_image(workspace: Workspace, row: Row, lung_rows: dict[str, LungRow]) -> Outlined:
     found = lung_rows[row.file_name]
     colour = TRUE_COLOUR if found.source == HUMAN else DRAWN_COLOUR
-    mask = lungs_of(workspace, row, lung_rows).mask
+    mask = lungs_of(workspace.data, row, lung_rows).mask
     name = Path(row.file_name).stem
     return Outlined(
         read_gray(workspace.data / row.file_name),

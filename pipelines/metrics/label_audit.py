@@ -15,8 +15,9 @@ import numpy as np
 from classifier.bootstrap import percentile_interval, resampled_means
 from classifier.predict import TrainedClassifier, load_classifier, predict
 from pipelines.metrics.confidence_intervals import estimate_share
-from pipelines.study.manifest import study_fingerprint
 from pipelines.study.split import Split
+from pipelines.study.view_names import WHOLE
+from pipelines.study.views import view_of
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute
 from runtime.estimate import Estimate
@@ -155,7 +156,7 @@ def judge_labels(
 
 
 def _newest_classifier(workspace: Workspace, size: int) -> Run:
-    data = study_fingerprint(workspace.rows())
+    data = workspace.fingerprint()
     runs = [
         run
         for run in list_runs(workspace.runs)
@@ -166,13 +167,15 @@ def _newest_classifier(workspace: Workspace, size: int) -> Run:
     ]
     if not fitting:
         why = (
-            f"{runs[-1].name} is of other images or of {runs[-1].config['image_size']} px"
+            f"{runs[-1].name} is of other images, or of {runs[-1].config['image_size']} px, view "
+            f"{view_of(runs[-1].config)}"
             if runs
             else "there is none yet"
         )
         raise FileNotFoundError(
             f"no classifier trained on this study's real images alone at {size} px ({why}); make "
             f"one with: cxr classify-train --image-size {size}"
+            + ("" if workspace.view == WHOLE else f" --view {workspace.view}")
         )
     return fitting[-1]
 

@@ -13,7 +13,8 @@ from pipelines.results.comparison_rows import ClassifierRow, read_rows
 from pipelines.results.comparison_summary import SUMMARY_FILE, ComparisonSummary
 from pipelines.results.score_summary import SCORE_FILE, ScoreSummary, scores_of_test_images
 from pipelines.study.import_log import ImportSummary
-from pipelines.study.manifest import EXTERNAL, Row, study_fingerprint
+from pipelines.study.manifest import EXTERNAL, Row
+from pipelines.study.views import view_of
 from pipelines.study.workspace import Workspace
 from runtime.files import read_json
 from runtime.records import FormatError
@@ -106,7 +107,9 @@ def read_study(workspace: Workspace, run: Run) -> Study:
     damaged.
     """
     summary = ComparisonSummary.load(run)
-    rows, runs = workspace.rows(), list_runs(workspace.runs)
+    workspace = workspace.in_view(summary.view)
+    rows = workspace.rows()
+    runs = [run for run in list_runs(workspace.runs) if view_of(run.config) == summary.view]
     sets, scores = _synthetic_sets(run, summary), _runs_with(runs, "score", SCORE_FILE)
     score, old_scores = _newest(scores, ScoreSummary.load, lambda score: score.synthetic in sets)
     test_scores = [scored.name for scored in scores_of_test_images(runs)]
@@ -123,7 +126,7 @@ def read_study(workspace: Workspace, run: Run) -> Study:
         summary=summary,
         classifiers=read_rows(run),
         rows=rows,
-        fingerprint=study_fingerprint(rows),
+        fingerprint=workspace.fingerprint(),
         imports=workspace.imports(),
         check=CheckReport.load(check) if check.exists() else None,
         score=score,

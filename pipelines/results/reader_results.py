@@ -60,6 +60,7 @@ class ReaderKey:
     synthetic: str
     generator: str
     image_size: int
+    view: str
     data_fingerprint: str
     secret: str
     images: tuple[JudgedImage, ...]

@@ -2,7 +2,8 @@
 
 File → 8-bit gray (`read_gray`) → largest centred square → study size (`to_square`). Squares are
 cropped, not squeezed or padded: the shape of the film and the width of a border differ between
-hospitals, and a classifier would learn them.
+hospitals, and a classifier would learn them. Views of the lungs take the lungs' box instead of the
+square (`views`).
 """
 
 from __future__ import annotations
@@ -128,13 +129,27 @@ def to_square(gray: np.ndarray, size: int) -> np.ndarray:
 
     It is untouched when it has that size already.
     """
-    height, width = gray.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = gray[top : top + side, left : left + side]
-    if side == size:
+    left, top, right, bottom = square_box(gray.shape)
+    square = gray[top:bottom, left:right]
+    if right - left == size:
         return square
     return np.asarray(Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def read_exact_square(path: Path, size: int) -> np.ndarray:
+    """Read a file as uint8 (size, size). Raises ValueError when it has another size."""
+    gray = read_gray(path)
+    if gray.shape != (size, size):
+        raise ValueError(f"{path} is {gray.shape[1]}×{gray.shape[0]} px, expected {size}×{size}")
+    return gray
+
+
+def square_box(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Return the largest centred square of an image (H, W): left, top, right, bottom in pixels."""
+    height, width = shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return left, top, left + side, top + side
 
 
 def pixel_hash(gray: np.ndarray) -> str:

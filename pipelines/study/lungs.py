@@ -3,6 +3,8 @@
 data/lungs.csv         one row per image: box, quality, and whose mask it is; written last, so that
                        masks without it are not there
 data/lungs/LABEL/ID.png  the mask, 0 or 255, of the size of data/images/LABEL/ID.png
+
+In all of this `data` is the study's folder of that name.
 """
 
 from __future__ import annotations
@@ -15,14 +17,14 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from pipelines.study.image_io import read_gray
+from pipelines.study.image_io import pixel_hash, read_gray
 from pipelines.study.lung_shape import Box
 from pipelines.study.manifest import Row
 from pipelines.study.tables import format_table, read_table
-from pipelines.study.workspace import Workspace
-from runtime.files import write_text
+from runtime.files import read_json, write_text
 
 NETWORK, HUMAN = "network", "masks"  # sources of a mask
+GOOD, DOUBTFUL = "good", "doubtful"  # qualities of one
 MADE_BY_COMMAND = "cxr data lungs"
 
 
@@ -39,6 +41,7 @@ class LungRow:
         doubts: Why it is doubtful.
         source: network, or masks for one that was brought.
         trained_on: yes, where the network that drew the mask was trained on this very image.
+        mask_sha256: Of the mask's pixels.
     """
 
     file_name: str
@@ -51,6 +54,12 @@ class LungRow:
     doubts: str
     source: str
     trained_on: str
+    mask_sha256: str
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether lungs are there that can be trusted: drawn by people, or not doubtful."""
+        return self.box is not None and (self.quality == GOOD or self.source == HUMAN)
 
     @property
     def box(self) -> Box | None:
@@ -66,13 +75,14 @@ class Lungs(NamedTuple):
     box: Box | None
 
 
+NETWORK_HASH = "network_sha256"  # in data/lungs.json
 LUNG_COLUMNS = tuple(field.name for field in fields(LungRow))
 _NUMBERS = ("left", "top", "right", "bottom")
 
 
-def table_path(workspace: Workspace) -> Path:
+def table_path(data: Path) -> Path:
     """Return where the table of a study's lungs is."""
-    return workspace.data / "lungs.csv"
+    return data / "lungs.csv"
 
 
 def mask_name(file_name: str) -> str:
@@ -85,16 +95,18 @@ def write_lungs(path: Path, rows: Sequence[LungRow]) -> None:
     write_text(path, format_table(LUNG_COLUMNS, (asdict(row) for row in rows)))
 
 
-def read_lungs(workspace: Workspace) -> dict[str, LungRow]:
+def read_lungs(data: Path, images: Sequence[Row]) -> dict[str, LungRow]:
     """Read where the lungs of every image of the study are, by file name.
+
+    images: All rows of the manifest.
 
     Raises FileNotFoundError when they were not looked for, and ValueError when the table is
     damaged or the study's images are others by now.
     """
-    path = table_path(workspace)
+    path = table_path(data)
     if not path.exists():
         raise FileNotFoundError(
-            f"{workspace.root.resolve()} has no lungs yet; find them with: {MADE_BY_COMMAND}"
+            f"{data.parent.resolve()} has no lungs yet; find them with: {MADE_BY_COMMAND}"
         )
     rows = {}
     for line_number, values in enumerate(read_table(path, LUNG_COLUMNS), start=2):
@@ -102,7 +114,7 @@ def read_lungs(workspace: Workspace) -> dict[str, LungRow]:
         rows[row.file_name] = row
     absent = [
         row
-        for row in workspace.rows()
+        for row in images
         if row.file_name not in rows or rows[row.file_name].sha256 != row.sha256
     ]
     if absent:
@@ -111,6 +123,16 @@ def read_lungs(workspace: Workspace) -> dict[str, LungRow]:
             f"{absent[0].file_name}); make it anew with: {MADE_BY_COMMAND}"
         )
     return rows
+
+
+def read_network_hash(data: Path) -> str:
+    """Return the SHA-256 of the lung network whose masks the study has.
+
+    Raises FileNotFoundError or ValueError that names data/lungs.json when it is absent or damaged.
+    """
+    path = data / "lungs.json"
+    found: str = read_json(path).expect(**{NETWORK_HASH: str})[NETWORK_HASH]
+    return found
 
 
 def _parse_lung_row(where: str, values: Mapping[str, str]) -> LungRow:
@@ -129,22 +151,35 @@ def _parse_lung_row(where: str, values: Mapping[str, str]) -> LungRow:
         doubts=values["doubts"],
         source=values["source"],
         trained_on=values["trained_on"],
+        mask_sha256=values["mask_sha256"],
     )
 
 
-def lungs_of(workspace: Workspace, row: Row, lung_rows: dict[str, LungRow]) -> Lungs:
+def lungs_of(data: Path, row: Row, lung_rows: Mapping[str, LungRow]) -> Lungs:
     """Read mask and box of one image. lung_rows: as `read_lungs` returns them.
 
-    Raises FileNotFoundError or ValueError that names the mask when it is absent or of another size.
+    Raises FileNotFoundError or ValueError that names the mask when it is absent, of another size,
+    or not the one that the table is of.
     """
-    path = workspace.data / "lungs" / mask_name(row.file_name)
-    mask = read_gray(path) > 127
-    if mask.shape != (row.height, row.width):
+    path = data / "lungs" / mask_name(row.file_name)
+    gray = read_gray(path)
+    if gray.shape != (row.height, row.width):
         raise ValueError(
-            f"{path} is {mask.shape[1]}×{mask.shape[0]} px, its image {row.width}×{row.height}; "
+            f"{path} is {gray.shape[1]}×{gray.shape[0]} px, its image {row.width}×{row.height}; "
             f"make it anew with: {MADE_BY_COMMAND}"
         )
-    return Lungs(mask, lung_rows[row.file_name].box)
+    lungs = lung_rows[row.file_name]
+    if mask_hash(gray > 127) != lungs.mask_sha256:
+        raise ValueError(
+            f"{path} has changed since {table_path(data)} was written; bring a mask of your own "
+            f"with: {MADE_BY_COMMAND} --masks DIR"
+        )
+    return Lungs(gray > 127, lungs.box)
+
+
+def mask_hash(mask: np.ndarray) -> str:
+    """Return the SHA-256 of a mask bool (H, W), its shape and pixels."""
+    return pixel_hash(mask.astype(np.uint8) * 255)
 
 
 def stretch(gray: np.ndarray, size: int) -> np.ndarray:

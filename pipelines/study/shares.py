@@ -81,12 +81,14 @@ class RealShare:
 
         Their splits are those of the fold; training rows of other shares are not among them.
         """
-        rows = workspace.rows()
+        rows = workspace.all_rows()  # so that every view has the same patients in a share
         if self.fold is not None:
             rows = deal_folds(tuple(rows), self.folds, workspace.tied_patients())[self.fold]
         training = select_training_rows(rows, self.fraction, self.subset)
         chosen = {row.file_name for row in training}
-        return [row for row in rows if row.split != "train" or row.file_name in chosen]
+        return workspace.seen_in_view(
+            [row for row in rows if row.split != "train" or row.file_name in chosen]
+        )
 
     def training_rows(self, workspace: Workspace) -> list[Row]:
         """Return the training rows among them."""

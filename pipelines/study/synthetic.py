@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from pipelines.study.image_cache import read_squares
+from pipelines.study.image_cache import read_in_order
+from pipelines.study.image_io import read_exact_square
 from pipelines.study.leak_lock import check_copies, check_leak
 from pipelines.study.manifest import Row, fingerprint
 from pipelines.study.split import Split
@@ -64,9 +66,8 @@ class SyntheticSet:
 
         Raises ValueError when a file has another size.
         """
-        return np.stack(
-            list(read_squares(self.paths, self.image_size, "decode synthetic", exact=True))
-        )
+        read = partial(read_exact_square, size=self.image_size)
+        return np.stack(list(read_in_order(self.paths, read, "decode synthetic")))
 
 
 def write_synthetic_manifest(path: Path, rows: Sequence[SyntheticRow]) -> None:

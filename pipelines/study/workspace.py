@@ -12,13 +12,22 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from pipelines.study.import_log import ImportSummary, read_imports
-from pipelines.study.manifest import Row, read_manifest, write_manifest
+from pipelines.study.lungs import LungRow, read_lungs
+from pipelines.study.manifest import (
+    Row,
+    fingerprint,
+    read_manifest,
+    study_fingerprint,
+    write_manifest,
+)
+from pipelines.study.view_names import VIEWS, WHOLE
 from runtime.lock import hold
 from runtime.run import Run, create_run, list_runs
 
@@ -42,12 +51,14 @@ class Workspace:
     Attributes:
         root: The study's folder.
         runs_folder: The folder in it that this command's runs are in.
+        view: What of each image is read, one of VIEWS.
         locks: Those of the runs that the command is at work on, by folder.
         seen: The manifest's rows, once they were asked for.
     """
 
     root: Path
     runs_folder: str = "runs"
+    view: str = WHOLE
     locks: dict[Path, FileLock] = field(default_factory=dict, compare=False, repr=False)
     seen: list[Row] = field(default_factory=list, compare=False, repr=False)
 
@@ -105,7 +116,31 @@ class Workspace:
                     "whole study there with -C DIR"
                 )
 
+    def in_view(self, view: str) -> Workspace:
+        """Return the same study as it is read in another view. Raises ValueError on none such."""
+        if view not in VIEWS:
+            raise ValueError(f"view {view!r}: expected one of {', '.join(VIEWS)}")
+        return replace(self, view=view)
+
+    @cached_property
+    def lungs(self) -> dict[str, LungRow]:
+        """Where the lungs of every image are, by file name. Raises as `read_lungs` does."""
+        return read_lungs(self.data, self.all_rows())
+
     def rows(self) -> list[Row]:
+        """Return the images that the view shows: those whose lungs can be trusted, or all.
+
+        Raises as `all_rows` does, and in a view of the lungs as `lungs` does.
+        """
+        return self.seen_in_view(self.all_rows())
+
+    def seen_in_view(self, rows: Sequence[Row]) -> list[Row]:
+        """Return those of these rows of the study that its view shows."""
+        if self.view == WHOLE:
+            return list(rows)
+        return [row for row in rows if self.lungs[row.file_name].is_usable]
+
+    def all_rows(self) -> list[Row]:
         """Return the study's images as they were when first asked for, whatever comes meanwhile.
 
         Raises FileNotFoundError that says how to get some.
@@ -124,6 +159,26 @@ class Workspace:
         write_manifest(self.manifest_path, rows)
         self.seen[:] = rows
 
+    def fingerprint(self) -> str:
+        """Return one SHA-256 for the images, labels, patients and splits that the view shows.
+
+        In a view of the lungs, for their masks too.
+        """
+        rows = self.rows()
+        if self.view == WHOLE:
+            return study_fingerprint(rows)
+        return fingerprint([self.view, study_fingerprint(rows), self.fingerprint_of(rows)])
+
+    def fingerprint_of(self, rows: Iterable[Row]) -> str:
+        """Return one SHA-256 for the pictures of these rows as the view shows them."""
+        return fingerprint(self.identity(row) for row in rows)
+
+    def identity(self, row: Row) -> str:
+        """Say which picture a row is in the view: its hash and, where it counts, its mask's."""
+        if self.view == WHOLE:
+            return row.sha256
+        return f"{row.sha256} {self.lungs[row.file_name].mask_sha256}"
+
     def imports(self) -> list[ImportSummary]:
         """Return what import.json says of each import, none where it is not there.
 
@@ -131,7 +186,7 @@ class Workspace:
         """
         imports = read_imports(self.data / "import.json")
         unfinished = (self.data / ".incoming" / "commit.json").exists()
-        if unfinished and imports and imports[-1].images_in_study != len(self.rows()):
+        if unfinished and imports and imports[-1].images_in_study != len(self.all_rows()):
             imports.pop()  # of an import that was killed right before it replaced the manifest
         return imports
 

@@ -30,10 +30,10 @@ from pipelines.study.labels import (
     choose_positive_class,
     list_classes,
 )
-from pipelines.study.manifest import study_fingerprint
 from pipelines.study.runs import WITHOUT_RESUME, RunRequest, RunStart, prepare_run
 from pipelines.study.split import Split, load_splits
 from pipelines.study.synthetic import add_synthetic, read_synthetic
+from pipelines.study.views import choose_view, view_facts
 from pipelines.study.workspace import Workspace
 from pipelines.training.classifier_card import write_classifier_card
 from pipelines.training.train_and_test import (
@@ -56,6 +56,7 @@ class ClassifierTraining:
     config: ClassifierConfig
     synthetic: str | None = None  # the synthetic set that is added to the training split
     image_size: int | None = None  # side in pixels; the synthetic set's, where there is one
+    view: str | None = None  # what of the images it sees; the synthetic set's, where there is one
     positive: str | None = None  # the class whose sensitivity is reported
 
 
@@ -66,6 +67,7 @@ def train_classifier(
     *,
     synthetic: str | None = None,
     image_size: int | None = None,
+    view: str | None = None,
     weights: Path | None = None,
     positive: str | None = None,
 ) -> tuple[Run, dict[str, Metrics]]:
@@ -75,13 +77,14 @@ def train_classifier(
     that were asked for. synthetic: the set to add, "" for the newest. weights: a file of
     pretrained weights. Returns the finished run, and its metrics on `test` and perhaps `external`.
     """
-    classes = list_classes(workspace.rows())
-    start = _prepare(workspace, options, request, synthetic, image_size, positive)
+    given = options | {"image_size": image_size, "view": view, "positive": positive}
+    start = _prepare(workspace, given, request, synthetic)
     settings, config, compute = start.settings, start.settings.config, start.compute
+    added_run = settings.synthetic and workspace.find_run("synthesize", settings.synthetic)
+    workspace = choose_view(workspace, settings.view, added_run or None)
+    classes = list_classes(workspace.rows())
     positive = choose_positive_class(classes, settings.positive)
-    added = None
-    if settings.synthetic:
-        added = read_synthetic(workspace.find_run("synthesize", settings.synthetic).folder)
+    added = read_synthetic(added_run.folder) if added_run else None
     size = choose_image_size(workspace, added, settings.image_size)
     splits = load_splits(workspace, size, classes)
     check_every_class(splits, classes)
@@ -95,7 +98,8 @@ def train_classifier(
             "image_size": size,
             "synthetic": added.folder.name if added else None,
             "trunk_sha256": weights_hash(trunk) if trunk else None,
-            "data": study_fingerprint(workspace.rows()),
+            "data": workspace.fingerprint(),
+            **view_facts(workspace),
         }
     )
     setup = TrainingSetup(
@@ -116,17 +120,11 @@ def train_classifier(
 
 
 def _prepare(
-    workspace: Workspace,
-    options: dict[str, Any],
-    request: RunRequest,
-    synthetic: str | None,
-    image_size: int | None,
-    positive: str | None,
+    workspace: Workspace, given: dict[str, Any], request: RunRequest, synthetic: str | None
 ) -> RunStart[ClassifierTraining]:
     """Settle the settings; the newest synthetic set is, for a resumed run, the run's own."""
-    given = options | {"image_size": image_size, "positive": positive}
     if synthetic or (synthetic == "" and request.resume is None):
-        given["synthetic"] = workspace.find_run("synthesize", synthetic or None).name
+        given = {**given, "synthetic": workspace.find_run("synthesize", synthetic or None).name}
     start = prepare_run(workspace, "classify-train", ClassifierTraining, given, request)
     if start.resumed and synthetic == "" and start.settings.synthetic is None:
         raise ValueError(
@@ -136,12 +134,16 @@ def _prepare(
 
 
 def preview_augmentation(
-    workspace: Workspace, options: dict[str, Any], image_size: int | None
+    workspace: Workspace,
+    options: dict[str, Any],
+    image_size: int | None,
+    view: str | None = None,
 ) -> Path:
     """Draw a sheet of training images of each class, each above two of its augmentations.
 
     Returns its path.
     """
+    workspace = choose_view(workspace, view, None)
     config, classes = ClassifierConfig(**options), list_classes(workspace.rows())
     train_split = _load_training_split(workspace, image_size, classes)
     groups = []
@@ -166,12 +168,14 @@ def suggest_learning_rate(
     options: dict[str, Any],
     compute: Compute,
     image_size: int | None,
+    view: str | None,
     weights: Path | None,
 ) -> tuple[float, Path]:
     """Test a range of learning rates on the training split.
 
     Returns the rate to take, and the path of the curve.
     """
+    workspace = choose_view(workspace, view, None)
     config, classes = ClassifierConfig(**options), list_classes(workspace.rows())
     test = find_learning_rate(
         config,

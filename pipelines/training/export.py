@@ -17,6 +17,7 @@ from torch import Tensor
 from classifier.predict import load_classifier
 from gan.sample import load_generator
 from pipelines.study.intended_use import INTENDED_USE
+from pipelines.study.views import in_view_of, view_of
 from pipelines.study.workspace import Workspace
 from pipelines.training.export_formats import (
     EXPORT_FORMATS,
@@ -120,7 +121,7 @@ def _load_model(workspace: Workspace, source: Run) -> Exportable:
         return exportable_generator(load_generator(run.folder / "generator.pt", CPU.device))
     run = workspace.find_run("classify-train", source.name, holding="classifier.pt")
     return exportable_classifier(
-        load_classifier(run.folder / "classifier.pt", CPU.device), workspace
+        load_classifier(run.folder / "classifier.pt", CPU.device), in_view_of(workspace, run)
     )
 
 
@@ -157,6 +158,7 @@ def _describe(
         "kind": model.kind,
         "format": format,
         "exported_from": source.name,
+        "view": view_of(source.config),
         **model.facts,
         "inputs": [asdict(spec) for spec in model.inputs],
         "outputs": [asdict(model.output)],

@@ -14,6 +14,7 @@ from gan.papers import PerClass
 from gan.sample import TrainedGenerator
 from pipelines.study.image_cache import load_images
 from pipelines.study.manifest import Row, fingerprint
+from pipelines.study.view_names import LUNG_BOX, LUNGS, WHOLE
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute
 from runtime.randomness import torch_generator
@@ -90,6 +91,13 @@ class GrayImages(nn.Module):
         return images.mean(dim=1, keepdim=True)
 
 
+SHOWN = {
+    WHOLE: "the largest centred square",
+    LUNG_BOX: "the box of both lungs as pipelines.study.views.show_lungs makes it",
+    LUNGS: "the lungs alone as pipelines.study.views.show_lungs makes them",
+}
+
+
 def exportable_classifier(trained: TrainedClassifier, workspace: Workspace) -> Exportable:
     """Make a classifier exportable; it is checked on test images of the study.
 
@@ -124,8 +132,8 @@ def exportable_classifier(trained: TrainedClassifier, workspace: Workspace) -> E
         expected=torch.from_numpy(predict(trained, images, CPU)),
         facts={"arch": trained.config.arch, "image_size": size, "classes": classes},
         notes={
-            "preparation": f"8-bit gray, the largest centred square, resized to {size}×{size} by "
-            "Pillow's bicubic filter; nothing is normalised outside of the model"
+            "preparation": f"8-bit gray, {SHOWN[workspace.view]}, resized to {size}×{size} by "
+            "Pillow's bicubic filter; nothing else is normalised outside of the model"
         },
     )
 

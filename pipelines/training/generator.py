@@ -26,9 +26,11 @@ from pipelines.figures.gan_progress import (
 from pipelines.figures.image_sheet import draw_image_sheet
 from pipelines.figures.training_figures import draw_gan_curves
 from pipelines.study.image_cache import load_images
-from pipelines.study.manifest import Row, fingerprint
+from pipelines.study.manifest import Row
 from pipelines.study.runs import RunRequest, RunStart, prepare_run
 from pipelines.study.shares import RealShare
+from pipelines.study.view_names import WHOLE
+from pipelines.study.views import view_facts
 from pipelines.study.workspace import Workspace
 from pipelines.training.generator_card import write_generator_card
 from runtime.options import OptionError
@@ -46,6 +48,7 @@ class GanTraining:
     config: GanConfig
     real_fraction: float = 1.0  # share of the training images, whole patients at a time
     max_minutes: float | None = None
+    view: str = WHOLE  # what of the images it draws
 
     def __post_init__(self) -> None:
         if self.max_minutes is not None and not self.max_minutes > 0:
@@ -91,25 +94,24 @@ def train_generator(
     request: RunRequest,
     *,
     share: RealShare | None = None,
+    view: str | None = None,
     max_minutes: float | None = None,
     keep_going: bool = False,
 ) -> Run:
     """Train a generator on the study's training images, and return the finished run.
 
     options: the fields of GanConfig that were asked for. share: the reals to train on, all of the
-    study's training split when None; a resumed run has its own. keep_going: whatever the doctor
-    says.
+    study's training split when None; a resumed run has its own. view: what it draws, one of VIEWS;
+    whole images when None. keep_going: whatever the doctor says.
     """
+    fraction = share and share.fraction
+    given = options | {"real_fraction": fraction, "max_minutes": max_minutes, "view": view}
+    grow, change = ("steps",), ("max_minutes",)
     start = prepare_run(
-        workspace,
-        "gan-train",
-        GanTraining,
-        options | {"real_fraction": share and share.fraction, "max_minutes": max_minutes},
-        request,
-        may_grow=("steps",),
-        may_change=("max_minutes",),
+        workspace, "gan-train", GanTraining, given, request, may_grow=grow, may_change=change
     )
     config, compute = start.settings.config, start.compute
+    workspace = workspace.in_view(start.settings.view)
     share = _settle_share(start, share)
     rows = share.rows(workspace)
     training_rows = [row for row in rows if row.split == "train"]
@@ -118,7 +120,9 @@ def train_generator(
     training = _load(workspace, training_rows, config.image_size, classes)
     validation_rows = [row for row in rows if row.split == "validation"]
     validation = _load(workspace, validation_rows, config.image_size, classes)
-    run = start.begin({"classes": classes, "class_counts": counts, **share.record()})
+    facts = {"classes": classes, "class_counts": counts, **share.record()}
+    data = workspace.fingerprint_of(training_rows + validation_rows)
+    run = start.begin({"data": data, **facts, **view_facts(workspace)})
 
     journal_size = run.journal_size()
     try:
@@ -136,15 +140,23 @@ def train_generator(
             _draw(run, classes)
         raise
     if compute.is_main_process:
-        _draw(run, classes)
-        best = best_snapshot(run)
-        assert best is not None  # training ends with a snapshot
-        result |= {"best_step": best.step, "data": fingerprint(training.hashes)}
-        all_rows = share.whole().rows(workspace)
-        write_generator_card(run, workspace, all_rows, training_rows, result, best)
-        run.finish(result)
+        _conclude(run, workspace, share, classes, result)
     compute.agree(None)
     return run
+
+
+def _conclude(
+    run: Run, workspace: Workspace, share: RealShare, classes: Sequence[str], result: dict[str, Any]
+) -> None:
+    """Draw the pictures of a finished training, write its card, and finish its run."""
+    _draw(run, classes)
+    best = best_snapshot(run)
+    assert best is not None  # training ends with a snapshot
+    training_rows = share.training_rows(workspace)
+    result |= {"best_step": best.step, "data": workspace.fingerprint_of(training_rows)}
+    all_rows = share.whole().rows(workspace)
+    write_generator_card(run, workspace, all_rows, training_rows, result, best)
+    run.finish(result)
 
 
 def _settle_share(start: RunStart[GanTraining], asked: RealShare | None) -> RealShare:
@@ -157,11 +169,14 @@ def _settle_share(start: RunStart[GanTraining], asked: RealShare | None) -> Real
     return own
 
 
-def preview_augmentation(workspace: Workspace, options: dict[str, Any]) -> Path:
+def preview_augmentation(
+    workspace: Workspace, options: dict[str, Any], view: str | None = None
+) -> Path:
     """Draw a sheet of training reals, each beside what the discriminator would see of it.
 
-    Returns its path.
+    view: as in `train_generator`. Returns the sheet's path.
     """
+    workspace = workspace.in_view(view or WHOLE)
     config = GanConfig.from_options(**options)
     training_rows = RealShare().training_rows(workspace)
     classes = list(_count_images(training_rows, {row.label for row in workspace.rows()}))

@@ -15,6 +15,7 @@ from pipelines.study.leak_lock import check_leak
 from pipelines.study.manifest import Row
 from pipelines.study.runs import RunRequest, prepare_run
 from pipelines.study.shares import RealShare
+from pipelines.study.views import in_view_of, view_facts
 from pipelines.study.workspace import Workspace
 from pipelines.training.sample_set import SampleSource, write_sample_set
 from runtime.options import OptionError
@@ -68,6 +69,7 @@ def synthesize(
     start = prepare_run(workspace, "synthesize", Synthesis, given, request)
     settings, compute = start.settings, start.compute
     source = workspace.find_run("gan-train", settings.generator, holding="generator.pt")
+    workspace = in_view_of(workspace, source)
     share = RealShare.from_record(source.config)
     rows = share.whole().rows(workspace)
     trained = _load_usable(rows, source, settings.snapshot, compute.device)
@@ -90,6 +92,7 @@ def synthesize(
             ],
             "trained_on": sorted(trained.trained_on),
             "copy_threshold": guard.threshold if guard else None,
+            **view_facts(workspace),
             **share.record(),
         }
     )

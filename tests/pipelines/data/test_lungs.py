@@ -23,7 +23,7 @@ from pipelines.data.lungs import draw_lungs
 from pipelines.data.phantom import draw_lung_mask, list_cases
 from pipelines.study.image_io import pixel_hash, read_gray
 from pipelines.study.lung_shape import box_of, dice, find_doubts
-from pipelines.study.lungs import lungs_of, read_lungs
+from pipelines.study.lungs import lungs_of
 from pipelines.study.manifest import Row, fingerprint
 from pipelines.study.workspace import Workspace
 from tests.conftest import cxr, made_once, ok, signalled
@@ -88,9 +88,9 @@ def change_mask(masks: Path, tmp_path: Path, change: Callable[[np.ndarray], obje
 
 def test_every_image_has_a_mask_of_its_size_and_a_box_around_it(lung_study: Path) -> None:
     workspace = Workspace(lung_study)
-    lung_rows = read_lungs(workspace)
+    lung_rows = workspace.lungs
     for row in rows_of(lung_study):
-        lungs = lungs_of(workspace, row, lung_rows)
+        lungs = lungs_of(workspace.data, row, lung_rows)
         assert lungs.mask.shape == (row.height, row.width)
         assert lungs.box == box_of(lungs.mask)
         assert lung_rows[row.file_name].source == "network"
@@ -98,7 +98,7 @@ def test_every_image_has_a_mask_of_its_size_and_a_box_around_it(lung_study: Path
 
 def test_what_is_in_doubt_is_listed_and_drawn(lung_study: Path) -> None:
     output = (lung_study / "output.txt").read_text()
-    doubtful = [row for row in read_lungs(Workspace(lung_study)).values() if row.doubts]
+    doubtful = [row for row in Workspace(lung_study).lungs.values() if row.doubts]
     assert output.count("doubtful: ") == len(doubtful)
     assert f"{N_PHANTOMS} masks from the network, {len(doubtful)} of them in doubt" in output
     assert Image.open(lung_study / "data" / "lungs.png").width > 1000
@@ -112,13 +112,13 @@ def test_the_same_again_gives_the_same_files(study: Path) -> None:
 
 def test_a_study_without_lungs_says_how_to_find_them(phantom_study: Path) -> None:
     with pytest.raises(FileNotFoundError, match="cxr data lungs"):
-        read_lungs(Workspace(phantom_study))
+        _ = Workspace(phantom_study).lungs
 
 
 def test_lungs_of_other_images_are_refused(study: Path) -> None:
     ok(cxr("data", "phantom", "--n", 4, "--seed", 3, folder=study))
     with pytest.raises(ValueError, match="4 are not in it, first images/covid/PHANTOM-3"):
-        read_lungs(Workspace(study))
+        _ = Workspace(study).lungs
 
 
 # --- the network of the package ---
@@ -172,7 +172,7 @@ def test_held_out_images_that_the_network_was_trained_on_are_told(study: Path) -
     assert json.loads((study / "data" / "lungs.json").read_text())["trained_on_held_out"] == {
         "test": 2
     }
-    marked = {name for name, row in read_lungs(Workspace(study)).items() if row.trained_on == "yes"}
+    marked = {name for name, row in Workspace(study).lungs.items() if row.trained_on == "yes"}
     assert marked == {row.file_name for row in seen}
 
 
@@ -183,10 +183,10 @@ def test_brought_masks_are_used_as_they_are(study: Path, masks: Path) -> None:
     output = ok(cxr("data", "lungs", "--masks", masks, *CPU, folder=study))
     assert f"{N_PHANTOMS} masks that were brought" in output
     workspace = Workspace(study)
-    lung_rows = read_lungs(workspace)
+    lung_rows = workspace.lungs
     for row in rows_of(study):
         true = np.asarray(Image.open(masks / Path(row.file_name).name))
-        assert (lungs_of(workspace, row, lung_rows).mask == true).all()
+        assert (lungs_of(workspace.data, row, lung_rows).mask == true).all()
         assert lung_rows[row.file_name].source == "masks"
 
 
@@ -217,7 +217,7 @@ def test_masks_are_read_however_they_are_kept(
     first = min(masks.iterdir())
     row = next(row for row in rows_of(study) if row.file_name.endswith(first.name))
     workspace = Workspace(study)
-    mask = lungs_of(workspace, row, read_lungs(workspace)).mask
+    mask = lungs_of(workspace.data, row, workspace.lungs).mask
     assert (mask == np.asarray(Image.open(first))).all()
     is_larger = max(Image.open(folder / first.name).size) == 512
     assert ("1 masks had another size" in output) == is_larger

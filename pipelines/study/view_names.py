@@ -1,0 +1,4 @@
+"""The names of the views of an image, see `pipelines.study.views`."""
+
+WHOLE, LUNG_BOX, LUNGS = "whole", "lung-box", "lungs"
+VIEWS = (WHOLE, LUNG_BOX, LUNGS)
