@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from pipelines.metrics.names import MEASURE_TITLES
 
+OUTSIDE_MEASURES = (("accuracy", "roc_auc"), ("sensitivity", "specificity"))  # of each table
+
 if TYPE_CHECKING:
     from pipelines.results.arm_result import ArmResult, Condition, PairedDifference
     from pipelines.results.comparison_summary import ComparisonSummary
@@ -20,6 +22,7 @@ def arms_table(summary: ComparisonSummary) -> str:
         results = [result for result in summary.results if result.fraction == fraction]
         lines.append(_header_line(results[0].real_images))
         lines += [_arm_line(result) for result in results]
+    lines += _outside_lines(summary)
     lines += ["", _question_line(summary)]
     others = [name for name in MEASURE_TITLES if name != summary.measure]
     lines += [_measure_line(summary, name) for name in (summary.measure, *others)]
@@ -66,6 +69,40 @@ def _header_line(real_images: int) -> str:
 def _arm_line(result: ArmResult) -> str:
     line = f"{_name(result.condition):24}{result.train_images:>9}"
     return line + "".join(f"{result.measures.of(name).percent():>21}" for name in MEASURE_TITLES)
+
+
+def _outside_lines(summary: ComparisonSummary) -> list[str]:
+    """Write every arm inside and outside side by side, with the fall from one to the other."""
+    external = summary.external
+    if external is None:
+        return []
+    labels = ", ".join(f"{count.images} {name}" for name, count in external.labels.items())
+    lines = [
+        "",
+        f"External test set: {external.all.images} images of {external.all.patients} patients "
+        f"({labels}); fall = inside − outside, in points",
+    ]
+    for names in OUTSIDE_MEASURES:
+        titles = [title for name in names for title in (MEASURE_TITLES[name], "outside", "fall")]
+        lines.append(" " * 24 + "".join(f"{title:>21}" for title in titles))
+        lines += [_outside_line(result, names, summary) for result in summary.results]
+    if external.undefined:
+        lines.append(f"–: {external.undefined}")
+    return lines
+
+
+def _outside_line(result: ArmResult, names: tuple[str, ...], summary: ComparisonSummary) -> str:
+    title = _name(result.condition)
+    if len(summary.fractions) > 1:
+        title += f" at {result.fraction:g}"
+    line = f"{title:24}"
+    for name in names:
+        outside = result.outside.get(name)
+        cells = [result.measures.of(name).percent(), "–", "–"]
+        if outside:
+            cells[1:] = [outside.estimate.percent(), outside.fall.percent("+.1f")]
+        line += "".join(f"{cell:>21}" for cell in cells)
+    return line
 
 
 def _question_line(summary: ComparisonSummary) -> str:

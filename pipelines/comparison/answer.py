@@ -8,6 +8,7 @@ from pipelines.comparison.design import Design
 from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.metrics.paired_tests import FEW_PATIENTS, judge, speaks_of
 from pipelines.results.arm_result import ArmResult, Condition, PairedDifference, find_result
+from pipelines.results.comparison_summary import ExternalSet
 from pipelines.results.image_count import ImageCount
 
 FEW_TEST_PATIENTS = 300  # with fewer a gain of two points is mostly missed (docs/method.md)
@@ -50,6 +51,10 @@ LIMITS = {
         "The test images come from the same sources as the training images; nothing is said about "
         "other hospitals."
     ),
+    "outside": (
+        "The answer is of test images from the sources of the training images. The external set "
+        "shows how far every arm falls in one other place; in a third it may be otherwise."
+    ),
     "shortcut": (
         "Where a label comes from one source only, part of what tells the classes apart may be the "
         "source and not the disease."
@@ -65,7 +70,9 @@ LIMITS = {
 }
 
 
-def limits(design: Design, has_generator: bool, test_patients: int) -> tuple[str, ...]:
+def limits(
+    design: Design, has_generator: bool, test_patients: int, has_external: bool
+) -> tuple[str, ...]:
     """Return what a comparison of this design, tested on so many patients, cannot say."""
     applies = {
         "generator": has_generator and design.generators == 1 and design.folds == 1,
@@ -74,7 +81,8 @@ def limits(design: Design, has_generator: bool, test_patients: int) -> tuple[str
         "subset": min(design.fractions) < 1 and design.subsets == 1,
         "draw": has_generator and design.draws == 1,
         "test split": design.folds == 1 and test_patients < FEW_TEST_PATIENTS,
-        "source": True,
+        "source": not has_external,
+        "outside": has_external,
         "shortcut": True,
         "validation": min(design.fractions) < 1,
         "epochs": design.budget == "epochs",
@@ -128,6 +136,36 @@ def answer_sentence(
     sentence += _other_baselines_sentence(primary, differences, measure)
     sentence += "".join(f" Beware: {warning}." for warning in warnings)
     return sentence.replace(" -", " −")
+
+
+def outside_sentence(
+    primary: PairedDifference,
+    results: Sequence[ArmResult],
+    external: ExternalSet | None,
+    measure: str,
+) -> str:
+    """Say how far both arms of the question fall on the external set; empty where it cannot."""
+    if external is None:
+        return ""
+    falls = []
+    for condition in (primary.reference, primary.condition):
+        result = find_result(results, condition)
+        if measure not in result.outside:
+            return ""
+        outside = result.outside[measure]
+        low, value, high = (
+            f"{100 * number:+.1f}"
+            for number in (-outside.fall.high, -outside.fall.value, -outside.fall.low)
+        )
+        falls.append(
+            f"{100 * outside.estimate.value:.1f} % with {condition.arm} ({value} points, "
+            f"95 % interval {low} to {high})"
+        )
+    sentence = (
+        f" On the external set ({external.all.images} images of {external.all.patients} patients) "
+        f"{MEASURE_TITLES[measure]} is {' and '.join(falls)}."
+    )
+    return sentence.replace(" -", " −").replace("(-", "(−")
 
 
 def _lead(arm: ArmResult, reference: ArmResult, verdict: str, folds: int) -> str:

@@ -67,6 +67,12 @@ class HeldOutImages:
     folds: np.ndarray | None
     positive: int
 
+    @classmethod
+    def of(cls, datasets: Datasets, positive: str) -> HeldOutImages:
+        """Describe the study's own test images."""
+        test, index = datasets.test, datasets.classes.index(positive)
+        return cls(test.labels, test.patients, datasets.test_folds, index)
+
     def count(self, measure: str) -> int:
         """Return how many images a measure is about."""
         return count_images(measure, self.labels, self.positive)

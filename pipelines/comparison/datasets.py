@@ -74,6 +74,12 @@ class Datasets:
         share_of_fold = {share.fold: share for share in self.views}
         return [self._take(share, "test") for share in share_of_fold.values()]
 
+    @cached_property
+    def external(self) -> Split | None:
+        """The external test images, the same for all shares; None where there are none."""
+        external = self._take(next(iter(self.views)), EXTERNAL)
+        return external if len(external.labels) else None
+
     def count_reals(self, fraction: float) -> ImageCount:
         """Count the training reals of a fraction: the mean over its subsets and folds, rounded."""
         training = [

@@ -14,6 +14,7 @@ from pipelines.comparison.answer import (
     answer_sentence,
     control_warnings,
     limits,
+    outside_sentence,
     patient_warnings,
 )
 from pipelines.comparison.arm_results import (
@@ -27,7 +28,8 @@ from pipelines.comparison.contrasts import compare_arms, list_contrasts
 from pipelines.comparison.data_efficiency import estimate_data_efficiency
 from pipelines.comparison.datasets import Datasets, SetKey
 from pipelines.comparison.design import Design, Trial
-from pipelines.results.arm_result import Condition
+from pipelines.comparison.external_test import ExternalTest
+from pipelines.results.arm_result import ArmResult, Condition
 from pipelines.results.comparison_summary import (
     Budget,
     ComparisonSummary,
@@ -37,7 +39,6 @@ from pipelines.results.comparison_summary import (
     SyntheticSetUse,
 )
 from pipelines.results.image_count import ImageCount
-from pipelines.study.manifest import study_fingerprint
 from pipelines.study.shares import RealShare
 from pipelines.study.split import Split
 
@@ -51,11 +52,15 @@ class Provenance:
     Attributes:
         generators: Names of runs, by the reals they were trained on, and number.
         synthetic_sets: Names of runs, by the generator's reals and number, and draw.
+        view: What of the images was seen.
+        data_fingerprint: Of the study in that view.
         device: And precision.
     """
 
     generators: Mapping[tuple[RealShare, int], str]
     synthetic_sets: Mapping[SetKey, str]
+    view: str
+    data_fingerprint: str
     device: str
 
     def shares(self) -> list[RealShare]:
@@ -74,34 +79,35 @@ def summarise(
 ) -> ComparisonSummary:
     """Sum up the finished classifiers of a comparison, in the order of the design's trials."""
     test, size, question = datasets.test, count_images(datasets.test), design.question()
-    images = HeldOutImages(
-        test.labels, test.patients, datasets.test_folds, datasets.classes.index(positive)
-    )
+    images = HeldOutImages.of(datasets, positive)
     predictions = read_predictions(design, outcomes, datasets, images)
     results = arm_results(design, outcomes, predictions, datasets, images)
+    outside = ExternalTest.read(outcomes, datasets, positive)
+    if outside:
+        results = outside.add_to(results, predictions, images)
+    external = outside.external if outside else None
     contrasts = list_contrasts({own.condition: own.validation for own in results}, question)
     differences = compare_arms(contrasts, predictions, images, question)
     primary = next(own for own in differences if own.is_primary)
     warnings = patient_warnings(_patients_per_label(test, datasets.classes))
     warnings += control_warnings(differences)
-    data_efficiency: tuple[DataEfficiency, ...] = ()
-    if len(design.fractions) > 1:
-        values = _values_of_trials(outcomes, predictions, images, design.measure)
-        data_efficiency = estimate_data_efficiency(results, values, test.patients)
+    sentence = answer_sentence(primary, results, differences, size, design, warnings)
     largest = [share for share in provenance.shares() if share.fraction == max(design.fractions)]
     return ComparisonSummary(
         verdict=primary.verdict,
-        sentence=answer_sentence(primary, results, differences, size, design, warnings),
+        sentence=sentence + outside_sentence(primary, results, external, design.measure),
         question=question,
         positive=positive,
         classes=tuple(datasets.classes),
         results=results,
         differences=differences,
-        data_efficiency=data_efficiency,
+        data_efficiency=_data_efficiency(design, outcomes, results, predictions, images),
         budget=_budget(design, config, outcomes),
         plan=plan,
         test=size,
+        external=external,
         image_size=int(test.images.shape[1]),
+        view=provenance.view,
         generators=tuple(
             GeneratorUse(run, share.fraction, design.subset_of(share), share.fold, number)
             for (share, number), run in provenance.generators.items()
@@ -112,16 +118,30 @@ def summarise(
         ),
         generator=provenance.generators[largest[0], 0] if largest else None,
         synthetic=provenance.synthetic_sets[largest[0], 0, 0] if largest else None,
-        data_fingerprint=study_fingerprint(datasets.rows),
+        data_fingerprint=provenance.data_fingerprint,
         config=config,
         arms=tuple(arm.name for arm in design.selected_arms()),
         fractions=design.fractions,
         ratios=design.ratios,
-        limits=limits(design, bool(provenance.generators), size.patients),
+        limits=limits(design, bool(provenance.generators), size.patients, bool(external)),
         warnings=tuple(warnings),
         versions=_versions(),
         device=provenance.device,
     )
+
+
+def _data_efficiency(
+    design: Design,
+    outcomes: Sequence[Outcome],
+    results: Sequence[ArmResult],
+    predictions: Mapping[Condition, Predictions],
+    images: HeldOutImages,
+) -> tuple[DataEfficiency, ...]:
+    """Return what synthetic images are worth; nothing of a design with one fraction."""
+    if len(design.fractions) == 1:
+        return ()
+    values = _values_of_trials(outcomes, predictions, images, design.measure)
+    return estimate_data_efficiency(results, values, images.patients)
 
 
 def _values_of_trials(

@@ -19,15 +19,12 @@ from pipelines.data.assignment import assign_rows
 from pipelines.data.candidates import Candidate
 from pipelines.data.commit import commit, take_back
 from pipelines.data.decoding import Decoded, decode_all
-from pipelines.data.hold_out import (
-    HoldOut,
-    HoldOuts,
+from pipelines.data.hold_out import HoldOut, HoldOuts, describe_held_out, parse_hold_outs
+from pipelines.data.hold_out_checks import (
     check_columns,
     check_earlier_images,
     check_held_out,
     check_matching,
-    describe_held_out,
-    parse_hold_outs,
 )
 from pipelines.data.listing import Listing, SourceImage
 from pipelines.data.originals import OriginalRow

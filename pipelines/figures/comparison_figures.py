@@ -75,6 +75,42 @@ def draw_sensitivity_specificity(summary: ComparisonSummary, path: Path) -> None
     write_figure(figure, path)
 
 
+def draw_external(summary: ComparisonSummary, path: Path) -> None:
+    """Draw the measure of the question's arms inside and outside: two rows an arm, joined.
+
+    Raises ValueError where the external set has not the measure.
+    """
+    results, measure = summary.primary_results(), summary.measure
+    if summary.external is None or any(measure not in result.outside for result in results):
+        raise ValueError(f"no {measure} of an external test set in this comparison")
+    figure = new_figure(WIDTH, 1.6 + 2 * ROW_HEIGHT * len(results))
+    axes = figure.subplots()
+    names = []
+    for place, result in enumerate(results):
+        inside, outside = result.measures.of(measure), result.outside[measure].estimate
+        axes.plot(
+            [100 * inside.value, 100 * outside.value],
+            [2 * place + 0.1, 2 * place + 1.1],
+            color=KIND_COLOURS[result.kind],
+            linewidth=0.9,
+            zorder=1,
+        )
+        _draw_row(axes, 2 * place, result.arm, inside, highest=100)
+        _draw_row(axes, 2 * place + 1, result.arm, outside, highest=100)
+        names += [result.arm, "outside"]
+    _name_rows(axes, names, measure_axis_title(measure))
+    external = summary.external.all
+    axes.set_xlabel(
+        f"inside: {summary.test.images} images of {summary.test.patients} patients; outside: "
+        f"{external.images} of {external.patients}",
+        fontsize=8.5,
+        color=MUTED,
+    )
+    kinds = {result.kind for result in results}
+    add_legend(figure, [_kind_handle(kind) for kind in ARM_KINDS if kind in kinds])
+    write_figure(figure, path)
+
+
 def _draw_shares(axes: Axes, rows: Sequence[tuple[str, ReplicatedEstimate]], title: str) -> None:
     """Draw a row per arm of one measure in per cent, and `real` (first) as a line across."""
     _, real = rows[0]

@@ -160,7 +160,7 @@ class _Mean:
     @property
     def reach(self) -> float:
         """Half the length of the confidence interval."""
-        return _quantile((1 + CONFIDENCE) / 2, self.variance) * math.sqrt(self.variance.value)
+        return interval_reach(self.variance)
 
     @property
     def detectable(self) -> float:
@@ -181,6 +181,11 @@ class _Mean:
         middle = (share + square / 2) / (1 + square)
         reach = math.sqrt(share * (1 - share) * square + square**2 / 4) / (1 + square)
         return max(middle - reach, 0.0), min(middle + reach, 1.0)
+
+
+def interval_reach(variance: Variance) -> float:
+    """Return half the length of the confidence interval of a mean of this variance."""
+    return _quantile((1 + CONFIDENCE) / 2, variance) * math.sqrt(variance.value)
 
 
 def _quantile(probability: float, variance: Variance) -> float:
@@ -205,7 +210,7 @@ def _estimate_mean(
     names, patient = np.unique(np.asarray(patients), return_inverse=True)
     fold = None if folds is None else np.unique(folds, return_inverse=True)[1]
     counted_patients = len(names) * n / num_images
-    parts = analyse(_cells(values, replicates), patient, fold, 1 / counted_patients)
+    parts = analyse(arrange_cells(values, replicates), patient, fold, 1 / counted_patients)
     return _Mean(
         value=float(values.mean()),
         variance=combine(parts),
@@ -214,7 +219,7 @@ def _estimate_mean(
     )
 
 
-def _cells(values: np.ndarray, replicates: Sequence[Replicate]) -> np.ndarray:
+def arrange_cells(values: np.ndarray, replicates: Sequence[Replicate]) -> np.ndarray:
     """Average (R, N) within each row and seed, (rows, seeds, N).
 
     Rows are the members of the topmost level of which there are several.

@@ -6,7 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.figures.comparison_figures import draw_comparison, draw_sensitivity_specificity
+from pipelines.figures.comparison_figures import (
+    draw_comparison,
+    draw_external,
+    draw_sensitivity_specificity,
+)
 from pipelines.figures.learning_curves import draw_learning_curve, draw_ratio_curve
 from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.report.contents import Study
@@ -30,6 +34,7 @@ class ComparisonPictures:
 
     comparison: Picture | None
     sensitivity_specificity: Picture | None
+    external: Picture | None
     learning_curve: Picture | None
     ratio_curve: Picture | None
 
@@ -52,9 +57,11 @@ def draw_pictures(study: Study) -> ComparisonPictures:
 
     has_fractions = len(study.summary.fractions) > 1
     has_ratios = len(study.summary.ratios) > 1
+    is_outside = study.summary.measure in study.summary.primary_result().outside
     return ComparisonPictures(
         comparison=draw(draw_comparison, "comparison.png"),
         sensitivity_specificity=draw(draw_sensitivity_specificity, "sensitivity_specificity.png"),
+        external=draw(draw_external, "external.png") if is_outside else None,
         learning_curve=draw(draw_learning_curve, "learning_curve.png") if has_fractions else None,
         ratio_curve=draw(draw_ratio_curve, "ratio_curve.png") if has_ratios else None,
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.report.answers import Answer
 from pipelines.report.contents import Study
-from pipelines.report.formats import percent, plural
+from pipelines.report.formats import percent, plural, points, points_range
 from pipelines.study.manifest import EXTERNAL, SPLITS
 
+GUESSING = 0.5  # ROC AUC
 TELLING_GAIN = 0.1  # labels told by simple facts rather than by guessing, from which on it is bad
 
 
@@ -133,13 +135,32 @@ def shortcuts(study: Study) -> Answer:
 
 
 def external_test(study: Study) -> Answer:
-    """Look for an external test set."""
-    external = sum(row.split == EXTERNAL for row in study.rows)
+    """Look for a test on patients of another hospital, and how far the question's arm falls."""
+    external, measure = study.summary.external, study.summary.measure
     if external:
+        main = study.summary.primary_result()
+        where = (
+            f"Tested on {plural(external.all.patients, 'patient')} of another hospital or source "
+            f"too ({plural(external.all.images, 'image')})"
+        )
+        if measure not in main.outside:
+            return Answer("open", f"{where}, but {external.undefined}.")
+        outside = main.outside[measure]
+        text = (
+            f"{where}: {MEASURE_TITLES[measure]} of {main.arm} is "
+            f"{percent(main.measures.of(measure).value)} inside and "
+            f"{percent(outside.estimate.value)} outside, a fall of {points(outside.fall.value)} "
+            f"points ({points_range(outside.fall)})."
+        )
+        if "roc_auc" in main.outside and main.outside["roc_auc"].estimate.low <= GUESSING:
+            return Answer("open", f"{text} Outside it cannot be told from guessing.")
+        return Answer("good", text)
+    if any(row.split == EXTERNAL for row in study.rows):
         return Answer(
             "open",
-            f"{plural(external, 'image')} of another source in the study; the comparison's figures "
-            "are of the internal test split, single classifiers report both.",
+            "The study has images of another hospital or source, and this comparison was not "
+            "tested on them.",
+            "cxr compare",
         )
     return Answer(
         "bad",

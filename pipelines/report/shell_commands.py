@@ -55,7 +55,9 @@ def _import(imported: ImportSummary) -> list[str]:
     seed = f"--seed {imported.split_seed}"
     if [source.source for source in imported.sources] == ["phantom"]:
         return ["cxr data phantom", f"--n {imported.sources[0].images}", seed]
-    return ["cxr data import", *map(_path, imported.sources), seed]
+    rules = imported.held_out.rules if imported.held_out else []
+    held_out = [f"--hold-out {shlex.quote(rule.rule)}" for rule in rules]
+    return ["cxr data import", *map(_path, imported.sources), *held_out, seed]
 
 
 def _path(source: ImportSource) -> str:

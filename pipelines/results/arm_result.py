@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipelines.metrics.paired_tests import (
     DifferenceEstimate,
@@ -12,6 +12,7 @@ from pipelines.metrics.paired_tests import (
     ReplicatedEstimate,
     Spread,
 )
+from runtime.estimate import Estimate
 
 KIND_OF_ARM = {  # every other arm has synthetic images
     "real": "real",
@@ -67,6 +68,19 @@ class MeasureDifferences:
         """Return one of them by its name."""
         estimate: DifferenceEstimate = getattr(self, measure)
         return estimate
+
+
+@dataclass(frozen=True)
+class OutsideMeasure:
+    """A measure of an arm on the external test set.
+
+    Attributes:
+        estimate: Its value there, a mean over replicates.
+        fall: The value on the study's own test images minus that.
+    """
+
+    estimate: ReplicatedEstimate
+    fall: Estimate
 
 
 @dataclass(frozen=True)
@@ -128,6 +142,8 @@ class ArmResult:
         real_images, real_patients: The reals of the fraction.
         spread: Of the comparison's measure, over its replicates.
         validation: The comparison's measure on the validation images, mean over its replicates.
+        outside: Each measure on the external test set, by name; those alone that its classes allow,
+            and none where there is no external set.
     """
 
     arm: str
@@ -142,6 +158,7 @@ class ArmResult:
     replicates: tuple[Replicate, ...]
     spread: Spread
     validation: float
+    outside: dict[str, OutsideMeasure] = field(default_factory=dict)
 
     @property
     def condition(self) -> Condition:

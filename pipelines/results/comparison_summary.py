@@ -12,7 +12,7 @@ from runtime.records import read_record, write_record
 from runtime.run import Run
 
 SUMMARY_FILE = "summary.json"
-SUMMARY_FORMAT = 3
+SUMMARY_FORMAT = 4
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,19 @@ class SyntheticSetUse:
     draw: int
 
 
+@dataclass(frozen=True)
+class ExternalSet:
+    """The external test set: its images and patients, in all and by label.
+
+    Attributes:
+        undefined: Why it has not every measure; empty where it has.
+    """
+
+    all: ImageCount
+    labels: dict[str, ImageCount]
+    undefined: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class ComparisonSummary:
     """What a comparison found; all shares lie in 0..1.
@@ -144,8 +157,11 @@ class ComparisonSummary:
         differences: Every pair of arms that is compared, the primary question's among them.
         data_efficiency: What real+gan and real+gan+classical are worth; empty where there is one
             fraction only.
+        external: None where the study has none, or its classifiers did not answer on it.
         generator, synthetic: The runs of generator 0, and of its draw 0, at the largest fraction.
-        data_fingerprint: Of the images, labels, patients and splits.
+        view: What of the images was seen, one of VIEWS.
+        data_fingerprint: Of the images, labels, patients and splits, and in a view of the lungs of
+            the masks.
         config: Of the classifiers, but for their seeds.
     """
 
@@ -160,7 +176,9 @@ class ComparisonSummary:
     budget: Budget
     plan: Plan
     test: ImageCount
+    external: ExternalSet | None
     image_size: int
+    view: str
     generators: tuple[GeneratorUse, ...]
     synthetic_sets: tuple[SyntheticSetUse, ...]
     generator: str | None

@@ -28,6 +28,9 @@ from runtime.files import write_text
 from runtime.options import OptionError
 from runtime.run import Run
 
+EXTERNAL_PREDICTIONS = "predictions_external.csv"
+HELD_OUT = {"test": "predictions.csv", EXTERNAL: EXTERNAL_PREDICTIONS}  # splits, and their tables
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSetup:
@@ -61,7 +64,7 @@ def train_and_test(
     start: TrainedClassifier | None = None,
     what: str = "classify-train",
 ) -> tuple[dict[str, TestedSplit], dict[str, Any]]:
-    """Train, predict, and leave metrics.json and predictions.csv in the run's folder.
+    """Train, predict, and leave metrics.json and the tables of predictions in the run's folder.
 
     start: a classifier to go on from. what: what the progress is shown as. Returns the answers on
     `test`, and on `external` where the study has such images of every class, and the result to
@@ -82,8 +85,12 @@ def train_and_test(
         store=setup.store,
         what=what,
     )
-    validation = _probabilities(trained, splits["validation"], setup)
-    tested = _test(trained, splits, setup, validation)
+    probabilities = {
+        name: _probabilities(trained, splits[name], setup)
+        for name in ("validation", *HELD_OUT)
+        if name in splits
+    }
+    tested = _test(splits, setup, probabilities)
     patients = splits["train"].patients
     result = {
         "train_images": len(patients),
@@ -92,13 +99,16 @@ def train_and_test(
         "best_step": run.journal()[-1]["best_step"],
     }
     if setup.compute.is_main_process:
-        for name, answers in tested.items():
-            file_name = "predictions.csv" if name == "test" else "predictions_external.csv"
-            write_predictions(run.folder / file_name, splits[name], answers, setup.classes)
+        for name, file_name in HELD_OUT.items():
+            if name in splits:
+                path = run.folder / file_name
+                write_predictions(path, splits[name], probabilities[name], setup.classes)
         ClassifierResult(
             test=tested["test"].metrics,
             external=tested[EXTERNAL].metrics if EXTERNAL in tested else None,
-            validation=_measure_validation(splits["validation"], validation, setup),
+            validation=_measure_validation(
+                splits["validation"], probabilities["validation"], setup
+            ),
             **result,
         ).save(run)
     accuracy = tested["test"].metrics.measures["accuracy"].value
@@ -128,23 +138,26 @@ def train_once(
 
 
 def write_predictions(
-    path: Path, split: Split, answers: TestedSplit, classes: Sequence[str]
+    path: Path, split: Split, probabilities: np.ndarray, classes: Sequence[str]
 ) -> None:
-    """Write a table with a row per image: its label, the one predicted, and all probabilities."""
+    """Write a table with a row per image: its label, the one predicted, and all probabilities.
+
+    probabilities: (N, K).
+    """
     probability_columns = [f"probability_{name}" for name in classes]
     rows = [
         {
             "file_name": file_name,
             "patient": patient,
             "label": classes[label],
-            "predicted": classes[int(probabilities.argmax())],
+            "predicted": classes[int(answer.argmax())],
         }
         | {
             column: f"{probability:.9g}"
-            for column, probability in zip(probability_columns, probabilities, strict=True)
+            for column, probability in zip(probability_columns, answer, strict=True)
         }
-        for file_name, patient, label, probabilities in zip(
-            split.file_names, split.patients, split.labels, answers.probabilities, strict=True
+        for file_name, patient, label, answer in zip(
+            split.file_names, split.patients, split.labels, probabilities, strict=True
         )
     ]
     columns = ["file_name", "patient", "label", "predicted", *probability_columns]
@@ -194,26 +207,24 @@ def _measure_validation(
 
 
 def _test(
-    trained: TrainedClassifier,
-    splits: Mapping[str, Split],
-    setup: TrainingSetup,
-    validation: np.ndarray,
+    splits: Mapping[str, Split], setup: TrainingSetup, probabilities: Mapping[str, np.ndarray]
 ) -> dict[str, TestedSplit]:
-    """Predict the held-out images, at a threshold chosen on the validation images.
+    """Measure the answers on held-out images, at a threshold chosen on the validation images.
 
-    validation: Probabilities of those, (N, K).
+    probabilities: By the names of splits, (N, K).
     """
     classes = list(setup.classes)
     positive = classes.index(setup.positive)
-    threshold = best_threshold(splits["validation"].labels == positive, validation[:, positive])
+    threshold = best_threshold(
+        splits["validation"].labels == positive, probabilities["validation"][:, positive]
+    )
     tested = {}
-    for name in ("test", EXTERNAL):
+    for name in HELD_OUT:
         split = splits.get(name)
         if split is None or len(set(split.labels.tolist())) < len(classes):
             continue
-        probabilities = _probabilities(trained, split, setup)
         metrics = evaluate(
-            split.labels, probabilities, classes, setup.positive, split.patients, threshold
+            split.labels, probabilities[name], classes, setup.positive, split.patients, threshold
         )
-        tested[name] = TestedSplit(metrics, probabilities)
+        tested[name] = TestedSplit(metrics, probabilities[name])
     return tested

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.figures.comparison_figures import draw_comparison, draw_sensitivity_specificity
+from pipelines.figures.comparison_figures import (
+    draw_comparison,
+    draw_external,
+    draw_sensitivity_specificity,
+)
 from pipelines.figures.learning_curves import draw_learning_curve, draw_ratio_curve
 from pipelines.figures.style import DPI, REAL, REAL_GAN, WIDTH
 from pipelines.results.comparison_summary import ComparisonSummary, Question
@@ -21,6 +25,7 @@ Draw = Callable[[ComparisonSummary, Path], None]
 FIGURES = [
     draw_comparison,
     draw_sensitivity_specificity,
+    draw_external,
     draw_learning_curve,
     draw_ratio_curve,
 ]

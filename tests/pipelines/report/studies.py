@@ -14,7 +14,14 @@ from pipelines.results.comparison_rows import write_rows
 from pipelines.results.comparison_summary import ComparisonSummary
 from pipelines.results.image_count import ImageCount
 from pipelines.study.image_io import pixel_hash, write_gray
-from pipelines.study.import_log import ImportSource, ImportSummary, NearDuplicate, write_imports
+from pipelines.study.import_log import (
+    HeldOut,
+    HoldOutRule,
+    ImportSource,
+    ImportSummary,
+    NearDuplicate,
+    write_imports,
+)
 from pipelines.study.manifest import Row, study_fingerprint, write_manifest
 from pipelines.study.workspace import Workspace
 from runtime.estimate import Estimate
@@ -121,6 +128,9 @@ def make_import(rows: list[Row]) -> ImportSummary:
         split_seed=7,
         folds=None,
         min_side=0,
+        held_out=HeldOut(
+            [HoldOutRule("town=Ulm*", 2, {"Ulm": 2}, 0)], {"covid": 2}, {"covid": 2}, 0
+        ),
     )
 
 
@@ -229,6 +239,7 @@ def make_audit() -> AuditResult:
         classifier="0003-classify-train",
         config=ClassifierConfig(),
         image_size=IMAGE_SIZE,
+        view="whole",
         classes=("covid", "normal"),
         positive="covid",
         synthetic_in_training=None,
@@ -237,7 +248,7 @@ def make_audit() -> AuditResult:
             AlterationResult("whole", "whole images", skill(0.913), None, None),
             AlterationResult("lungs-covered", "lungs covered", skill(0.613), skill(0.824), 0.784),
         ),
-        sources=SourceAudit({}, (), "a sentence about sources"),
+        sources=SourceAudit({}, (), (), "a sentence about sources"),
         rule="a rule",
         close_from=None,
         warnings=("a warning of the audit",),

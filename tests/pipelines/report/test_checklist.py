@@ -53,7 +53,7 @@ def test_every_source_is_referred_to() -> None:
     [
         (
             "bad",
-            {"Too few test patients", "Shortcuts outside of the lungs", "No external test"},
+            {"Too few test patients", "Shortcuts outside of the lungs"},
         ),
         (
             "open",
@@ -82,6 +82,7 @@ def test_a_study_without_synthetic_images_is_not_asked_about_them(
         ("Unequal training budgets", "good"),
         ("Duplicate images across splits", "open"),
         ("No control arm", "open"),
+        ("No external test", "bad"),
     ],
 )
 def test_a_poor_study_answers_what_it_can(
@@ -118,7 +119,12 @@ def _sources_apart(workspace: Workspace, run: Run) -> None:
     )
 
 
-def _external(workspace: Workspace, run: Run) -> None:
+def _no_external_set(workspace: Workspace, run: Run) -> None:
+    _change_summary(run, external=None)
+
+
+def _external_set_that_was_not_tested(workspace: Workspace, run: Run) -> None:
+    _no_external_set(workspace, run)
     rows = workspace.rows()
     workspace.write_rows(
         [
@@ -133,6 +139,26 @@ def _external(workspace: Workspace, run: Run) -> None:
             ),
         ]
     )
+
+
+def _guessing_outside(workspace: Workspace, run: Run) -> None:
+    changed = []
+    for result in ComparisonSummary.load(run).results:
+        outside = result.outside["roc_auc"]
+        guessing = replace(outside, estimate=replace(outside.estimate, low=0.4))
+        changed.append(replace(result, outside=result.outside | {"roc_auc": guessing}))
+    _change_summary(run, results=tuple(changed))
+
+
+def _one_label_outside(workspace: Workspace, run: Run) -> None:
+    summary = ComparisonSummary.load(run)
+    results = [
+        replace(result, outside={"accuracy": result.outside["accuracy"]})
+        for result in summary.results
+    ]
+    assert summary.external is not None
+    external = replace(summary.external, undefined="no image of normal")
+    _change_summary(run, results=tuple(results), external=external)
 
 
 def _leak(workspace: Workspace, run: Run) -> None:
@@ -259,7 +285,10 @@ def _clean_audit(workspace: Workspace, run: Run) -> None:
         (_unchecked, "Size, brightness or borders tell the label", "open"),
         (_unaudited, "Shortcuts outside of the lungs", "open"),
         (_clean_audit, "Shortcuts outside of the lungs", "good"),
-        (_external, "No external test", "open"),
+        (_no_external_set, "No external test", "bad"),
+        (_external_set_that_was_not_tested, "No external test", "open"),
+        (_guessing_outside, "No external test", "open"),
+        (_one_label_outside, "No external test", "open"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )

@@ -95,6 +95,24 @@ def test_every_arm_is_on_the_page_at_every_fraction(
     assert [text for text in expected if text not in page.text] == []
 
 
+def test_every_arm_of_the_question_is_on_the_page_inside_and_outside(
+    full: tuple[Workspace, Run], page: Page
+) -> None:
+    summary = ComparisonSummary.load(full[1])
+    outside = [own for result in summary.primary_results() for own in result.outside.values()]
+    expected = [
+        text
+        for own in outside
+        for text in (percent(own.estimate.value), points(own.fall.value), points_range(own.fall))
+    ]
+    assert [text for text in expected if text not in page.text] == []
+    assert "9 images of 8 patients of another hospital or source (4 covid, 5 normal)" in page.text
+
+
+def test_without_an_external_set_the_page_has_no_place_for_one(poor_page: Page) -> None:
+    assert "On the external test set" not in poor_page.text
+
+
 def test_every_difference_is_on_the_page(full: tuple[Workspace, Run], page: Page) -> None:
     expected = []
     summary = ComparisonSummary.load(full[1])
@@ -211,7 +229,7 @@ def test_sections_are_all_linked(which: str, request: pytest.FixtureRequest) -> 
 
 def test_every_image_decodes_to_the_size_it_states(page: Page) -> None:
     images = page.attributes("img")
-    assert len(images) == 4 + 2 + 1 + 4 + 2  # comparison, sheets, audit, classifiers, generator
+    assert len(images) == 5 + 2 + 1 + 4 + 2  # comparison, sheets, audit, classifiers, generator
     for attributes in images:
         encoded = attributes["src"].removeprefix("data:image/png;base64,")
         with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:
@@ -247,6 +265,10 @@ def test_commands_can_be_pasted_into_a_shell(page: Page) -> None:
 def test_an_external_source_is_imported_as_one(page: Page) -> None:
     words = shell_words(page)
     assert words[words.index("PATH/theirs") - 1] == "--external"
+
+
+def test_what_was_held_out_is_held_out_again(page: Page) -> None:
+    assert "--hold-out 'town=Ulm*'" in page.text
 
 
 def test_a_generator_is_trained_for_the_steps_it_had(page: Page) -> None:
@@ -450,5 +472,5 @@ def test_every_pitfall_is_shown_with_a_sign_and_words_and_not_by_colour_alone(
 
 def test_the_pitfalls_are_counted(page: Page) -> None:
     text = " ".join(page.text.split())
-    assert "12 of 17" in text
-    assert "2 open, 3 not avoided" in text
+    assert "13 of 17" in text
+    assert "2 open, 2 not avoided" in text
