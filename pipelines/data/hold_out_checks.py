@@ -113,7 +113,7 @@ def check_held_out(
             together,
             f"{len(screening.moved)} images of the study, or of the same patients, match and are "
             f"in another split, first {row.file_name} ({row.split}); images are never moved: begin "
-            "a new study in another folder",
+            "a new study in another folder, or import without the images that match",
         )
     for rule in hold_outs.new:
         _check_some_come_in(rule, matching[rule], screening)

@@ -269,6 +269,7 @@ def test_an_external_source_is_imported_as_one(page: Page) -> None:
 
 def test_what_was_held_out_is_held_out_again(page: Page) -> None:
     assert "--hold-out 'town=Ulm*'" in page.text
+    assert "Held out for the external test set by town=Ulm*: 2 images" in page.text
 
 
 def test_a_generator_is_trained_for_the_steps_it_had(page: Page) -> None:
