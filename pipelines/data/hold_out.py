@@ -119,14 +119,10 @@ class HoldOuts:
         """The rules that no earlier import had."""
         return self.rules[self.num_kept :]
 
-    def find_matching(self, candidates: Sequence[Candidate]) -> dict[HoldOut, list[int]]:
-        """Return the numbers of the candidates that match each rule; external ones need none."""
+    def find_matching(self, images: Sequence[SourceImage]) -> dict[HoldOut, list[int]]:
+        """Return the numbers of the images of the study's own sources that match each rule."""
         return {
-            rule: [
-                number
-                for number, candidate in enumerate(candidates)
-                if not candidate.external and rule.matching_cells(candidate.image)
-            ]
+            rule: [number for number, image in enumerate(images) if rule.matching_cells(image)]
             for rule in self.rules
         }
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pipelines.data.candidates import Candidate
 from pipelines.data.hold_out import HoldOut, HoldOuts, held_and_kept
-from pipelines.data.listing import Listing
+from pipelines.data.listing import Listing, SourceImage
 from pipelines.data.screening import DUPLICATE, IN_STUDY, Screening
 from pipelines.study.import_log import ImportSummary
 from pipelines.study.manifest import EXTERNAL, Row
@@ -39,17 +39,12 @@ def check_columns(hold_outs: HoldOuts, listings: Sequence[Listing]) -> None:
 
 
 def check_matching(
-    matching: dict[HoldOut, list[int]], hold_outs: HoldOuts, candidates: Sequence[Candidate]
+    matching: dict[HoldOut, list[int]], hold_outs: HoldOuts, images: Sequence[SourceImage]
 ) -> None:
-    """Raise OptionError when a new rule matches no image."""
+    """Raise OptionError when a new rule matches none of the images of the study's own sources."""
     for rule in hold_outs.new:
         if not matching[rule]:
-            cells = Counter(
-                cell
-                for candidate in candidates
-                if not candidate.external
-                for cell in rule.cells_of(candidate.image)
-            )
+            cells = Counter(cell for image in images for cell in rule.cells_of(image))
             commonest = [
                 f"{_shorten(cell)} ({n})" for cell, n in cells.most_common(COMMONEST_SHOWN)
             ]

@@ -124,10 +124,13 @@ def import_listings(
         check_columns(hold_outs, listings)
         known = read_known_patients(existing, imports)
         images = _join_images(listings, external)
+        own = [image for image, is_external in images if not is_external]  # they come first
+        matching = hold_outs.find_matching(own)
+        check_matching(matching, hold_outs, own)
         decoded = decode_all([image for image, _ in images], staging, rules.min_side)
         candidates = _name_patients(images, decoded, key, known, rules.same_patients)
         check_earlier_images(hold_outs, candidates, existing, imports)
-        screening, held_out = _screen(candidates, existing, hold_outs)
+        screening, held_out = _screen(candidates, existing, hold_outs, matching)
         if rules.strict:
             _check_nothing_left_out(candidates, screening, [*listings, *external])
         if not screening.kept:
@@ -247,11 +250,12 @@ def _name_patients(
 
 
 def _screen(
-    candidates: Sequence[Candidate], existing: Sequence[Row], hold_outs: HoldOuts
+    candidates: Sequence[Candidate],
+    existing: Sequence[Row],
+    hold_outs: HoldOuts,
+    matching: dict[HoldOut, list[int]],
 ) -> tuple[Screening, HeldOut | None]:
     """Decide who comes in and who is held out. Raises OptionError when that cannot be."""
-    matching = hold_outs.find_matching(candidates)
-    check_matching(matching, hold_outs, candidates)
     screening = screen(
         candidates,
         existing,

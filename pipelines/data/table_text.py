@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from pipelines.study.tables import MAX_TABLE, check_cells
@@ -138,6 +139,7 @@ def name_columns(table: TextTable, columns: Sequence[str]) -> list[str]:
     return names
 
 
+@lru_cache(maxsize=4096)
 def plain_name(column: str) -> str:
     """Write the name of a column without case, spaces and signs: File Name becomes filename."""
     return re.sub(r"[\W_]+", "", column.casefold())
