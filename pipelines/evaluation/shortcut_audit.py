@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from classifier.alterations import ALTERATIONS, WHOLE, Alteration
+from classifier.alterations import ALTERATIONS, WHOLE, Alteration, lung_template
 from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
 from classifier.metrics import evaluate
@@ -29,7 +29,7 @@ from pipelines.evaluation.audit_warnings import (
     warn_of_sources,
 )
 from pipelines.evaluation.retraining import Retraining
-from pipelines.evaluation.source_audit import audit_sources
+from pipelines.evaluation.source_audit import AuditedAnswers, audit_sources
 from pipelines.figures.audit_figure import draw_audit
 from pipelines.results.audit_result import (
     AlterationResult,
@@ -38,16 +38,23 @@ from pipelines.results.audit_result import (
     Skill,
     SourceAudit,
 )
+from pipelines.study import view_names
 from pipelines.study.intended_use import INTENDED_USE
 from pipelines.study.labels import choose_positive_class
-from pipelines.study.manifest import SPLITS
+from pipelines.study.manifest import EXTERNAL, SPLITS
 from pipelines.study.runs import RunRequest, prepare_run
 from pipelines.study.split import Split, load_splits
-from pipelines.study.views import in_view_of, view_facts
+from pipelines.study.views import in_view_of, read_lung_shares, view_facts
 from pipelines.study.workspace import Workspace
 from runtime.files import sha256_of
 from runtime.options import OptionError
 from runtime.run import Run
+
+LEFT_OUT = {  # alterations that change nothing in a view, or leave nothing
+    view_names.WHOLE: frozenset[str](),
+    view_names.LUNG_BOX: frozenset({"box-only"}),
+    view_names.LUNGS: frozenset({"box-only", "lungs-only", "lungs-masked"}),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,12 +117,24 @@ def audit(
     """
     begun = _begin(workspace, request, run_name, steps, weights)
     workspace = in_view_of(workspace, begun.source)
-    splits = _load_splits(workspace, begun)
-    alterations = _audit_alterations(begun, splits)
-    sources = audit_sources(workspace.rows(), splits, begun.retraining)
-    result = _summarise(begun, splits["test"], alterations, sources)
+    every = load_splits(workspace, begun.trained.image_size, begun.classes)
+    splits = {name: _Pictures(every[name], _find_lungs(workspace, every[name])) for name in SPLITS}
+    alterations = list_alterations(workspace)
+    results = _audit_alterations(begun, splits, alterations)
+    held_out = every["test"].join(every[EXTERNAL]) if EXTERNAL in every else every["test"]
+    sources = audit_sources(
+        workspace.rows(),
+        {name: every[name] for name in SPLITS},
+        begun.retraining,
+        AuditedAnswers(
+            held_out,
+            predict(begun.trained, held_out.pixels(), begun.retraining.compute),
+            begun.classes.index(begun.positive),
+        ),
+    )
+    result = _summarise(begun, every["test"], workspace.view, results, sources)
     result.save(begun.run)
-    _draw(result, splits["test"], begun.run.folder / "audit.png")
+    _draw(result, splits["test"], alterations, begun.run.folder / "audit.png")
     begun.run.finish({"classifier": begun.source.name, "warnings": len(result.warnings)})
     return begun.run, result
 
@@ -195,15 +214,46 @@ def _starting_trunk(source: Run, trained: TrainedClassifier, weights: Path | Non
     return trunk
 
 
-def _load_splits(workspace: Workspace, begun: _Audit) -> dict[str, Split]:
-    """The study's training, validation and test images, without an external test set."""
-    splits = load_splits(workspace, begun.trained.image_size, begun.classes)
-    return {name: split for name, split in splits.items() if name in SPLITS}
+@dataclass(frozen=True)
+class _Pictures:
+    """The images of a split, and where their lungs are: bool (N, 1, S, S); None if not known."""
+
+    split: Split
+    lungs: torch.Tensor | None
+
+    def alter(self, alteration: Alteration) -> Split:
+        altered = alteration(self.split.pixels(), self.lungs)
+        return replace(self.split, images=altered.squeeze(1).numpy())
 
 
-def _audit_alterations(begun: _Audit, splits: Mapping[str, Split]) -> list[AlterationResult]:
+def list_alterations(workspace: Workspace) -> list[Alteration]:
+    """Return the alterations that can be made of a study in its view, and change something there.
+
+    Those by masks need the study's lungs, see `cxr data lungs`.
+    """
+    absent = LEFT_OUT[workspace.view]
+    if not workspace.has_lungs:
+        absent |= {alteration.name for alteration in ALTERATIONS if alteration.by_mask}
+    return [alteration for alteration in ALTERATIONS if alteration.name not in absent]
+
+
+def _find_lungs(workspace: Workspace, split: Split) -> torch.Tensor | None:
+    """Read where the lungs are; where none was found in an image, they lie under the template."""
+    if not workspace.has_lungs:
+        return None
+    rows = {row.file_name: row for row in workspace.rows()}
+    size = split.images.shape[1]
+    shares = read_lung_shares(workspace, [rows[name] for name in split.file_names], size)
+    lungs = torch.from_numpy(shares > 0).unsqueeze(1)  # (N, 1, S, S)
+    is_found = lungs.flatten(1).any(dim=1)
+    return torch.where(is_found[:, None, None, None], lungs, lung_template(size))
+
+
+def _audit_alterations(
+    begun: _Audit, splits: Mapping[str, _Pictures], alterations: Sequence[Alteration]
+) -> list[AlterationResult]:
     """Measure what is left of the skill under each alteration, whole images first."""
-    results = [_audit_alteration(begun, splits, alteration) for alteration in ALTERATIONS]
+    results = [_audit_alteration(begun, splits, alteration) for alteration in alterations]
     intact = results[0].retrained or results[0].as_it_is
     return [
         replace(result, retained_auc=retained_auc(intact, result.retrained)) for result in results
@@ -211,15 +261,15 @@ def _audit_alterations(begun: _Audit, splits: Mapping[str, Split]) -> list[Alter
 
 
 def _audit_alteration(
-    begun: _Audit, splits: Mapping[str, Split], alteration: Alteration
+    begun: _Audit, splits: Mapping[str, _Pictures], alteration: Alteration
 ) -> AlterationResult:
     """Show the audited classifier altered test images, and train another on images altered so."""
-    test = splits["test"]
+    test = splits["test"].alter(alteration)
     # A frozen trunk looks once at each altered test image, for both classifiers.
     store = FeatureStore()
     as_it_is = evaluate(
         test.labels,
-        predict(begun.trained, _pixels(_alter(test, alteration)), begun.retraining.compute, store),
+        predict(begun.trained, test.pixels(), begun.retraining.compute, store),
         begun.classes,
         begun.positive,
         test.patients,
@@ -228,7 +278,7 @@ def _audit_alteration(
     if alteration.retrained or (alteration is WHOLE and begun.retrains_whole_images):
         measures = begun.retraining.test_measures(
             alteration.name,
-            {name: _alter(split, alteration) for name, split in splits.items()},
+            {name: pictures.alter(alteration) for name, pictures in splits.items()},
             classes=begun.classes,
             positive=begun.positive,
             what=f"trained on: {alteration.title}",
@@ -244,14 +294,6 @@ def _audit_alteration(
     )
 
 
-def _pixels(split: Split) -> torch.Tensor:
-    return split.to_dataset().tensors[0]  # (N, 1, S, S)
-
-
-def _alter(split: Split, alteration: Alteration) -> Split:
-    return replace(split, images=alteration(_pixels(split)).squeeze(1).numpy())
-
-
 def retained_auc(intact: Skill, altered: Skill | None) -> float | None:
     """Return the share of the AUC above chance that survives the alteration.
 
@@ -264,7 +306,11 @@ def retained_auc(intact: Skill, altered: Skill | None) -> float | None:
 
 
 def _summarise(
-    begun: _Audit, test: Split, alterations: Sequence[AlterationResult], sources: SourceAudit
+    begun: _Audit,
+    test: Split,
+    view: str,
+    alterations: Sequence[AlterationResult],
+    sources: SourceAudit,
 ) -> AuditResult:
     intact = alterations[0].retrained or alterations[0].as_it_is
     may_be_chance = intact.roc_auc.low <= 0.5
@@ -272,6 +318,7 @@ def _summarise(
         classifier=begun.source.name,
         config=begun.retraining.config,
         image_size=begun.trained.image_size,
+        view=view,
         classes=tuple(begun.classes),
         positive=begun.positive,
         synthetic_in_training=begun.source.config["synthetic"],
@@ -285,13 +332,15 @@ def _summarise(
     )
 
 
-def _draw(result: AuditResult, test: Split, path: Path) -> None:
+def _draw(
+    result: AuditResult, test: _Pictures, alterations: Sequence[Alteration], path: Path
+) -> None:
     """Draw the figure; its examples are the first test image of the positive and another class."""
     other = next(name for name in result.classes if name != result.positive)
     places = [
-        np.flatnonzero(test.labels == result.classes.index(name))[0]
+        np.flatnonzero(test.split.labels == result.classes.index(name))[0]
         for name in (result.positive, other)
     ]
-    draw_audit(
-        result, [_alter(test, alteration).images[places] for alteration in ALTERATIONS], path
-    )
+    lungs = None if test.lungs is None else test.lungs[places]
+    examples = _Pictures(test.split.take(places), lungs)
+    draw_audit(result, [examples.alter(alteration).images for alteration in alterations], path)

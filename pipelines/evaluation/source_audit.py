@@ -2,6 +2,8 @@
 
 Where all images of a label are of one source, nobody can tell the two apart. Where a label has
 several sources, a classifier is trained to tell them apart among its images alone: the label being
+the same, nothing of it can help. And where a source has images of the positive class and of others,
+perhaps in the external set, the audited classifier is asked to tell those apart: the source being
 the same, nothing of it can help.
 """
 
@@ -9,29 +11,92 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipelines.evaluation.retraining import Retraining
-from pipelines.results.audit_result import SourceAudit, SourceTest
+from pipelines.metrics.confidence_intervals import estimate_accuracy, estimate_auc
+from pipelines.results.audit_result import SameSourceTest, SourceAudit, SourceTest
+from pipelines.results.image_count import ImageCount
 from pipelines.study.manifest import SPLITS, Row
 from pipelines.study.split import Split
 
+MIN_SAME_SOURCE = 2  # images of the positive class, and of others, of one source
 MIN_SOURCE_IMAGES = {"train": 5, "validation": 2, "test": 2}  # below which a source is left out
 
 
+@dataclass(frozen=True)
+class AuditedAnswers:
+    """What the audited classifier says of the test images and of the external ones.
+
+    Attributes:
+        images: Of both.
+        probabilities: (N, K).
+        positive: Index of the positive class.
+    """
+
+    images: Split
+    probabilities: np.ndarray
+    positive: int
+
+
 def audit_sources(
-    rows: Sequence[Row], splits: Mapping[str, Split], retraining: Retraining
+    rows: Sequence[Row],
+    splits: Mapping[str, Split],
+    retraining: Retraining,
+    answers: AuditedAnswers,
 ) -> SourceAudit:
-    """Test for each label whether its sources can be told apart.
+    """Test for each label whether its sources can be told apart, and its images within a source.
 
     rows: of the study. splits: its training, validation and test images.
     """
     images = count_images_by_source(rows)
     tests = [_test_sources(label, rows, splits, retraining) for label in images]
     done = tuple(test for test in tests if test)
-    return SourceAudit(images, done, describe_sources(images, done))
+    within = test_within_sources(rows, answers)
+    return SourceAudit(images, done, within, describe_sources(images, done, within))
+
+
+def test_within_sources(rows: Sequence[Row], answers: AuditedAnswers) -> tuple[SameSourceTest, ...]:
+    """Ask the audited classifier to tell the classes apart within each source that has both."""
+    source_of = {row.file_name: row.source for row in rows}
+    sources = np.array([source_of[name] for name in answers.images.file_names])
+    is_positive = answers.images.labels == answers.positive
+    tests = []
+    for source in sorted(set(sources)):
+        positives = np.flatnonzero((sources == source) & is_positive)
+        negatives = np.flatnonzero((sources == source) & ~is_positive)
+        if min(len(positives), len(negatives)) >= MIN_SAME_SOURCE:
+            elsewhere = np.flatnonzero((sources != source) & ~is_positive)
+            tests.append(_test_within(source, answers, positives, negatives, elsewhere))
+    return tuple(tests)
+
+
+def _test_within(
+    source: str,
+    answers: AuditedAnswers,
+    positives: np.ndarray,
+    negatives: np.ndarray,
+    elsewhere: np.ndarray,
+) -> SameSourceTest:
+    """Measure the classifier on the images at these places, all positive or negative."""
+    chosen = np.concatenate([positives, negatives])
+    chance = answers.probabilities[:, answers.positive]
+    called = answers.probabilities.argmax(axis=1) == answers.positive
+    patients = np.array(answers.images.patients)
+
+    is_positive = answers.images.labels[chosen] == answers.positive
+    return SameSourceTest(
+        source=source,
+        positives=ImageCount(len(positives), len(set(patients[positives]))),
+        negatives=ImageCount(len(negatives), len(set(patients[negatives]))),
+        roc_auc=estimate_auc(is_positive, chance[chosen], list(patients[chosen])),
+        called_positive=estimate_accuracy(called[negatives], patients[negatives]),
+        elsewhere=estimate_accuracy(called[elsewhere], patients[elsewhere])
+        if len(elsewhere)
+        else None,
+    )
 
 
 def count_images_by_source(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
@@ -99,7 +164,11 @@ def labels_of_one_source(images: Mapping[str, Mapping[str, int]]) -> dict[str, s
     return {label: next(iter(counts)) for label, counts in images.items() if len(counts) == 1}
 
 
-def describe_sources(images: Mapping[str, Mapping[str, int]], tests: Sequence[SourceTest]) -> str:
+def describe_sources(
+    images: Mapping[str, Mapping[str, int]],
+    tests: Sequence[SourceTest],
+    within: Sequence[SameSourceTest] = (),
+) -> str:
     """Say in words whether the sources of these images give their labels away."""
     sources = {source for counts in images.values() for source in counts}
     if len(sources) == 1:
@@ -117,6 +186,7 @@ def describe_sources(images: Mapping[str, Mapping[str, int]], tests: Sequence[So
             "label from every source, or an --external test set"
         )
     sentences += [_describe_test(test) for test in tests]
+    sentences += [_describe_within(test) for test in within]
     tested = {test.label for test in tests}
     untested = [
         label for label, counts in images.items() if len(counts) > 1 and label not in tested
@@ -127,6 +197,17 @@ def describe_sources(images: Mapping[str, Mapping[str, int]], tests: Sequence[So
             "whether the sources differ"
         )
     return "; ".join(sentences)
+
+
+def _describe_within(test: SameSourceTest) -> str:
+    text = (
+        f"among images of {test.source} alone, {test.positives.images} positive and "
+        f"{test.negatives.images} not, the audited classifier has a ROC AUC of "
+        f"{test.roc_auc.text()} and calls {test.called_positive.percent()} % of the latter positive"
+    )
+    if test.elsewhere is None:
+        return text
+    return f"{text}; of those of other sources it calls {test.elsewhere.percent()} % so"
 
 
 def _describe_test(test: SourceTest) -> str:

@@ -12,7 +12,7 @@ from runtime.records import read_record, write_record
 from runtime.run import Run
 
 AUDIT_FILE = "audit.json"
-AUDIT_FORMAT = 2
+AUDIT_FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,41 @@ class SourceTest:
 
 
 @dataclass(frozen=True)
+class SameSourceTest:
+    """How well the audited classifier tells images of one source apart, which its source cannot.
+
+    Attributes:
+        source: Of all these images.
+        positives: Test images of the positive class.
+        negatives: Test and external images of other classes.
+        roc_auc: Of the positive class.
+        called_positive: Share of the negatives.
+        elsewhere: Share of the negatives of other sources that are called positive; None where
+            there are none.
+    """
+
+    source: str
+    positives: ImageCount
+    negatives: ImageCount
+    roc_auc: Estimate
+    called_positive: Estimate
+    elsewhere: Estimate | None
+
+
+@dataclass(frozen=True)
 class SourceAudit:
     """Whether the source of an image gives its label away.
 
     Attributes:
         images: How many there are, by label and source.
         predicted: A test for each label that has several sources with images enough.
+        within: A test for each source that has images of the positive class and of others.
         sentence: All that in words.
     """
 
     images: dict[str, dict[str, int]]
     predicted: tuple[SourceTest, ...]
+    within: tuple[SameSourceTest, ...]
     sentence: str
 
 
@@ -85,6 +109,7 @@ class AuditResult:
     Attributes:
         classifier: The classify-train run.
         config: Of the classifiers that the audit trained.
+        view: What of the images they see.
         positive: The class that the ROC AUC is of, one of `classes`.
         synthetic_in_training: The synthetic set that the audited classifier was trained with.
         alterations: A result for each, that of whole images first.
@@ -95,6 +120,7 @@ class AuditResult:
     classifier: str
     config: ClassifierConfig
     image_size: int
+    view: str
     classes: tuple[str, ...]
     positive: str
     synthetic_in_training: str | None

@@ -49,11 +49,13 @@ class Split:
             self.patients + other.patients,
         )
 
+    def pixels(self) -> torch.Tensor:
+        """Return the images as uint8 (N, 1, S, S)."""
+        return torch.from_numpy(self.images).unsqueeze(1)
+
     def to_dataset(self) -> TensorDataset:
         """Return a dataset of uint8 (1, S, S) images and their label indices."""
-        return TensorDataset(
-            torch.from_numpy(self.images).unsqueeze(1), torch.from_numpy(self.labels)
-        )
+        return TensorDataset(self.pixels(), torch.from_numpy(self.labels))
 
 
 def load_splits(workspace: Workspace, size: int, classes: Sequence[str]) -> dict[str, Split]:

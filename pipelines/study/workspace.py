@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock
 
 from pipelines.study.import_log import ImportSummary, read_imports
-from pipelines.study.lungs import LungRow, read_lungs
+from pipelines.study.lungs import LungRow, read_lungs, table_path
 from pipelines.study.manifest import (
     Row,
     fingerprint,
@@ -126,6 +126,11 @@ class Workspace:
     def lungs(self) -> dict[str, LungRow]:
         """Where the lungs of every image are, by file name. Raises as `read_lungs` does."""
         return read_lungs(self.data, self.all_rows())
+
+    @property
+    def has_lungs(self) -> bool:
+        """Whether the lungs were looked for."""
+        return table_path(self.data).exists()
 
     def rows(self) -> list[Row]:
         """Return the images that the view shows: those whose lungs can be trusted, or all.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,14 +146,19 @@ def train_generator(
 
 
 def _conclude(
-    run: Run, workspace: Workspace, share: RealShare, classes: Sequence[str], result: dict[str, Any]
+    run: Run,
+    workspace: Workspace,
+    share: RealShare,
+    classes: Sequence[str],
+    trained: Mapping[str, object],
 ) -> None:
     """Draw the pictures of a finished training, write its card, and finish its run."""
     _draw(run, classes)
     best = best_snapshot(run)
     assert best is not None  # training ends with a snapshot
     training_rows = share.training_rows(workspace)
-    result |= {"best_step": best.step, "data": workspace.fingerprint_of(training_rows)}
+    data = workspace.fingerprint_of(training_rows)
+    result = {**trained, "best_step": best.step, "data": data}
     all_rows = share.whole().rows(workspace)
     write_generator_card(run, workspace, all_rows, training_rows, result, best)
     run.finish(result)

@@ -21,6 +21,14 @@ def random_images(n: int, size: int, seed: int) -> Tensor:
     return torch.randint(0, 256, (n, 1, size, size), dtype=torch.uint8, generator=generator)
 
 
+def draw_lungs(n: int, size: int) -> Tensor:
+    """Two boxes for lungs in each of n images, bool (n, 1, size, size)."""
+    lungs = torch.zeros(n, 1, size, size, dtype=torch.bool)
+    lungs[..., size // 4 : 3 * size // 4, size // 8 : 3 * size // 8] = True
+    lungs[..., size // 4 : 5 * size // 8, 5 * size // 8 : 7 * size // 8] = True
+    return lungs
+
+
 def border_mask(size: int, width: int) -> Tensor:
     """True at the outermost `width` pixels."""
     mask = torch.ones(size, size, dtype=torch.bool)
@@ -32,7 +40,7 @@ def border_mask(size: int, width: int) -> Tensor:
 @each_alteration
 def test_an_altered_image_is_of_the_same_kind(alteration: Alteration, size: int) -> None:
     images = random_images(3, size, 0)
-    altered = alteration(images)
+    altered = alteration(images, draw_lungs(3, size))
     assert (altered.shape, altered.dtype) == (images.shape, torch.uint8)
 
 
@@ -40,14 +48,15 @@ def test_an_altered_image_is_of_the_same_kind(alteration: Alteration, size: int)
 def test_the_originals_are_left_alone(alteration: Alteration) -> None:
     images = random_images(3, 64, 0)
     before = images.clone()
-    alteration(images)
+    alteration(images, draw_lungs(3, 64))
     assert torch.equal(images, before)
 
 
 @each_alteration
 def test_every_alteration_but_the_first_changes_something(alteration: Alteration) -> None:
     images = random_images(3, 64, 0)
-    assert torch.equal(alteration(images), images) == (alteration is WHOLE)
+    altered = alteration(images, draw_lungs(3, 64))
+    assert torch.equal(altered, images) == (alteration is WHOLE)
 
 
 def test_the_template_covers_the_lungs_of_phantoms() -> None:
@@ -83,6 +92,32 @@ class TestCovering:
 
     def test_what_is_covered_has_one_gray(self, name: str, kept: Tensor, fill: int) -> None:
         assert (BY_NAME[name](random_images(2, 64, 1))[..., ~kept] == fill).all()
+
+
+def test_masks_take_the_lungs_away_or_leave_nothing_else() -> None:
+    images, lungs = random_images(2, 64, 1), draw_lungs(2, 64)
+    masked, alone = (BY_NAME[name](images, lungs) for name in ("lungs-masked", "lungs-only"))
+    assert (masked[lungs] == FILL_GRAY).all()
+    assert torch.equal(masked[~lungs], images[~lungs])
+    assert (alone[~lungs] == FILL_GRAY).all()
+    assert torch.equal(alone[lungs], images[lungs])
+
+
+def test_the_outline_alone_has_nothing_of_the_image() -> None:
+    lungs = draw_lungs(2, 64)
+    outlines = [BY_NAME["outline-only"](random_images(2, 64, seed), lungs) for seed in (1, 2)]
+    assert torch.equal(*outlines)
+    assert torch.equal(outlines[0] == 255, lungs)
+
+
+def test_the_box_is_the_smallest_around_both_lungs() -> None:
+    images = random_images(2, 64, 1)
+    alone = BY_NAME["box-only"](images, draw_lungs(2, 64))
+    box = (slice(None), slice(None), slice(16, 48), slice(8, 56))
+    assert torch.equal(alone[box], images[box])
+    outside = torch.ones_like(images, dtype=torch.bool)
+    outside[box] = False
+    assert (alone[outside] == FILL_GRAY).all()
 
 
 def test_of_an_image_in_few_pixels_only_the_means_of_fields_are_left() -> None:
