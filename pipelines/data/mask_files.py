@@ -67,8 +67,8 @@ def list_masks(source: Path, other_names: Counter[str]) -> Iterator[BroughtMask]
     if not found:
         listed = ", ".join(f"{name} ({count})" for name, count in names_here.most_common(8))
         raise ValueError(
-            f"{source}: no annotation is called lung, left lung or right lung; those there are "
-            f"called {listed or 'nothing'}"
+            f"{source} has no annotation called lung, left lung or right lung; "
+            + (f"those it has are called {listed:.200}" if listed else "it has none at all")
         )
     other_names += names_here
 

@@ -40,7 +40,9 @@ def write_lungs_card(
         "Factors": describe_factors(training),
         "Metrics": [
             "Dice and intersection over union (IoU) with the masks that people drew, at the size "
-            "of the study's images; means over images, 95 % intervals of a bootstrap over patients."
+            "of the study's images; means over images, 95 % intervals of a bootstrap over "
+            "patients. As in `cxr data lungs`, a mask is the mean of two: of the film, and of the "
+            "film mirrored, shifted a little and a quarter larger."
         ],
         "Evaluation data": [
             "The study's validation images, which chose the step, and its test images, which were "

@@ -176,7 +176,7 @@ def change(content: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         (darwin_2, "item/slots", [], "is of 0 pictures; expected one"),
         (darwin_2, "item/name", "stranger.jpg", "1 of 1 masks have no image in the study, first"),
         (coco, "categories", [{"id": 1, "name": "heart"}, {"id": 2, "name": "clavicle"}],
-         "those there are called heart (1), clavicle (1)"),
+         "those it has are called heart (1), clavicle (1)"),
         (coco, "annotations/0/image_id", 9, "an annotation of image 9 and category 1"),
         (coco, "annotations/0/segmentation", [], "has no segmentation; a box alone is no mask"),
         (coco, "annotations/0/segmentation", [[1, 2, 3]], "a polygon of 3 numbers"),
