@@ -13,13 +13,18 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
+from PIL import Image
 
 from pipelines.cli import main
+from pipelines.data.phantom import draw_lung_mask, list_cases
+from pipelines.study.lungs import DOUBTFUL, NETWORK, table_path, write_lungs
+from pipelines.study.workspace import Workspace
 from tests.support.chromium import Chromium
 from tests.support.command_server import ROOT, CommandServer, open_command_server
 from tests.support.command_steps import (
@@ -32,6 +37,7 @@ from tests.support.command_steps import (
 from tests.support.torchrun_pair import TorchrunPair
 
 EXPENSIVE_FIXTURES = ("torchrun_pair", "command_server", "chromium")  # seconds to start
+LUNG_STUDY_IMAGES, LUNGS_IN_DOUBT = 48, 3  # of lung_box_study
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
@@ -137,6 +143,41 @@ def tiny_study(phantom_study: Path, tmp_path_factory: pytest.TempPathFactory) ->
         ok(cxr("classify-train", *TINY_CLASSIFIER, folder=folder))
 
     return made_once(tmp_path_factory, "tiny-study", make)
+
+
+@pytest.fixture(scope="session")
+def lung_box_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny study whose generator draws lung boxes. Not to be changed: copy it.
+
+    Nobody may trust the lungs of LUNGS_IN_DOUBT of its training images.
+    """
+
+    def make(folder: Path) -> None:
+        ok(cxr("data", "phantom", "--n", LUNG_STUDY_IMAGES, folder=folder))
+        masks = folder / "masks"
+        masks.mkdir()
+        for case in list_cases(LUNG_STUDY_IMAGES, seed=0):
+            name = f"PHANTOM-0-{case.label}-{case.patient:05d}-{case.image}.png"
+            Image.fromarray(draw_lung_mask(case, seed=0)).save(masks / name)
+        ok(cxr("data", "lungs", "--masks", masks, "--device", "cpu", folder=folder))
+        _doubt_some_lungs(folder)
+        ok(cxr("gan-train", "--view", "lung-box", "--steps", 4, *TINY_GAN, folder=folder))
+        ok(cxr("synthesize", "--n", 8, folder=folder))
+        ok(cxr("classify-train", "--with-synthetic", *TINY_CLASSIFIER, folder=folder))
+
+    return made_once(tmp_path_factory, "lung-box-study", make)
+
+
+def _doubt_some_lungs(folder: Path) -> None:
+    """Say of some training images that a network drew their lungs, and doubtful ones."""
+    workspace = Workspace(folder)
+    training = [row.file_name for row in workspace.rows() if row.split == "train"]
+    in_doubt = training[:LUNGS_IN_DOUBT]
+    rows = [
+        replace(row, quality=DOUBTFUL, source=NETWORK) if row.file_name in in_doubt else row
+        for row in workspace.lungs.values()
+    ]
+    write_lungs(table_path(workspace.data), rows)
 
 
 @pytest.fixture

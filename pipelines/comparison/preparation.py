@@ -93,8 +93,9 @@ def prepare_comparison(
     """Settle what is compared, and read the images.
 
     Raises ValueError when an arm cannot be had here, and when a synthetic set's generator saw a
-    validation or test image, before anything is made.
+    validation or test image, before anything is made; FileNotFoundError when there are no images.
     """
+    workspace.all_rows()
     named = synthetic and workspace.find_run("synthesize", synthetic).name
     given = options | {"synthetic": named, "positive": positive, "view": view}
     start = prepare_run(workspace, "compare", ComparisonSettings, given, request)

@@ -382,7 +382,7 @@ def test_only_phantoms_have_an_oracle(study: Path) -> None:
     for path in (study / "data" / "images" / "covid").iterdir():
         path.rename(path.with_name(path.name.replace("PHANTOM", "patient")))
     message = refusal("compare", "--arms", "real+oracle", *TWO_SEEDS, folder=study)
-    assert "only phantoms have an oracle" in message
+    assert "only whole phantoms have an oracle" in message
 
 
 def test_an_svm_has_no_classical_augmentation(study: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,50 +16,16 @@ from PIL import Image
 from pipelines.data.phantom import draw, draw_lung_mask, list_cases
 from pipelines.study.image_cache import load_images
 from pipelines.study.lung_shape import box_of
-from pipelines.study.lungs import DOUBTFUL, NETWORK, Lungs, table_path, write_lungs
+from pipelines.study.lungs import Lungs
 from pipelines.study.shares import RealShare
 from pipelines.study.view_names import LUNG_BOX, LUNGS, VIEWS
 from pipelines.study.views import OUTSIDE_GRAY, harmonise, read_lung_shares, show_lungs
 from pipelines.study.workspace import Workspace
-from tests.conftest import TINY_CLASSIFIER, cxr, made_once, ok
-from tests.support.command_steps import TINY_GAN
+from tests.conftest import LUNG_STUDY_IMAGES, LUNGS_IN_DOUBT, TINY_CLASSIFIER, cxr, ok
 from tests.support.study_files import file_contents
 
-N_PHANTOMS = 48
-LEFT_OUT = 3  # of which nobody may trust the lungs
 CASE = list_cases(2, seed=0)[0]
 FILM, MASK = draw(CASE, seed=0), draw_lung_mask(CASE, seed=0) > 0
-
-
-@pytest.fixture(scope="session")
-def lung_box_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny study whose generator draws lung boxes. Not to be changed: copy it."""
-
-    def make(folder: Path) -> None:
-        ok(cxr("data", "phantom", "--n", N_PHANTOMS, folder=folder))
-        masks = folder / "masks"
-        masks.mkdir()
-        for case in list_cases(N_PHANTOMS, seed=0):
-            name = f"PHANTOM-0-{case.label}-{case.patient:05d}-{case.image}.png"
-            Image.fromarray(draw_lung_mask(case, seed=0)).save(masks / name)
-        ok(cxr("data", "lungs", "--masks", masks, "--device", "cpu", folder=folder))
-        _doubt_some(folder / "data")
-        ok(cxr("gan-train", "--view", "lung-box", "--steps", 4, *TINY_GAN, folder=folder))
-        ok(cxr("synthesize", "--n", 8, folder=folder))
-        ok(cxr("classify-train", "--with-synthetic", *TINY_CLASSIFIER, folder=folder))
-
-    return made_once(tmp_path_factory, "lung-box-study", make)
-
-
-def _doubt_some(data: Path) -> None:
-    """Say of some training images that a network drew their lungs, and doubtful ones."""
-    workspace = Workspace(data.parent)
-    training = [row.file_name for row in workspace.rows() if row.split == "train"][:LEFT_OUT]
-    rows = [
-        replace(row, quality=DOUBTFUL, source=NETWORK) if row.file_name in training else row
-        for row in workspace.lungs.values()
-    ]
-    write_lungs(table_path(data), rows)
 
 
 @pytest.fixture
@@ -132,9 +97,9 @@ def test_doubtful_lungs_are_left_out_of_the_views_of_lungs(lung_box_study: Path)
     workspace = Workspace(lung_box_study)
     counts = {view: len(workspace.in_view(view).rows()) for view in VIEWS}
     assert counts == {
-        "whole": N_PHANTOMS,
-        "lung-box": N_PHANTOMS - LEFT_OUT,
-        "lungs": N_PHANTOMS - LEFT_OUT,
+        "whole": LUNG_STUDY_IMAGES,
+        "lung-box": LUNG_STUDY_IMAGES - LUNGS_IN_DOUBT,
+        "lungs": LUNG_STUDY_IMAGES - LUNGS_IN_DOUBT,
     }
 
 
