@@ -21,6 +21,7 @@ from classifier.pretrained import cached_weights, load_trunk
 from classifier.weights import weights_hash
 from pipelines.metrics.inception import cached_inception, is_published, load_inception
 from pipelines.metrics.scores import ExtractorRecord
+from pipelines.study.views import view_of
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute
 from runtime.options import OptionError
@@ -160,11 +161,17 @@ def _load_own_cnn(workspace: Workspace | None, compute: Compute) -> Extractor:
 
 
 def _own_classifiers(workspace: Workspace) -> list[Run]:
-    """List the finished runs that trained a cnn on real images alone."""
+    """List the finished runs that trained a cnn on real images alone, in the workspace's view."""
     runs = [
         run for run in list_runs(workspace.runs) if run.command == "classify-train" and run.finished
     ]
-    return [run for run in runs if run.config["arch"] == "cnn" and run.config["synthetic"] is None]
+    return [
+        run
+        for run in runs
+        if run.config["arch"] == "cnn"
+        and run.config["synthetic"] is None
+        and view_of(run.config) == workspace.view
+    ]
 
 
 class RandomNetwork(nn.Module):

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from pipelines.study.image_cache import map_images
 from pipelines.study.manifest import EXTERNAL, SPLITS, Row
+from pipelines.study.view_names import WHOLE
 from pipelines.study.workspace import Workspace
 
 
@@ -61,7 +62,12 @@ class StudyImages(Dataset[tuple[Tensor, int]]):
 
 
 def open_study(
-    folder: str | Path, split: str, *, image_size: int = 64, fold: int | None = None
+    folder: str | Path,
+    split: str,
+    *,
+    image_size: int = 64,
+    fold: int | None = None,
+    view: str = WHOLE,
 ) -> StudyImages:
     """Open the images of one split of a study as a torch Dataset.
 
@@ -72,11 +78,12 @@ def open_study(
     split: train, validation, test or external.
     fold: of a study imported with --folds, take this part (from 1) of the training and validation
         images as validation, and the others as train.
+    view: what of each image is seen, one of VIEWS.
 
-    Raises FileNotFoundError when there is no study, ValueError on an unknown split or fold, or when
-    nothing is in it.
+    Raises FileNotFoundError when there is no study or it has no lungs for the view, ValueError on
+    an unknown split, fold or view, or when nothing is in it.
     """
-    workspace = Workspace(Path(folder))
+    workspace = Workspace(Path(folder)).in_view(view)
     rows = workspace.rows()
     if split not in (*SPLITS, EXTERNAL):
         raise ValueError(f"split {split!r}: expected one of {', '.join((*SPLITS, EXTERNAL))}")
