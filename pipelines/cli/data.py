@@ -227,11 +227,16 @@ def check(workspace: Workspace) -> None:
 @data.command()
 @workspace_option()
 def show(workspace: Workspace) -> None:
-    """Draw the study: a sheet of images by label and split, and a page of figures."""
+    """Draw the study: a sheet of images by label and split, a page of figures and, where its lungs
+    are known, some images as each --view shows them.
+    """
     from pipelines.figures.data_figures import show_study
 
-    sheet, figures = show_study(workspace)
-    done(f"a sheet of images, and {figures.name}", sheet, "cxr gan-train")
+    drawn = show_study(workspace)
+    views = f", and {drawn.views.name}" if drawn.views else ""
+    if not drawn.views:
+        click.echo("views of the lungs: not drawn; to find the lungs: cxr data lungs")
+    done(f"a sheet of images, {drawn.figures.name}{views}", drawn.sheet, "cxr gan-train")
 
 
 @data.command()

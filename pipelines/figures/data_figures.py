@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -24,6 +24,7 @@ from pipelines.figures.style import (
     title_legend,
     write_figure,
 )
+from pipelines.figures.view_sheet import draw_view_sheet
 from pipelines.study.image_cache import load_images
 from pipelines.study.manifest import EXTERNAL, SPLITS, Row
 from pipelines.study.workspace import Workspace
@@ -53,12 +54,27 @@ class ImageKind:
     dashes: Any
 
 
-def show_study(workspace: Workspace) -> tuple[Path, Path]:
-    """Write data/contact_sheet.png and data/figures.png, and return their paths."""
-    sheet, page = workspace.data / "contact_sheet.png", workspace.data / "figures.png"
+class StudyPictures(NamedTuple):
+    """Where the pictures of a study are; None for the views of one without lungs."""
+
+    sheet: Path
+    figures: Path
+    views: Path | None
+
+
+def show_study(workspace: Workspace) -> StudyPictures:
+    """Write data/contact_sheet.png, data/figures.png and, with lungs, data/views.png.
+
+    Raises ValueError, before anything is drawn, when the lungs are of other images.
+    """
+    data, views = workspace.data, None
+    if workspace.has_lungs and workspace.lungs:
+        views = data / "views.png"
+        draw_view_sheet(workspace, views)
+    sheet, figures = data / "contact_sheet.png", data / "figures.png"
     draw_contact_sheet(workspace, sheet)
-    draw_data_figures(workspace.rows(), measure_facts(workspace, workspace.rows()), page)
-    return sheet, page
+    draw_data_figures(workspace.rows(), measure_facts(workspace, workspace.rows()), figures)
+    return StudyPictures(sheet, figures, views)
 
 
 def draw_contact_sheet(workspace: Workspace, path: Path) -> None:

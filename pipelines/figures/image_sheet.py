@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from matplotlib.font_manager import findfont
@@ -12,6 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.figures.style import TILE
 from runtime.files import atomic
+
+Item = TypeVar("Item")
 
 
 def draw_image_sheet(
@@ -42,6 +45,12 @@ def draw_image_sheet(
         top += height
     with atomic(path) as file:
         sheet.crop((0, 0, sheet.width, sheet.height - 2 * gap)).save(file, "PNG")
+
+
+def spread_evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """Take at most so many of the items, evenly spaced, so that nobody picked them."""
+    chosen = np.linspace(0, len(items) - 1, min(len(items), most)).round().astype(int)
+    return [items[index] for index in chosen]
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:

@@ -9,7 +9,7 @@ from textwrap import wrap
 
 import numpy as np
 from matplotlib.font_manager import findfont
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 from scipy import ndimage
 
 from pipelines.study.image_io import read_gray
@@ -84,14 +84,25 @@ def draw_study_lungs(workspace: Workspace) -> Path:
 
 def _study_image(workspace: Workspace, row: Row, lung_rows: dict[str, LungRow]) -> Outlined:
     found = lung_rows[row.file_name]
-    colour = TRUE_COLOUR if found.source == HUMAN else DRAWN_COLOUR
     mask = lungs_of(workspace.data, row, lung_rows).mask
     name = Path(row.file_name).stem
     return Outlined(
         read_gray(workspace.data / row.file_name),
-        [(mask, colour)],
+        [(mask, outline_colour(found))],
         f"{name}: {found.doubts}" if found.doubts else f"{row.label}, {name}",
     )
+
+
+def outline_colour(found: LungRow) -> str:
+    """Return the colour that says whose mask it is."""
+    return TRUE_COLOUR if found.source == HUMAN else DRAWN_COLOUR
+
+
+def paint_outline(picture: np.ndarray, mask: np.ndarray, colour: str) -> np.ndarray:
+    """Return a gray (H, W) or coloured (H, W, 3) uint8 picture in colour, with a mask's outline."""
+    coloured = np.asarray(Image.fromarray(picture).convert("RGB")).copy()
+    coloured[mask & ~ndimage.binary_erosion(mask)] = ImageColor.getrgb(colour)
+    return coloured
 
 
 def _outline(image: Outlined) -> Image.Image:
@@ -99,12 +110,8 @@ def _outline(image: Outlined) -> Image.Image:
     height, width = image.gray.shape
     scale = SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    tile = np.asarray(Image.fromarray(image.gray).resize(size).convert("RGB")).copy()
+    tile = np.asarray(Image.fromarray(image.gray).resize(size))
     for mask, colour in image.outlines:
         enlarged = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size)) > 127
-        tile[enlarged & ~ndimage.binary_erosion(enlarged)] = _rgb(colour)
+        tile = paint_outline(tile, enlarged, colour)
     return Image.fromarray(tile)
-
-
-def _rgb(colour: str) -> tuple[int, ...]:
-    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))

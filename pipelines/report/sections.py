@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from pipelines.data.check_report import CheckReport
-from pipelines.figures.image_sheet import draw_image_sheet
+from pipelines.figures.image_sheet import draw_image_sheet, spread_evenly
 from pipelines.report.contents import Study
 from pipelines.report.embedding import Picture, embed_picture
 from pipelines.results.audit_result import AuditResult
@@ -25,8 +25,6 @@ from pipelines.study.manifest import EXTERNAL, SPLITS, Row
 from runtime.run import Run
 
 SHEET_IMAGES, SHEET_COLUMNS = 8, 4  # of each kind and class
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -73,9 +71,13 @@ def _image_sheet(study: Study, label: str) -> ImageSheet | None:
     one_per_patient = {
         row.patient: row for row in study.rows if row.split == "train" and row.label == label
     }
-    reals = _spread(list(one_per_patient.values()))
+    reals = spread_evenly(list(one_per_patient.values()), SHEET_IMAGES)
     folder = study.workspace.folder_of(study.sets[0]) if study.sets else None
-    paths = _spread(sorted((folder / "images" / label).glob("*.png"))) if folder else []
+    paths = (
+        spread_evenly(sorted((folder / "images" / label).glob("*.png")), SHEET_IMAGES)
+        if folder
+        else []
+    )
     groups = []
     if reals:
         groups.append((f"{label}, real", load_images(study.workspace, reals, size)))
@@ -209,9 +211,3 @@ def _count_splits(rows: Sequence[Row], splits: Sequence[str]) -> list[ImageCount
     parts = [[row for row in rows if row.split == split] for split in splits]
     parts.append([row for row in rows if row.split != EXTERNAL])
     return [ImageCount(len(part), len({row.patient for row in part})) for part in parts]
-
-
-def _spread(items: Sequence[Item]) -> list[Item]:
-    """Take at most SHEET_IMAGES of the items, evenly spaced, so that nobody picked them."""
-    chosen = np.linspace(0, len(items) - 1, min(len(items), SHEET_IMAGES)).round().astype(int)
-    return [items[index] for index in chosen]

@@ -12,11 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from pipelines.data.check_report import CheckReport
+from pipelines.figures.lung_sheets import TRUE_COLOUR
+from pipelines.figures.view_sheet import SIDE, draw_view_sheet
 from pipelines.study.import_log import read_imports
 from pipelines.study.manifest import Row, read_manifest
+from pipelines.study.views import OUTSIDE_GRAY
+from pipelines.study.workspace import Workspace
 from tests.conftest import cxr, made_once, ok
 from tests.support.command_server import CommandServer
 from tests.support.command_steps import IN_FP32
@@ -275,6 +279,23 @@ def test_show_draws_a_sheet_and_figures(
         assert image.width >= width
         assert image.height >= height
         assert np.asarray(image.convert("L")).std() > 20
+
+
+def test_without_lungs_show_says_what_finds_them(shown: tuple[Path, str]) -> None:
+    study, output = shown
+    assert "to find the lungs: cxr data lungs" in output
+    assert not (study / "data" / "views.png").exists()
+
+
+def test_with_lungs_show_draws_images_in_every_view(lung_box_study: Path, tmp_path: Path) -> None:
+    path = tmp_path / "views.png"
+    draw_view_sheet(Workspace(lung_box_study), path)
+    with Image.open(path) as picture:
+        sheet = np.asarray(picture)
+    brought = (sheet == ImageColor.getrgb(TRUE_COLOUR)).all(axis=2).any(axis=1)  # rows of pixels
+    assert SIDE < brought.sum() <= 2 * SIDE  # outlines, once for each label
+    gray_outside = (sheet == OUTSIDE_GRAY).all(axis=2).sum(axis=1)
+    assert (gray_outside > SIDE).sum() > SIDE  # lungs alone
 
 
 def test_phantoms_are_what_a_reviewer_would_like(phantom_study: Path, tmp_path: Path) -> None:
