@@ -37,6 +37,15 @@ def grad_cam(network: Network, images: Tensor, classes: Tensor) -> Tensor:
     return enlarged / enlarged.amax(dim=(1, 2), keepdim=True).clamp(min=1e-12)
 
 
+def heat_inside(heat: Tensor, area: Tensor) -> Tensor:
+    """Return the share of each map's heat (B, S, S) that falls in an area, float (B,) in 0..1.
+
+    It is NaN where a map is 0 throughout. area: the share of each pixel that belongs to it,
+    (B, S, S) in 0..1.
+    """
+    return (heat * area).sum(dim=(1, 2)) / heat.sum(dim=(1, 2))
+
+
 def _forward_with_maps(network: Network, images: Tensor) -> tuple[list[Tensor], Tensor]:
     """Return the feature maps after every ReLU, first to last, and the logits (B, K)."""
     feature_maps: list[Tensor] = []

@@ -41,5 +41,7 @@ def audit_table(audit: AuditResult) -> str:
     )
     if not any(result.name == "outline-only" for result in audit.alterations):
         lines.append("by masks: not tried, the study has no lungs yet (cxr data lungs)")
+    if audit.lung_heat:
+        lines.append(f"Grad-CAM: {audit.lung_heat.sentence}")
     lines.append(f"source: {audit.sources.sentence}")
     return "\n".join(lines)

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from classifier.explain import grad_cam
+from classifier.explain import grad_cam, heat_inside
 from classifier.predict import TrainedClassifier, load_classifier, predict
 from pipelines.data.cleaning import find_fault
 from pipelines.data.folders import walk_images
 from pipelines.data.importing import MIN_SIDE
-from pipelines.data.lungs import draw_lungs, load_network
+from pipelines.evaluation.sight import Sight, Viewer, open_viewer
 from pipelines.figures.explanation_figure import draw_explanation
-from pipelines.study.image_io import Picture, pixel_hash, read_picture, to_square
-from pipelines.study.lung_shape import box_of, find_doubts
-from pipelines.study.lungs import Lungs
+from pipelines.study.image_io import Picture, pixel_hash, read_picture
 from pipelines.study.tables import format_table
 from pipelines.study.text import decode_file_name
-from pipelines.study.view_names import WHOLE
-from pipelines.study.views import show_lungs, view_of
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute
 from runtime.files import write_text
@@ -41,6 +37,9 @@ class Prediction:
         probabilities: Of every class, in the classifier's order.
         note: Of an image that the study was made with.
         fault: Why the file cannot be classified.
+        heat_in_lungs: Share of Grad-CAM's heat that lies in the lungs; None where it was not asked
+            for, where the lungs are not known, and without heat.
+        lungs_in_picture: Share of the picture that is lung, which is what chance would give.
     """
 
     file: str
@@ -48,6 +47,8 @@ class Prediction:
     probabilities: tuple[float, ...] = ()
     note: str = ""
     fault: str = ""
+    heat_in_lungs: float | None = None
+    lungs_in_picture: float | None = None
 
 
 def classify_images(
@@ -65,8 +66,10 @@ def classify_images(
     classified.
 
     csv: a table of the predictions, to write. explain: a folder for a Grad-CAM picture of each
-    image. Returns the classifier's run, the classifier, a prediction per file, and how many files
-    in folders were passed over, by reason. Raises FileNotFoundError or ValueError when there is no
+    image, with the share of its heat that lies in the lungs where they are known.
+
+    Returns the classifier's run, the classifier, a prediction per file, and how many files in
+    folders were passed over, by reason. Raises FileNotFoundError or ValueError when there is no
     image at all that can be classified.
     """
     run = workspace.find_run("classify-train", classifier)
@@ -77,27 +80,29 @@ def classify_images(
             "--classifier RUN"
         )
     files, passed_over = _list_files(images)
-    see = _view_for(workspace, run, trained.image_size, compute)
-    squares, predictions = _read_squares(workspace, files, see)
-    if not squares:
+    viewer = open_viewer(
+        workspace, run, trained.image_size, compute.device, find_lungs=explain is not None
+    )
+    sights, predictions = _read_sights(viewer, files)
+    if not sights:
         raise ValueError(
             f"none of the {len(files)} images can be classified; the first: "
             f"{predictions[files[0]].fault}"
         )
-    inputs = torch.from_numpy(np.stack(list(squares.values()))).unsqueeze(1)  # (N, 1, S, S)
+    inputs = torch.from_numpy(np.stack([sight.image for sight in sights.values()])).unsqueeze(1)
     probabilities = predict(trained, inputs, compute)  # (N, K)
-    for file, row in zip(squares, probabilities, strict=True):
+    for file, row in zip(sights, probabilities, strict=True):
         predictions[file] = replace(
             predictions[file],
             label=trained.classes[int(row.argmax())],
             probabilities=tuple(float(value) for value in row),
         )
+    if explain:
+        predictions |= _explain(explain, trained, predictions, sights, compute)
     ordered = [predictions[file] for file in files]
     if csv:
-        write_text(csv, _format_predictions(ordered, trained.classes))
-    if explain:
-        classified = [predictions[file] for file in squares]
-        _explain(explain, trained, classified, inputs, compute)
+        table = _format_predictions(ordered, trained.classes, explained=explain is not None)
+        write_text(csv, table)
     return run, trained, ordered, passed_over
 
 
@@ -119,53 +124,28 @@ def _list_files(paths: Sequence[Path]) -> tuple[list[Path], Counter[str]]:
     return list(files), passed_over
 
 
-def _view_for(
-    workspace: Workspace, run: Run, size: int, compute: Compute
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what brings an image uint8 (H, W) to the (size, size) that a classifier knows.
-
-    Of a classifier of lungs it finds them by the network that found the study's; it raises
-    ValueError where they cannot be trusted, and so does this function when that network is gone.
-    """
-    view = view_of(run.config)
-    if view == WHOLE:
-        return partial(to_square, size=size)
-    network = load_network(workspace, run.config["lung_network"], compute.device)
-
-    def see(gray: np.ndarray) -> np.ndarray:
-        drawn = draw_lungs(network, gray)
-        doubts = find_doubts(drawn.mask, gray, drawn.agreement)
-        if doubts:
-            raise ValueError(f"lungs that cannot be trusted: {'; '.join(doubts)}")
-        return show_lungs(gray, Lungs(drawn.mask, box_of(drawn.mask)), view, size)
-
-    return see
-
-
-def _read_squares(
-    workspace: Workspace, files: Sequence[Path], see: Callable[[np.ndarray], np.ndarray]
-) -> tuple[dict[Path, np.ndarray], dict[Path, Prediction]]:
+def _read_sights(
+    viewer: Viewer, files: Sequence[Path]
+) -> tuple[dict[Path, Sight], dict[Path, Prediction]]:
     """Read files as the classifier sees them, those that can be classified.
 
-    see: Brings a picture uint8 (H, W) to that, or raises ValueError that says why it cannot.
     Returns them, and of every file a prediction that has its note or its fault so far.
     """
-    split_of = {row.sha256: row.split for row in workspace.all_rows()}
-    squares, predictions = {}, {}
+    sights, predictions = {}, {}
     with progress(len(files), "read", "image") as bar:
         for file in files:
             name = decode_file_name(str(file))
             try:
                 picture = read_usable_picture(file)
-                squares[file] = see(picture.gray)
+                sights[file] = viewer.see(picture.gray)
             except ValueError as error:
                 predictions[file] = Prediction(name, fault=str(error))
             else:
-                split = split_of.get(pixel_hash(picture.gray))
-                note = f"in the study's {split} split" if split else ""
+                row = viewer.rows.get(pixel_hash(picture.gray))
+                note = f"in the study's {row.split} split" if row else ""
                 predictions[file] = Prediction(name, note=note)
             bar.update()
-    return squares, predictions
+    return sights, predictions
 
 
 def read_usable_picture(file: Path) -> Picture:
@@ -179,49 +159,88 @@ def read_usable_picture(file: Path) -> Picture:
     return picture
 
 
-def _format_predictions(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
-    """The predictions as CSV; a file that was not classified has no probabilities."""
+def _format_predictions(
+    predictions: Sequence[Prediction], classes: Sequence[str], *, explained: bool
+) -> str:
+    """The predictions as CSV; a file that was not classified has no probabilities.
+
+    explained: Whether Grad-CAM was asked for: then there are columns of its heat.
+    """
     columns = [f"probability_{name}" for name in classes]
+    of_heat = ["heat_in_lungs", "lungs_in_picture"] if explained else []
     rows = []
     for prediction in predictions:
         cells = [f"{value:.6f}" for value in prediction.probabilities] or [""] * len(columns)
+        shares = (prediction.heat_in_lungs, prediction.lungs_in_picture)
         rows.append(
             {
                 "file": prediction.file,
                 "label": prediction.label,
                 **dict(zip(columns, cells, strict=True)),
+                **{
+                    name: "" if share is None else f"{share:.4f}"
+                    for name, share in zip(of_heat, shares, strict=False)
+                },
                 "note": prediction.note,
                 "fault": prediction.fault,
             }
         )
-    return format_table(["file", "label", *columns, "note", "fault"], rows)
+    return format_table(["file", "label", *columns, *of_heat, "note", "fault"], rows)
 
 
 def _explain(
     folder: Path,
     trained: TrainedClassifier,
-    predictions: Sequence[Prediction],
-    inputs: torch.Tensor,
+    predictions: Mapping[Path, Prediction],
+    sights: Mapping[Path, Sight],
     compute: Compute,
-) -> None:
-    """Write a Grad-CAM picture for each of the inputs, named by its file.
+) -> dict[Path, Prediction]:
+    """Write a Grad-CAM picture for each classified file, named by it.
 
-    inputs: uint8 (N, 1, S, S).
+    Returns their predictions with the share of the heat that lies in the lungs.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stems: Counter[str] = Counter()
-    with progress(len(predictions), "explain", "image") as bar:
-        for prediction, image in zip(predictions, inputs, strict=True):
+    explained = {}
+    with progress(len(sights), "explain", "image") as bar:
+        for file, sight in sights.items():
+            prediction = predictions[file]
             index = torch.tensor([trained.classes.index(prediction.label)], device=compute.device)
-            heat = grad_cam(trained.network, image[None].to(compute.device), index)  # (1, S, S)
+            image = torch.from_numpy(sight.image)[None, None].to(compute.device)
+            heat = grad_cam(trained.network, image, index).cpu()  # (1, S, S)
+            explained[file] = prediction = _with_heat(prediction, heat, sight.lungs)
             stem = Path(prediction.file).stem
             stems[stem] += 1
             name = f"{stem}.png" if stems[stem] == 1 else f"{stem}-{stems[stem]}.png"
-            draw_explanation(
-                image[0].numpy(),
-                heat[0].cpu().numpy(),
-                f"{prediction.label}, probability {max(prediction.probabilities):.3f}; "
-                "right: where it saw that (Grad-CAM)",
-                folder / name,
-            )
+            caption = _describe(prediction)
+            draw_explanation(sight.image, heat[0].numpy(), sight.lungs, caption, folder / name)
             bar.update()
+    return explained
+
+
+def _with_heat(prediction: Prediction, heat: torch.Tensor, lungs: np.ndarray | None) -> Prediction:
+    """Add how much of the heat (1, S, S) lies in the lungs (S, S), where both are there."""
+    if lungs is None:
+        return prediction
+    share = float(heat_inside(heat, torch.from_numpy(lungs)[None]))
+    return replace(
+        prediction,
+        heat_in_lungs=None if math.isnan(share) else share,
+        lungs_in_picture=float(lungs.mean()),
+    )
+
+
+def _describe(prediction: Prediction) -> list[str]:
+    """Write the lines below the picture of a prediction."""
+    lines = [
+        f"{prediction.label}, probability {max(prediction.probabilities):.3f}; "
+        "right: where it saw that (Grad-CAM)"
+    ]
+    if prediction.lungs_in_picture is not None:
+        area = f"{100 * prediction.lungs_in_picture:.0f} % of the picture"
+        if prediction.heat_in_lungs is None:
+            lines.append(f"no heat at all; the lungs are {area}")
+        else:
+            share = f"{100 * prediction.heat_in_lungs:.0f} % of the heat"
+            lines.append(f"{share} lies in the lungs (outlined), which are {area}")
+    return lines

@@ -28,6 +28,7 @@ from pipelines.evaluation.audit_warnings import (
     warn_of_skill,
     warn_of_sources,
 )
+from pipelines.evaluation.lung_heat import measure_lung_heat
 from pipelines.evaluation.retraining import Retraining
 from pipelines.evaluation.source_audit import AuditedAnswers, audit_sources
 from pipelines.figures.audit_figure import draw_audit
@@ -35,6 +36,7 @@ from pipelines.results.audit_result import (
     AlterationResult,
     AuditResult,
     ImageCount,
+    LungHeat,
     Skill,
     SourceAudit,
 )
@@ -122,17 +124,17 @@ def audit(
     alterations = list_alterations(workspace)
     results = _audit_alterations(begun, splits, alterations)
     held_out = every["test"].join(every[EXTERNAL]) if EXTERNAL in every else every["test"]
+    compute = begun.retraining.compute
+    probabilities = predict(begun.trained, held_out.pixels(), compute)
     sources = audit_sources(
         workspace.rows(),
         {name: every[name] for name in SPLITS},
         begun.retraining,
-        AuditedAnswers(
-            held_out,
-            predict(begun.trained, held_out.pixels(), begun.retraining.compute),
-            begun.classes.index(begun.positive),
-        ),
+        AuditedAnswers(held_out, probabilities, begun.classes.index(begun.positive)),
     )
-    result = _summarise(begun, every["test"], workspace.view, results, sources)
+    of_test = probabilities[: len(every["test"].labels)]
+    heat = measure_lung_heat(workspace, begun.trained, every["test"], of_test, compute)
+    result = _summarise(begun, every["test"], workspace.view, results, sources, heat)
     result.save(begun.run)
     _draw(result, splits["test"], alterations, begun.run.folder / "audit.png")
     begun.run.finish({"classifier": begun.source.name, "warnings": len(result.warnings)})
@@ -311,6 +313,7 @@ def _summarise(
     view: str,
     alterations: Sequence[AlterationResult],
     sources: SourceAudit,
+    lung_heat: LungHeat | None,
 ) -> AuditResult:
     intact = alterations[0].retrained or alterations[0].as_it_is
     may_be_chance = intact.roc_auc.low <= 0.5
@@ -325,6 +328,7 @@ def _summarise(
         test=ImageCount(len(test.labels), len(set(test.patients))),
         alterations=tuple(alterations),
         sources=sources,
+        lung_heat=lung_heat,
         rule=CLOSE_RULE,
         close_from=None if may_be_chance else 0.5 + CLOSE_SHARE * (intact.roc_auc.value - 0.5),
         warnings=(*warn_of_skill(intact, alterations), *warn_of_sources(sources)),

@@ -93,9 +93,16 @@ def estimate_accuracy(correct: np.ndarray, patients: np.ndarray) -> Estimate:
 
     Its interval is the bootstrap's over patients or Wilson's, whichever is wider.
     """
-    means = resampled_means(correct, np.ones(len(correct)), patients.tolist())
-    share = Estimate(float(correct.mean()), *percentile_interval(means), len(correct))
-    return widen_to_wilson(share, len(correct))
+    return widen_to_wilson(estimate_mean(correct, patients), len(correct))
+
+
+def estimate_mean(values: np.ndarray, patients: np.ndarray) -> Estimate:
+    """Take the mean of a value (N,) of each image of these patients (N,).
+
+    Its interval is the bootstrap's over patients.
+    """
+    means = resampled_means(values, np.ones(len(values)), patients.tolist())
+    return Estimate(float(values.mean()), *percentile_interval(means), len(values))
 
 
 def estimate_share(count: int, n: int) -> Estimate:

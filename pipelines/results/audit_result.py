@@ -102,6 +102,34 @@ class SourceAudit:
     sentence: str
 
 
+@dataclass(frozen=True)
+class LungHeat:
+    """How much of where the audited classifier looked lies in the lungs, by Grad-CAM.
+
+    Attributes:
+        share: Of the heat for the label that it gave, a mean over test images.
+        area: Share of the same pictures that is lung, which is what chance would give.
+        patients: How many these images are of.
+        left_out: Test images without lungs that can be trusted, or without heat.
+    """
+
+    share: Estimate
+    area: float
+    patients: int
+    left_out: int
+
+    @property
+    def sentence(self) -> str:
+        """All that in words."""
+        text = (
+            f"{self.share.percent('.0f')} % of the heat lies in the lungs, which are "
+            f"{100 * self.area:.0f} % of the picture ({self.share.n} test images of "
+            f"{self.patients} patients"
+        )
+        left_out = f"; {self.left_out} without trusted lungs or without heat are left out"
+        return text + (left_out if self.left_out else "") + ")"
+
+
 @dataclass(frozen=True, kw_only=True)
 class AuditResult:
     """What a shortcut audit of one classifier found.
@@ -113,6 +141,7 @@ class AuditResult:
         positive: The class that the ROC AUC is of, one of `classes`.
         synthetic_in_training: The synthetic set that the audited classifier was trained with.
         alterations: A result for each, that of whole images first.
+        lung_heat: None for an svm, and where no lungs are known.
         rule: Which ROC AUC without lungs counts as close to that of whole images.
         close_from: Where that begins; None where the ROC AUC of whole images may be chance.
     """
@@ -127,6 +156,7 @@ class AuditResult:
     test: ImageCount
     alterations: tuple[AlterationResult, ...]
     sources: SourceAudit
+    lung_heat: LungHeat | None
     rule: str
     close_from: float | None
     warnings: tuple[str, ...]

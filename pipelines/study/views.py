@@ -105,9 +105,16 @@ def read_lung_shares(workspace: Workspace, rows: Sequence[Row], size: int) -> np
 
 
 def _read_lung_share(workspace: Workspace, row: Row, size: int) -> np.ndarray:
-    lungs = lungs_of(workspace.data, row, workspace.lungs)
+    return show_lung_share(lungs_of(workspace.data, row, workspace.lungs), workspace.view, size)
+
+
+def show_lung_share(lungs: Lungs, view: str, size: int) -> np.ndarray:
+    """Return where lungs are in a view of their image.
+
+    It is the share of each pixel that is lung, float32 (size, size).
+    """
     box: FloatBox = square_box(lungs.mask.shape)
-    if workspace.view != WHOLE and lungs.box is not None:
+    if view != WHOLE and lungs.box is not None:
         box = framed(lungs.box, lungs.mask.shape)
     share = _stretch(lungs.mask.astype(np.uint8) * 255, box, size, Image.Resampling.BOX)
     return share.astype(np.float32) / 255

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from classifier.config import ClassifierConfig
-from classifier.explain import grad_cam
+from classifier.explain import grad_cam, heat_inside
 from classifier.networks import Network, build
 from classifier.pretrained import load_trunk
 from classifier.svm import Pixels
@@ -77,3 +77,11 @@ def test_a_network_without_convolutions_is_refused() -> None:
     network = Network(Pixels(), torch.nn.Linear(56 * 56, 3))
     with pytest.raises(ValueError, match="no convolutions to look into"):
         grad_cam(network, stripes(2, 0).tensors[0], torch.tensor([0, 2]))
+
+
+def test_the_share_of_heat_in_an_area() -> None:
+    heat = torch.tensor([[[1.0, 0.5], [0.25, 0.25]], [[0.0, 0.0], [0.0, 0.0]]])
+    area = torch.tensor([[1.0, 0.0], [0.5, 0.0]]).expand(2, 2, 2)
+    share, of_no_heat = heat_inside(heat, area).tolist()
+    assert share == (1 + 0.125) / 2
+    assert np.isnan(of_no_heat)

@@ -8,7 +8,13 @@ import numpy as np
 
 from classifier.config import ClassifierConfig
 from classifier.metrics import Metrics
-from pipelines.results.audit_result import AlterationResult, AuditResult, Skill, SourceAudit
+from pipelines.results.audit_result import (
+    AlterationResult,
+    AuditResult,
+    LungHeat,
+    Skill,
+    SourceAudit,
+)
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.results.comparison_rows import write_rows
 from pipelines.results.comparison_summary import ComparisonSummary
@@ -249,6 +255,7 @@ def make_audit() -> AuditResult:
             AlterationResult("lungs-covered", "lungs covered", skill(0.613), skill(0.824), 0.784),
         ),
         sources=SourceAudit({}, (), (), "a sentence about sources"),
+        lung_heat=LungHeat(Estimate(0.431, 0.362, 0.504, 4), 0.31, patients=4, left_out=0),
         rule="a rule",
         close_from=None,
         warnings=("a warning of the audit",),
