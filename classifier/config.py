@@ -6,7 +6,7 @@ Free of heavy imports, so that a command line can list them at once.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runtime.options import OptionError
 
@@ -66,6 +66,21 @@ class ClassifierConfig:
             "choices": CLASS_BALANCES,
         },
     )
+    synthetic_share: float | None = field(
+        default=None,
+        metadata={
+            "help": "Share of synthetic images in every batch, 0 to 1, however many there are.",
+            "unset": "that of the training set",
+        },
+    )
+    synthetic_until: float | None = field(
+        default=None,
+        metadata={
+            "help": "With --synthetic-share, let it fall to 0 over this part of the steps; after "
+            "it only reals are seen.",
+            "unset": "it stays",
+        },
+    )
     augment: bool = field(
         default=False,
         metadata={
@@ -97,6 +112,10 @@ class ClassifierConfig:
             return None if self.features == "pixels" else self.features
         return None if self.arch == "cnn" else self.arch
 
+    def without_share(self) -> ClassifierConfig:
+        """Return the same for a training set that has no share of synthetic images to keep."""
+        return replace(self, synthetic_share=None, synthetic_until=None)
+
     def __post_init__(self) -> None:
         self._check_choices()
         self._check_numbers()
@@ -127,6 +146,16 @@ class ClassifierConfig:
                 self.label_smoothing,
                 "expected a number from 0 up to, not including, 1",
             )
+        if self.synthetic_share is not None and not 0 <= self.synthetic_share <= 1:
+            raise OptionError(
+                "synthetic_share", self.synthetic_share, "expected a share from 0 to 1"
+            )
+        if self.synthetic_until is not None and not 0 < self.synthetic_until <= 1:
+            raise OptionError(
+                "synthetic_until",
+                self.synthetic_until,
+                "expected a part of the steps, more than 0 and at most 1",
+            )
         if self.patience < 0:
             raise OptionError("patience", self.patience, "expected 0 or more")
 
@@ -149,10 +178,17 @@ class ClassifierConfig:
             raise OptionError(
                 "flip", "yes", "mirrors are part of the augmentation; add `augment` yes"
             )
-        if self.arch == "svm" and (self.augment or self.balance == "sampling"):
+        if self.synthetic_until is not None and self.synthetic_share is None:
+            raise OptionError(
+                "synthetic_until",
+                self.synthetic_until,
+                "there is no share that could fall; add `synthetic_share`",
+            )
+        composes = self.balance == "sampling" or self.synthetic_share is not None
+        if self.arch == "svm" and (self.augment or composes):
             raise OptionError(
                 "arch",
                 "svm",
-                "is fitted once to the images as they are; leave out `augment` and `balance` "
-                "sampling",
+                "is fitted once to the images as they are; leave out `augment`, `synthetic_share` "
+                "and `balance` sampling",
             )

@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from classifier.augment import augment
+from classifier.batches import Batches
 from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
 from classifier.networks import Network, Unfrozen, build
 from classifier.pretrained import Trunk
 from runtime.device import Compute
 from runtime.options import OptionError
-from runtime.randomness import batch_indices, key, torch_generator
+from runtime.randomness import key, torch_generator
 
 PRETRAINED_FACTOR = 0.1  # of the learning rate, for stages that were trained on ImageNet
 MAX_FEATURE_BYTES = 2 * 1024**3  # of features that are held for all epochs
@@ -30,7 +31,7 @@ class TrainingTask:
         inputs: Images uint8 (N, 1, S, S), or what the fixed trunk makes of them (N, …).
         labels: Their label indices (N,).
         has_features: Whether the inputs are features.
-        class_counts: Images of each class, at least 1.
+        batches: Which of them each step has.
     """
 
     config: ClassifierConfig
@@ -39,7 +40,7 @@ class TrainingTask:
     inputs: Tensor
     labels: Tensor
     has_features: bool
-    class_counts: Tensor
+    batches: Batches
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Make an AdamW over the head; each group's `factor` is its share of the learning rate."""
@@ -68,7 +69,7 @@ class TrainingTask:
         config, rank, device = self.config, self.compute.rank, self.compute.device
         per_rank = config.batch_size // self.compute.world_size
         local_batch = slice(rank * per_rank, (rank + 1) * per_rank)
-        chosen = self._draw_batch(step)[local_batch].to(device)
+        chosen = self.batches.draw(step)[local_batch].to(device)
         x = self.inputs[chosen]
         if config.augment:
             generator = torch_generator(config.seed, "augment", step, rank, device=device)
@@ -77,10 +78,11 @@ class TrainingTask:
             torch.manual_seed(key(config.seed, "step", rank, step))  # dropout
             logits = self._forward(x)
         labels = self.labels[chosen]
+        weights = self.batches.class_weights(step)
         loss = cross_entropy(
             logits.float(),
             labels,
-            weight=self._class_weights(),
+            weight=weights if weights is None else weights.to(device),
             label_smoothing=config.label_smoothing,
         )
         return loss, (logits.argmax(1) == labels).float().mean()
@@ -93,24 +95,6 @@ class TrainingTask:
                     x = self.network.trunk(x)
             return self.network.head(x)
 
-    def _class_weights(self) -> Tensor | None:
-        """Return the weight of each class in the loss; None where all weigh alike."""
-        if self.config.balance != "weights":
-            return None
-        return len(self.labels) / (len(self.class_counts) * self.class_counts)
-
-    def _draw_batch(self, step: int) -> Tensor:
-        """Draw the images of a step: the next of an endless shuffled pass over all of them.
-
-        Balanced by sampling, a class is drawn first, each as likely.
-        """
-        config = self.config
-        if config.balance != "sampling":
-            return batch_indices(len(self.labels), config.batch_size, step, config.seed)
-        chances = 1 / self.class_counts[self.labels].cpu().double()
-        generator = torch_generator(config.seed, "balanced", step)
-        return torch.multinomial(chances, config.batch_size, replacement=True, generator=generator)
-
 
 def prepare_task(
     config: ClassifierConfig,
@@ -120,11 +104,13 @@ def prepare_task(
     classes: Sequence[str],
     trunk: Trunk | None,
     store: FeatureStore,
+    is_synthetic: Tensor | None = None,
 ) -> TrainingTask:
     """Make a task on images uint8 (N, 1, S, S) and labels (N,).
 
-    It has the same fresh weights in every process. Raises OptionError when the batch cannot be
-    shared by the processes.
+    It has the same fresh weights in every process. is_synthetic: whether each image is synthetic,
+    (N,); none is when None. Raises OptionError when the batch cannot be shared by the processes, or
+    a share of synthetic images not be had.
     """
     if config.batch_size % compute.world_size:
         raise OptionError(
@@ -132,6 +118,12 @@ def prepare_task(
             f"{config.batch_size} over {compute.world_size} processes",
             f"expected a multiple of {compute.world_size}",
         )
+    batches = Batches(
+        config,
+        labels,
+        torch.zeros(len(labels), dtype=torch.bool) if is_synthetic is None else is_synthetic,
+        torch.bincount(labels, minlength=len(classes)).clamp(min=1),
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(config.seed, "network"))
         network = build(config.arch, len(classes), trunk, config.unfreeze)
@@ -146,7 +138,7 @@ def prepare_task(
         inputs=inputs,
         labels=labels,
         has_features=has_features,
-        class_counts=torch.bincount(labels, minlength=len(classes)).clamp(min=1),
+        batches=batches,
     )
 
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from classifier.config import ClassifierConfig
@@ -41,11 +42,13 @@ class TrainingData:
     Attributes:
         training, validation: (uint8 1×S×S image, label index) pairs.
         classes: The name of each label index.
+        is_synthetic: Whether each training image is synthetic, (N,); None where none is.
     """
 
     training: Dataset
     validation: Dataset
     classes: Sequence[str]
+    is_synthetic: Tensor | None = None
 
 
 def train(
@@ -84,7 +87,9 @@ def train(
         training, validation = (images, labels), (validation_images, validation_labels)
         return train_svm(config, training, validation, run, compute, data.classes, trunk, store)
 
-    task = prepare_task(config, images, labels, compute, data.classes, trunk, store)
+    task = prepare_task(
+        config, images, labels, compute, data.classes, trunk, store, data.is_synthetic
+    )
     network, head, optimizer = task.network, task.network.head, task.optimizer()
     if start:
         head.load_state_dict(start.network.head.state_dict())

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, get_type_hints
+from typing import Any, BinaryIO, TypeVar, get_args, get_type_hints
 
 Config = TypeVar("Config")
 
@@ -42,19 +42,20 @@ class Record(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         raise MissingFieldError(f"{self.path} lacks {name!r}; {ANOTHER_VERSION}")
 
-    def expect(self, **kinds: type) -> Record:
+    def expect(self, **kinds: Any) -> Record:
         """Return itself, when it has a value of such a kind under each of these names.
 
-        A float may be a whole number. Raises ValueError that names the file.
+        A kind is a type, or several with | between. A float may be a whole number. Raises
+        ValueError that names the file.
         """
         for name, kind in kinds.items():
-            value = self[name]
-            if not isinstance(value, (int, float) if kind is float else kind) or (
-                isinstance(value, bool) and kind is not bool
+            value, allowed = self[name], get_args(kind) or (kind,)
+            if not isinstance(value, (*allowed, int) if float in allowed else allowed) or (
+                isinstance(value, bool) and bool not in allowed
             ):
+                expected = " or ".join(one.__name__ for one in allowed)
                 raise ValueError(
-                    f"{self.path}: {name} is {value!r:.80}, expected {kind.__name__}; "
-                    f"{ANOTHER_VERSION}"
+                    f"{self.path}: {name} is {value!r:.80}, expected {expected}; {ANOTHER_VERSION}"
                 )
         return self
 
@@ -144,7 +145,8 @@ def parse_config(kind: type[Config], values: Mapping[str, Any], path: Path) -> C
 
     Args:
         kind: Its class, a dataclass.
-        values: Its fields, by name.
+        values: Its fields, by name. One that is None unless it is given may be absent, so that
+            files stay readable when a configuration gets another such field.
         path: The file, for the message.
 
     Raises:
@@ -152,12 +154,15 @@ def parse_config(kind: type[Config], values: Mapping[str, Any], path: Path) -> C
             file.
     """
     hints = get_type_hints(kind)
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # it is a dataclass
-    known = {name: hints[name] for name in names}
+    declared = fields(kind)  # type: ignore[arg-type]  # it is a dataclass
+    known = {field.name: hints[field.name] for field in declared}
     unknown = [str(name) for name in values if name not in known]
     if unknown:
         raise ValueError(f"{path} has the unknown option {unknown[0]:.40}; {ANOTHER_VERSION}")
-    Record(path, values).expect(**known)
+    needed = [field.name for field in declared if field.default is not None]
+    Record(path, values).expect(
+        **{name: hint for name, hint in known.items() if name in values or name in needed}
+    )
     try:
         return kind(**values)
     except ValueError as error:

@@ -39,17 +39,26 @@ def numpy_generator(seed: int, *names: int | str) -> np.random.Generator:
 def batch_indices(n: int, batch_size: int, step: int, seed: int, rank: int = 0) -> torch.Tensor:
     """Return the images (batch_size,) of batch number `step`, from 0, of an endless shuffled pass.
 
+    Every image is seen once before any is seen twice.
+    """
+    return endless_pass(n, step * batch_size, batch_size, seed, rank)
+
+
+def endless_pass(n: int, first: int, count: int, seed: int, *names: int | str) -> torch.Tensor:
+    """Return the items (count,) at positions first, first + 1, … of an endless shuffled pass.
+
     Position p of the stream is item p mod n of the permutation of epoch p // n, so the order is
-    arithmetic on (seed, rank, step) and every image is seen once before any is seen twice.
+    arithmetic on (seed, names, position).
     """
     import torch
 
-    first, last = step * batch_size, (step + 1) * batch_size - 1
+    if count == 0:
+        return torch.empty(0, dtype=torch.long)
     order = torch.cat(
         [
-            torch.randperm(n, generator=torch_generator(seed, "order", rank, epoch))
-            for epoch in range(first // n, last // n + 1)
+            torch.randperm(n, generator=torch_generator(seed, "order", *names, epoch))
+            for epoch in range(first // n, (first + count - 1) // n + 1)
         ]
     )  # (epochs touched · n,)
     offset = first % n
-    return order[offset : offset + batch_size]
+    return order[offset : offset + count]

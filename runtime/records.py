@@ -59,20 +59,25 @@ def _type_hints(kind: type) -> Mapping[str, Any]:
 
 
 def parse_record(kind: type[Kind], values: Any, where: str = "") -> Kind:
-    """Make a dataclass of names and values, nested ones included. Raises RecordError."""
+    """Make a dataclass of names and values, nested ones included. Raises RecordError.
+
+    A field that is None unless it is given may be absent: older files have no such name.
+    """
     prefix = f"{where}." if where else ""
     if not isinstance(values, Mapping):
         raise RecordError(f"{where or 'it'} is {values!r:.60}, expected names and values")
     hints = _type_hints(kind)  # type: ignore[arg-type]  # a class is hashable
     declared = dataclasses.fields(kind)  # type: ignore[arg-type]  # a dataclass
     names = [field.name for field in declared if field.init]
-    for name in names:
-        if name not in values:
-            raise RecordError(f"{prefix}{name} is missing")
+    for field in declared:
+        if field.init and field.name not in values and field.default is not None:
+            raise RecordError(f"{prefix}{field.name} is missing")
     for name in values:
         if name not in names:
             raise RecordError(f"{prefix}{name} is unknown")
-    return kind(**{name: parse(hints[name], values[name], prefix + name) for name in names})
+    return kind(
+        **{name: parse(hints[name], value, prefix + name) for name, value in values.items()}
+    )
 
 
 def parse(kind: Any, value: Any, where: str) -> Any:

@@ -219,6 +219,10 @@ ROWS = [
     Row("classify-train --features vgg16", "--features vgg16"),
     Row("classify-train --flip yes", "--flip yes"),
     Row("classify-train --arch svm --augment yes", "--arch svm"),
+    Row("classify-train --synthetic-share 0.5", "add --with-synthetic"),
+    Row("classify-train --with-synthetic --synthetic-share 1.5", "--synthetic-share 1.5"),
+    Row("classify-train --with-synthetic --synthetic-until 0.7", "add --synthetic-share"),
+    Row("compare --arms real,gan-only --synthetic-share 0.5", "add real+gan to --arms"),
     Row("classify-train --arch vgg16 --weights none", "--weights none"),
     Row("classify-train --arch vgg16 --weights absent.pth", "no such file"),
     Row(

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import click
 
@@ -72,12 +72,14 @@ def config_options(kind: type) -> Callable[[Command], Command]:
 
         wrapped = collected
         for field in reversed(fields(kind)):
+            hint = hints[field.name]
             accepted = (
                 click.Choice(field.metadata["choices"])
                 if "choices" in field.metadata
-                else hints[field.name]
+                else next(iter(get_args(hint)), hint)  # float of `float | None`
             )
-            text = f"{field.metadata['help']}  [default: {field.default}]"
+            default = field.metadata.get("unset", field.default)
+            text = f"{field.metadata['help']}  [default: {default}]"
             wrapped = click.option(
                 flag_of(field.name),
                 field.name,

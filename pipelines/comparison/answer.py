@@ -10,6 +10,7 @@ from pipelines.metrics.paired_tests import FEW_PATIENTS, judge, speaks_of
 from pipelines.results.arm_result import ArmResult, Condition, PairedDifference, find_result
 from pipelines.results.comparison_summary import ExternalSet
 from pipelines.results.image_count import ImageCount
+from pipelines.study.view_names import VIEW_TITLES, WHOLE
 
 FEW_TEST_PATIENTS = 300  # with fewer a gain of two points is mostly missed (docs/method.md)
 MISBEHAVING_CONTROLS = {
@@ -115,8 +116,12 @@ def answer_sentence(
     test: ImageCount,
     design: Design,
     warnings: Sequence[str],
+    view: str,
 ) -> str:
-    """Write the answer in words, with its numbers, the other baselines and the warnings."""
+    """Write the answer in words, with its numbers, the other baselines and the warnings.
+
+    view: What of the images was seen; named where it is not the whole of them.
+    """
     arm, reference = (
         find_result(results, condition) for condition in (primary.condition, primary.reference)
     )
@@ -124,10 +129,11 @@ def answer_sentence(
     difference = primary.differences.of(measure)
     levels = {"generators": design.generators, "subsets": design.subsets, "folds": design.folds}
     several = "".join(f", {count} {name}" for name, count in levels.items() if count > 1)
+    seen = "" if view == WHOLE else f"on {VIEW_TITLES[view]} "
     without, with_them = (result.measures.of(measure).value for result in (reference, arm))
     sentence = (
         f"{_lead(arm, reference, primary.verdict, design.folds)}: "
-        f"{MEASURE_TITLES[measure]} is {100 * without:.1f} % without and {100 * with_them:.1f} % "
+        f"{seen}{MEASURE_TITLES[measure]} is {100 * without:.1f} % without and {100 * with_them:.1f} % "
         f"with them, a difference of {_points(primary, measure)} ({_interval(primary, measure)}; "
         f"{test.images} test images of {test.patients} patients, {design.seeds} seeds{several}; "
         f"the smallest difference such a study finds is {100 * difference.detectable:.1f} points)."

@@ -36,6 +36,11 @@ class Arm:
         return self.added in ("synthetic", "shuffled")
 
     @property
+    def mixes_synthetic(self) -> bool:
+        """Whether its batches hold reals and synthetic images, so that they have a share."""
+        return self.synthetic and self.reals == "mixed"
+
+    @property
     def is_baseline(self) -> bool:
         """Whether anybody could have it without a generator: it has the study's reals alone."""
         return self.added in ("", "duplicates")

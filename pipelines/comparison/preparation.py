@@ -171,6 +171,12 @@ def _check_arms(workspace: Workspace, design: Design, config: ClassifierConfig) 
             "is fitted once to the images as they are; choose `arms` without classical "
             "augmentation and without gan-pretrain",
         )
+    if config.synthetic_share is not None and not any(arm.mixes_synthetic for arm in arms):
+        raise OptionError(
+            "synthetic_share",
+            config.synthetic_share,
+            "none of these arms mixes synthetic images with reals; add real+gan to `arms`",
+        )
     if not any(arm.added == "oracle" for arm in arms):
         return
     if workspace.view != WHOLE or not phantom_seeds(workspace.rows()):

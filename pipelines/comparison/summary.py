@@ -91,7 +91,8 @@ def summarise(
     primary = next(own for own in differences if own.is_primary)
     warnings = patient_warnings(_patients_per_label(test, datasets.classes))
     warnings += control_warnings(differences)
-    sentence = answer_sentence(primary, results, differences, size, design, warnings)
+    view = provenance.view
+    sentence = answer_sentence(primary, results, differences, size, design, warnings, view)
     largest = [share for share in provenance.shares() if share.fraction == max(design.fractions)]
     return ComparisonSummary(
         verdict=primary.verdict,
@@ -107,7 +108,7 @@ def summarise(
         test=size,
         external=external,
         image_size=int(test.images.shape[1]),
-        view=provenance.view,
+        view=view,
         generators=tuple(
             GeneratorUse(run, share.fraction, design.subset_of(share), share.fold, number)
             for (share, number), run in provenance.generators.items()

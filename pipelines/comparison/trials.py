@@ -28,10 +28,13 @@ def configs_of(
     """The classifier's options for each of a trial's training sets, one after the other.
 
     All trials have the same steps, which several training sets share alike; by epochs, as in the
-    literature, a set gets more of them as it is longer than the reals.
+    literature, a set gets more of them as it is longer than the reals. A share of synthetic images
+    is for arms that mix them with reals.
     """
-    augment = config.augment or ARMS[trial.arm].classical
-    own = replace(config, seed=trial.replicate.seed, augment=augment)
+    arm = ARMS[trial.arm]
+    own = replace(config, seed=trial.replicate.seed, augment=config.augment or arm.classical)
+    if not arm.mixes_synthetic:
+        own = own.without_share()
     if design.budget == "steps":
         last = own.steps // len(training)
         steps = [own.steps - last, last] if len(training) > 1 else [own.steps]

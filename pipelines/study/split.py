@@ -49,6 +49,11 @@ class Split:
             self.patients + other.patients,
         )
 
+    @property
+    def is_synthetic(self) -> np.ndarray:
+        """Whether each image is synthetic, (N,)."""
+        return np.array([patient == "" for patient in self.patients], bool)
+
     def pixels(self) -> torch.Tensor:
         """Return the images as uint8 (N, 1, S, S)."""
         return torch.from_numpy(self.images).unsqueeze(1)

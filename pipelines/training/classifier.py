@@ -43,6 +43,7 @@ from pipelines.training.train_and_test import (
     train_and_test,
 )
 from runtime.device import Compute
+from runtime.options import OptionError
 from runtime.randomness import torch_generator
 from runtime.run import Run
 
@@ -126,6 +127,11 @@ def _prepare(
     if synthetic or (synthetic == "" and request.resume is None):
         given = {**given, "synthetic": workspace.find_run("synthesize", synthetic or None).name}
     start = prepare_run(workspace, "classify-train", ClassifierTraining, given, request)
+    share = start.settings.config.synthetic_share
+    if share is not None and start.settings.synthetic is None:
+        raise OptionError(
+            "synthetic_share", share, "there is no synthetic set to take it of; add `with_synthetic`"
+        )
     if start.resumed and synthetic == "" and start.settings.synthetic is None:
         raise ValueError(
             f"{start.resumed.name} was begun without synthetic images; {WITHOUT_RESUME}"

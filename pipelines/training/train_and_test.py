@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
@@ -73,7 +74,10 @@ def train_and_test(
     """
     started = time.monotonic()
     data = TrainingData(
-        splits["train"].to_dataset(), splits["validation"].to_dataset(), setup.classes
+        splits["train"].to_dataset(),
+        splits["validation"].to_dataset(),
+        setup.classes,
+        torch.from_numpy(splits["train"].is_synthetic),
     )
     trained = train(
         config,

@@ -37,6 +37,27 @@ from runtime.options import OptionError
             {"arch": "svm", "augment": True}, "arch", "leave out `augment`", id="augmented-svm"
         ),
         pytest.param(
+            {"synthetic_share": 1.01}, "synthetic_share", "a share from 0 to 1", id="share-above-1"
+        ),
+        pytest.param(
+            {"synthetic_share": float("nan")}, "synthetic_share", "from 0 to 1", id="nan-share"
+        ),
+        pytest.param(
+            {"synthetic_share": 0.5, "synthetic_until": 0.0},
+            "synthetic_until",
+            "more than 0",
+            id="until-0",
+        ),
+        pytest.param(
+            {"synthetic_until": 0.5}, "synthetic_until", "add `synthetic_share`", id="until-alone"
+        ),
+        pytest.param(
+            {"arch": "svm", "synthetic_share": 0.5},
+            "arch",
+            "`synthetic_share`",
+            id="svm-of-a-share",
+        ),
+        pytest.param(
             {"arch": "svm", "balance": "sampling"}, "arch", "`balance` sampling", id="sampled-svm"
         ),
     ],

@@ -84,14 +84,19 @@ def test_a_value_of_another_type_is_refused(tmp_path: Path, value: Any, kind: ty
 @dataclass(frozen=True)
 class Config:
     width: int
+    depth: float | None = None
 
     def __post_init__(self) -> None:
         if self.width < 1:
             raise OptionError("width", self.width, "expected at least 1")
 
 
-def test_a_configuration_is_read(tmp_path: Path) -> None:
-    assert parse_config(Config, {"width": 3}, tmp_path) == Config(width=3)
+@pytest.mark.parametrize(
+    "values", [{"width": 3}, {"width": 3, "depth": None}, {"width": 3, "depth": 2}], ids=str
+)
+def test_a_configuration_is_read(values: dict[str, Any], tmp_path: Path) -> None:
+    """What is None unless it is given may be absent: older files have no such field."""
+    assert parse_config(Config, values, tmp_path) == Config(**values)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +105,10 @@ def test_a_configuration_is_read(tmp_path: Path) -> None:
         ({}, "lacks 'width'"),
         ({"width": 1, "height": 2}, "has the unknown option height"),
         ({"width": "3"}, "width is '3', expected int"),
+        ({"width": 3, "depth": "2"}, "depth is '2', expected float or NoneType"),
         ({"width": 0}, "width 0: expected at least 1"),
     ],
-    ids=["absent", "unknown", "type", "range"],
+    ids=["absent", "unknown", "type", "optional-type", "range"],
 )
 def test_a_wrong_configuration_is_told_of_with_its_file(
     values: dict[str, Any], problem: str

@@ -22,6 +22,7 @@ class Result:
     interval: tuple[float, ...]
     auc: float | None
     free: Any
+    since: float | None = None
 
 
 RESULT = Result(
@@ -44,6 +45,11 @@ def write(path: Path, **changes: Any) -> Path:
 
 def test_what_is_read_equals_what_was_written(tmp_path: Path) -> None:
     write_record(tmp_path / "result.json", RESULT, 2)
+    assert read_record(tmp_path / "result.json", Result, 2, "cxr score") == RESULT
+
+
+def test_what_is_none_unless_given_may_be_absent(tmp_path: Path) -> None:
+    write(tmp_path / "result.json", since="absent")
     assert read_record(tmp_path / "result.json", Result, 2, "cxr score") == RESULT
 
 

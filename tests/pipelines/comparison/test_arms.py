@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,6 +102,7 @@ def test_shuffling_moves_nothing_but_labels() -> None:
 
 
 CONFIG = ClassifierConfig(steps=801, evaluate_every=20)
+MIXING = {"real+gan", "real+gan+classical", "real+shuffled"}
 SEED_7 = Replicate(None, None, None, 7)
 
 
@@ -121,6 +123,14 @@ def test_every_arm_has_the_seed_of_its_replicate(arm: str) -> None:
 @pytest.mark.parametrize("arm", ARMS)
 def test_only_classical_arms_are_augmented(arm: str) -> None:
     assert {config.augment for config in configs(arm)} == {ARMS[arm].classical}
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_only_arms_that_mix_synthetic_images_keep_a_share_of_them(arm: str) -> None:
+    config = replace(CONFIG, synthetic_share=0.5, synthetic_until=0.7)
+    given = configs_of(Trial(arm, 1.0, None, SEED_7), config, Design(), sets_of(arm), 5)
+    expected = (0.5, 0.7) if arm in MIXING else (None, None)
+    assert {(own.synthetic_share, own.synthetic_until) for own in given} == {expected}
 
 
 def test_by_epochs_a_longer_set_has_more_steps_and_as_many_looks() -> None:

@@ -119,11 +119,16 @@ def test_an_arm_is_held_against_its_like_at_its_own_fraction() -> None:
 
 
 def sentence_of(
-    differences: Sequence[PairedDifference], results: Sequence[ArmResult], **design: int
+    differences: Sequence[PairedDifference],
+    results: Sequence[ArmResult],
+    view: str = "whole",
+    **design: int,
 ) -> str:
     (primary,) = (own for own in differences if own.is_primary)
     count = ImageCount(images=184, patients=118)
-    return answer_sentence(primary, results, differences, count, Design(**design), warnings=[])
+    return answer_sentence(
+        primary, results, differences, count, Design(**design), warnings=[], view=view
+    )
 
 
 def changed(verdict: str, **measures: tuple[float, float]) -> list[PairedDifference]:

@@ -211,12 +211,12 @@ def test_a_comparison_leaves_a_report(every_arm: Finished, name: str) -> None:
     assert (every_arm.run.folder / name).stat().st_size > 10_000
 
 
-# Two draws of one generator.
+# Two draws of one generator, half of every batch synthetic.
 
 
 @pytest.fixture(scope="module")
 def two_draws(tiny_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    options = ("--arms", "real+gan,real+oracle", "--draws", 2)
+    options = ("--arms", "real+gan,real+oracle", "--draws", 2, "--synthetic-share", 0.5)
     return compare(tiny_study, tmp_path_factory.mktemp("two-draws"), *options)
 
 
@@ -224,6 +224,24 @@ def test_added_images_are_drawn_as_often_as_asked(two_draws: Finished) -> None:
     levels = Counter((row.arm, row.draw, row.seed) for row in two_draws.rows)
     drawn = [(arm, draw) for arm in ("real+gan", "real+oracle") for draw in (0, 1)]
     assert levels == {(*key, seed): 1 for key in [("real", None), *drawn] for seed in (0, 1)}
+
+
+@pytest.mark.parametrize(
+    ("arm", "is_same"), [("real", True), ("real+oracle", True), ("real+gan", False)]
+)
+def test_a_share_of_synthetic_images_changes_no_arm_without_them(
+    two_draws: Finished, every_arm: Finished, arm: str, is_same: bool
+) -> None:
+    with_share, without = (
+        [trial.read_bytes() for trial in predictions_of(finished, arm)]
+        for finished in (two_draws, every_arm)
+    )
+    assert (with_share[:2] == without[:2]) == is_same
+
+
+def predictions_of(finished: Finished, arm: str) -> list[Path]:
+    """Return the predictions of an arm's classifiers, those of draw 0 first."""
+    return sorted((finished.run.folder / "classifiers").glob(f"{arm}-f1*/predictions.csv"))
 
 
 def test_further_draws_stand_apart(two_draws: Finished) -> None:
