@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.cli.data_tables import check_table, counts_table, held_out_lines, looked_for_lines
-from pipelines.cli.lung_tables import lungs_table
+from pipelines.cli.lung_tables import lung_counts_table, lungs_table
 from pipelines.cli.options import Commands, compute_options, done, workspace_option
 from pipelines.study.text import one_line
 
@@ -209,12 +209,17 @@ def check(workspace: Workspace) -> None:
     """
     from pipelines.data.checking import check_study
     from pipelines.data.patient_notes import name_doubtful_numbers
+    from pipelines.study.lung_counts import count_lungs
 
     report = check_study(workspace)
     click.echo(check_table(report))
     for note in name_doubtful_numbers(workspace):
         click.echo(f"patients: {one_line(note)}")
     click.echo(looked_for_lines(workspace.imports()))
+    try:
+        click.echo(lung_counts_table(count_lungs(workspace)))
+    except (FileNotFoundError, ValueError) as error:
+        click.echo(f"lungs: {one_line(error)}")
     for number, warning in enumerate(report.warnings, start=1):
         click.echo(f"warning {number}: {warning}")
     done(
@@ -234,8 +239,8 @@ def show(workspace: Workspace) -> None:
 
     drawn = show_study(workspace)
     views = f", and {drawn.views.name}" if drawn.views else ""
-    if not drawn.views:
-        click.echo("views of the lungs: not drawn; to find the lungs: cxr data lungs")
+    if drawn.no_views:
+        click.echo(f"views of the lungs: not drawn; {one_line(drawn.no_views)}")
     done(f"a sheet of images, {drawn.figures.name}{views}", drawn.sheet, "cxr gan-train")
 
 

@@ -13,6 +13,7 @@ from pipelines.study.text import one_line
 if TYPE_CHECKING:
     from pipelines.data.lungs import LungsSummary
     from pipelines.results.lung_result import LungResult
+    from pipelines.study.lung_counts import LungCounts
     from pipelines.study.lungs import LungRow
 
 MAX_LISTED = 40  # doubtful images on standard output; all stand in the table
@@ -67,6 +68,21 @@ def lungs_table(summary: LungsSummary, rows: Sequence[LungRow], beside: Sequence
     if len(doubtful) > MAX_LISTED:
         lines.append(f"doubtful: {len(doubtful) - MAX_LISTED} more, see data/lungs.csv")
     lines.append(_describe_seen(summary))
+    return "\n".join(lines)
+
+
+def lung_counts_table(counts: LungCounts) -> str:
+    """Say how many images the views of lungs leave out, by label and split, and whose masks."""
+    splits = [*counts.splits, "share"]
+    lines = [f"{'left out without lungs':24}" + "".join(f"{split:>16}" for split in splits)]
+    for own in counts.labels:
+        cells = [f"{own.left_out[split]} of {own.images[split]}" for split in counts.splits]
+        cells.append(f"{100 * own.loss:.1f} %")
+        lines.append(f"{own.label:24.24}" + "".join(f"{cell:>16}" for cell in cells))
+    lines.append(
+        f"so --view lung-box and --view lungs each lose {counts.left_out} images whose lungs "
+        f"cannot be trusted, --view whole none; masks of the others: {counts.masks}"
+    )
     return "\n".join(lines)
 
 

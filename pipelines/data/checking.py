@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from pipelines.data.check_report import CheckReport, ImageGroup, Predictability
 from pipelines.data.image_facts import FACTS, measure_facts
 from pipelines.data.review import write_warnings
+from pipelines.study.lung_counts import count_lungs
 from pipelines.study.manifest import EXTERNAL, Row
 from pipelines.study.workspace import Workspace
 
@@ -44,10 +45,24 @@ def check_study(workspace: Workspace) -> CheckReport:
         groups=_group_images(rows, facts),
         apart=apart,
         predictable=predictable,
-        warnings=write_warnings(rows, apart, predictable, workspace.imports()),
+        warnings=[
+            *write_warnings(rows, apart, predictable, workspace.imports()),
+            *_warn_of_lungs(workspace),
+        ],
     )
     report.save(workspace.data / "check.json")
     return report
+
+
+def _warn_of_lungs(workspace: Workspace) -> list[str]:
+    """Warn of lungs that differ between the labels in more than the disease, where there are any.
+
+    Whether they are of these images is not this check's matter: what reads them says so.
+    """
+    try:
+        return count_lungs(workspace).warnings
+    except (FileNotFoundError, ValueError):
+        return []
 
 
 def _group_images(rows: Sequence[Row], facts: np.ndarray) -> list[ImageGroup]:

@@ -55,26 +55,30 @@ class ImageKind:
 
 
 class StudyPictures(NamedTuple):
-    """Where the pictures of a study are; None for the views of one without lungs."""
+    """Where the pictures of a study are.
+
+    views: None where the study's lungs are not known. no_views: Why, else empty.
+    """
 
     sheet: Path
     figures: Path
     views: Path | None
+    no_views: str
 
 
 def show_study(workspace: Workspace) -> StudyPictures:
-    """Write data/contact_sheet.png, data/figures.png and, with lungs, data/views.png.
-
-    Raises ValueError, before anything is drawn, when the lungs are of other images.
-    """
-    data, views = workspace.data, None
-    if workspace.has_lungs and workspace.lungs:
-        views = data / "views.png"
-        draw_view_sheet(workspace, views)
-    sheet, figures = data / "contact_sheet.png", data / "figures.png"
+    """Write data/contact_sheet.png, data/figures.png and, where lungs are known, data/views.png."""
+    sheet, figures, views = (
+        workspace.data / name for name in ("contact_sheet.png", "figures.png", "views.png")
+    )
     draw_contact_sheet(workspace, sheet)
     draw_data_figures(workspace.rows(), measure_facts(workspace, workspace.rows()), figures)
-    return StudyPictures(sheet, figures, views)
+    try:
+        draw_view_sheet(workspace, views)
+    except (FileNotFoundError, ValueError) as error:  # no lungs yet, or those of other images
+        views.unlink(missing_ok=True)
+        return StudyPictures(sheet, figures, None, str(error))
+    return StudyPictures(sheet, figures, views, "")
 
 
 def draw_contact_sheet(workspace: Workspace, path: Path) -> None:

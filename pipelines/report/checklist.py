@@ -24,6 +24,7 @@ from pipelines.report.data_pitfalls import (
     shortcuts,
     simple_facts,
 )
+from pipelines.report.lung_pitfalls import seen_view, source_or_finding
 from pipelines.report.synthetic_pitfalls import (
     generator_leak,
     memorised_images,
@@ -79,7 +80,9 @@ PITFALLS = (
     Pitfall("No control arm", "Lipton & Steinhardt 2019", control_arms),
     Pitfall("Label and source are one", "DeGrave et al. 2021", label_and_source),
     Pitfall("Size, brightness or borders tell the label", "DeGrave et al. 2021", simple_facts),
+    Pitfall("Nothing makes the classifier look at the lungs", "Teixeira et al. 2021", seen_view),
     Pitfall("Shortcuts outside of the lungs", "Maguolo & Nanni 2020", shortcuts),
+    Pitfall("The answer follows the source", "DeGrave et al. 2021", source_or_finding),
     Pitfall("No external test", "Zech et al. 2018", external_test),
     Pitfall("Memorised training images", "Meehan et al. 2020", memorised_images),
     Pitfall("Synthetic images betray themselves", "Wang et al. 2020", telling_fingerprints),

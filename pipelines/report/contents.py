@@ -13,7 +13,9 @@ from pipelines.results.comparison_rows import ClassifierRow, read_rows
 from pipelines.results.comparison_summary import SUMMARY_FILE, ComparisonSummary
 from pipelines.results.score_summary import SCORE_FILE, ScoreSummary, scores_of_test_images
 from pipelines.study.import_log import ImportSummary
+from pipelines.study.lung_counts import LungCounts, count_lungs
 from pipelines.study.manifest import EXTERNAL, Row
+from pipelines.study.view_names import WHOLE
 from pipelines.study.views import view_of
 from pipelines.study.workspace import Workspace
 from runtime.files import read_json
@@ -37,7 +39,8 @@ class Study:
 
     Attributes:
         run, summary, classifiers: The comparison, what it found, and a row per trained classifier.
-        rows: Of the manifest.
+        rows: Of the manifest, those that the comparison's view shows.
+        lungs: What that view leaves out, and whose masks it has; None of whole images.
         fingerprint: Of the data as they are now.
         imports: What data/import.json tells of each import.
         check: What data/check.json tells.
@@ -57,6 +60,7 @@ class Study:
     summary: ComparisonSummary
     classifiers: list[ClassifierRow]
     rows: list[Row]
+    lungs: LungCounts | None
     fingerprint: str
     imports: list[ImportSummary]
     check: CheckReport | None
@@ -126,6 +130,7 @@ def read_study(workspace: Workspace, run: Run) -> Study:
         summary=summary,
         classifiers=read_rows(run),
         rows=rows,
+        lungs=None if summary.view == WHOLE else count_lungs(workspace),
         fingerprint=workspace.fingerprint(),
         imports=workspace.imports(),
         check=CheckReport.load(check) if check.exists() else None,

@@ -31,6 +31,7 @@ from pipelines.report.sections import (
 )
 from pipelines.report.shell_commands import commands
 from pipelines.results.arm_result import arm_kind
+from pipelines.study.view_names import VIEW_TITLES
 from pipelines.study.workspace import Workspace
 from runtime.files import write_text
 from runtime.run import Run
@@ -73,6 +74,7 @@ def _overview(study: Study) -> dict[str, object]:
         "run": study.run.name,
         "contents": CONTENTS,
         "summary": summary,
+        "seen": VIEW_TITLES[summary.view],
         "answer": answer_without_warnings(summary),
         "main": summary.primary_result(),
         "primary": summary.primary_difference(),

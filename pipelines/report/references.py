@@ -35,6 +35,10 @@ REFERENCES = {
         "prognosticate for COVID-19 using chest radiographs and CT scans, "
         "Nature Machine Intelligence 3:199"
     ),
+    "Teixeira et al. 2021": (
+        "Impact of lung segmentation on the diagnosis and explanation of COVID-19 in chest X-ray "
+        "images, Sensors 21:7116"
+    ),
     "Varoquaux & Cheplygina 2022": (
         "Machine learning for medical imaging: methodological failures and recommendations for "
         "the future, npj Digital Medicine 5:48"

@@ -18,9 +18,11 @@ from pipelines.results.audit_result import AuditResult
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.results.comparison_summary import GeneratorUse
 from pipelines.results.image_count import ImageCount
+from pipelines.study.fractions import RealFraction
 from pipelines.study.image_cache import load_images
 from pipelines.study.image_io import read_gray, to_square
 from pipelines.study.import_log import ImportSummary
+from pipelines.study.lung_counts import LungCounts
 from pipelines.study.manifest import EXTERNAL, SPLITS, Row
 from runtime.run import Run
 
@@ -121,7 +123,7 @@ class GeneratorSection:
     """What trained a generator, and how it went.
 
     Attributes:
-        fraction: The share of the reals it was trained on.
+        fraction: Of the reals, that it was trained on.
         subset, fold: Which of several; None where there is one.
         config: None when its folder is gone.
         result: None when its training was not finished.
@@ -129,7 +131,7 @@ class GeneratorSection:
     """
 
     run: str
-    fraction: float
+    fraction: RealFraction
     subset: int | None
     fold: int | None
     config: dict[str, Any] | None
@@ -175,6 +177,7 @@ class DataSection:
         last_import: What data/import.json tells of it.
         check: What `cxr data check` found.
         checked_all: Whether it is of all images.
+        lungs: What a view of lungs leaves out, and whose masks it has; None of whole images.
     """
 
     splits: list[str]
@@ -183,6 +186,7 @@ class DataSection:
     last_import: ImportSummary | None
     check: CheckReport | None
     checked_all: bool
+    lungs: LungCounts | None
 
 
 def data_section(study: Study) -> DataSection:
@@ -202,7 +206,9 @@ def data_section(study: Study) -> DataSection:
         },
         last_import=study.imports[-1] if study.imports else None,
         check=study.check,
-        checked_all=study.check is not None and study.check.images == len(study.rows),
+        checked_all=study.check is not None
+        and study.check.images == len(study.workspace.all_rows()),
+        lungs=study.lungs,
     )
 
 

@@ -9,10 +9,15 @@ from typing import Any
 
 from classifier.config import ClassifierConfig
 from gan.config import GanConfig
+from pipelines.data.lungs import PACKAGED_NAME
 from pipelines.report.contents import Study
 from pipelines.results.comparison_summary import ComparisonSummary
+from pipelines.study.fractions import fraction_text
 from pipelines.study.import_log import ImportSource, ImportSummary
+from pipelines.study.lung_counts import LungCounts
 from pipelines.study.text import flag_of
+from pipelines.study.views import view_of
+from runtime.files import read_json
 from runtime.run import Run
 
 LINE_LENGTH = 76
@@ -26,6 +31,8 @@ def commands(study: Study) -> list[str]:
     steps = [_import(imported) for imported in study.imports]
     if study.check:
         steps.append(["cxr data check"])
+    if study.lungs:
+        steps.append(_data_lungs(study, study.lungs))
     steps += [_gan_train(study, name) for name in _made_before(study.generators)]
     steps += [_synthesize(study, name) for name in _made_before(study.sets)]
     if study.given_set:
@@ -65,6 +72,15 @@ def _path(source: ImportSource) -> str:
     return option + shlex.quote(f"PATH/{source.source}")
 
 
+def _data_lungs(study: Study, counts: LungCounts) -> list[str]:
+    """Write how the lungs were found: by masks from somewhere, and by which network."""
+    words = ["cxr data lungs"]
+    if any(own.brought for own in counts.labels):
+        words.append("--masks PATH")
+    network = read_json(study.workspace.data / "lungs.json").expect(network=str)["network"]
+    return [*words, *([f"--network {network}"] if network != PACKAGED_NAME else [])]
+
+
 def _gan_train(study: Study, name: str) -> list[str]:
     """Write the training of a generator, with as many steps as were trained."""
     config = study.config_of(name)
@@ -72,10 +88,11 @@ def _gan_train(study: Study, name: str) -> list[str]:
         return []
     run = Run(study.workspace.folder_of(name))
     trained = {"steps": run.result["step"]} if run.finished else {}
-    words = ["cxr gan-train", *_options(GanConfig, config | trained)]
+    view = f"--view {view_of(config)}"
+    words = ["cxr gan-train", view, *_options(GanConfig, config | trained)]
     fraction = config.get("real_fraction", 1.0)
     if fraction != 1:
-        words.append(f"--real-fraction {fraction:g}")
+        words.append(f"--real-fraction {shlex.quote(fraction_text(fraction))}")
     return words
 
 
@@ -104,7 +121,7 @@ def _final(study: Study) -> list[str]:
 
 def _compare(summary: ComparisonSummary, given_set: str | None) -> list[str]:
     budget = summary.budget
-    words = ["cxr compare", f"--arms {','.join(summary.arms)}"]
+    words = ["cxr compare", f"--arms {','.join(summary.arms)}", f"--view {summary.view}"]
     if given_set:
         words += [
             f"--synthetic {given_set}",
@@ -113,7 +130,8 @@ def _compare(summary: ComparisonSummary, given_set: str | None) -> list[str]:
         ]
     words += [f"--seeds {len(budget.seeds)}", f"--budget {budget.kind}"]
     if summary.fractions != (1.0,):
-        words.append(f"--real-fractions {_numbers(summary.fractions)}")
+        fractions = ",".join(map(fraction_text, summary.fractions))
+        words.append(f"--real-fractions {shlex.quote(fractions)}")
     if summary.ratios != (None,):
         words.append(f"--synthetic-ratio {_numbers(summary.ratios)}")
     measure = summary.question.measure

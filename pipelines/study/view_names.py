@@ -2,3 +2,8 @@
 
 WHOLE, LUNG_BOX, LUNGS = "whole", "lung-box", "lungs"
 VIEWS = (WHOLE, LUNG_BOX, LUNGS)
+VIEW_TITLES = {
+    WHOLE: "the whole image",
+    LUNG_BOX: "the box of the lungs",
+    LUNGS: "the lungs alone",
+}

@@ -16,6 +16,7 @@ from pipelines.training.model_card import (
     describe_licences,
     describe_options,
     describe_shortcuts,
+    describe_view,
     images_table,
     join_names,
     package_version,
@@ -61,7 +62,7 @@ def _describe_model(config: Mapping[str, Any]) -> list[str]:
     return [
         f"A `{config['arch']}` classifier of {config['image_size']} px gray chest X-rays into "
         f"{join_names(config['classes'])}, trained by cxr {package_version('cxr')} with torch "
-        f"{package_version('torch')}.",
+        f"{package_version('torch')}. {describe_view(config)}",
         *describe_options(config),
     ]
 

@@ -19,6 +19,7 @@ from pipelines.training.model_card import (
     describe_licences,
     describe_options,
     describe_shortcuts,
+    describe_view,
     escape,
     images_table,
     join_names,
@@ -89,7 +90,7 @@ def _describe_model(
         f"trained by cxr {package_version('cxr')} with torch {package_version('torch')} for "
         f"{result['step']} steps; the snapshot of step {best.step} is kept as `generator.pt`. "
         f"{parameters['generator']:,} parameters, its discriminator "
-        f"{parameters['discriminator']:,}.",
+        f"{parameters['discriminator']:,}. {describe_view(config)}",
         *describe_options(config),
     ]
 

@@ -16,6 +16,8 @@ from typing import Any
 from pipelines.data.sources import SOURCE_KINDS
 from pipelines.study.manifest import SPLITS, Row
 from pipelines.study.text import one_line
+from pipelines.study.view_names import VIEW_TITLES, WHOLE
+from pipelines.study.views import view_of
 from pipelines.study.workspace import Workspace
 from runtime.files import write_text
 from runtime.run import Run
@@ -55,6 +57,19 @@ def describe_options(config: Mapping[str, Any]) -> list[str]:
         if isinstance(value, bool | int | float | str) and name not in NO_OPTIONS
     )
     return ["", f"Options: {options}. Computed on {config['compute']}."]
+
+
+def describe_view(config: Mapping[str, Any]) -> str:
+    """Say in a sentence what of the images a run saw."""
+    view = view_of(config)
+    text = f"Of each image it knows {VIEW_TITLES[view]} (`--view {view}`)"
+    if view == WHOLE:
+        return f"{text}."
+    return (
+        f"{text}, stretched to a square with grays equalised by those of the lungs; images whose "
+        "lungs cannot be trusted are left out. The lungs are those of `cxr data lungs`, by masks "
+        f"that were brought or the network `{config['lung_network'][:12]}`."
+    )
 
 
 def describe_factors(rows: Sequence[Row]) -> list[str]:

@@ -283,7 +283,7 @@ def test_show_draws_a_sheet_and_figures(
 
 def test_without_lungs_show_says_what_finds_them(shown: tuple[Path, str]) -> None:
     study, output = shown
-    assert "to find the lungs: cxr data lungs" in output
+    assert "has no lungs yet; find them with: cxr data lungs" in output
     assert not (study / "data" / "views.png").exists()
 
 

@@ -91,7 +91,9 @@ def test_the_best_arm_without_synthetic_images_is_chosen_by_validation() -> None
     validation = {
         all_reals("real"): 0.8,
         all_reals("real+classical"): 0.7,
+        all_reals("real+weights"): 0.85,
         all_reals("real+duplicates", 2.0): 0.9,
+        all_reals("real+oversampled"): 0.91,
         all_reals("real+gan", 2.0): 0.95,
         all_reals("real+oracle", 2.0): 0.99,
     }
@@ -101,7 +103,7 @@ def test_the_best_arm_without_synthetic_images_is_chosen_by_validation() -> None
         for contrast in list_contrasts(validation, question)
         if contrast.condition.arm == "real+gan"
     }
-    assert roles == {"real": ("real", "like"), "real+duplicates": ("best",), "real+classical": ()}
+    assert roles == {"real": ("real", "like"), "real+oversampled": ("best",), "real+classical": ()}
 
 
 def test_an_arm_is_held_against_its_like_at_its_own_fraction() -> None:
@@ -207,3 +209,9 @@ def test_measures_that_disagree_with_the_verdict_are_named() -> None:
     assert "sensitivity" not in sentence
     agreeing = sentence_of(changed("cannot tell", **QUIET), with_generators(3))
     assert "otherwise" not in agreeing
+
+
+def test_the_answer_names_the_view_where_it_is_not_the_whole_image() -> None:
+    differences, results = changed("helps", **QUIET), with_generators(3)
+    assert ": ROC AUC is" in sentence_of(differences, results)
+    assert ": on the box of the lungs ROC AUC is" in sentence_of(differences, results, "lung-box")

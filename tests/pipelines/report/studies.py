@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,17 @@ from pipelines.study.import_log import (
     ImportSummary,
     NearDuplicate,
     write_imports,
+)
+from pipelines.study.lungs import (
+    DOUBTFUL,
+    GOOD,
+    HUMAN,
+    NETWORK,
+    LungRow,
+    mask_hash,
+    mask_name,
+    table_path,
+    write_lungs,
 )
 from pipelines.study.manifest import Row, study_fingerprint, write_manifest
 from pipelines.study.workspace import Workspace
@@ -113,6 +126,47 @@ def make_study(root: Path) -> tuple[Workspace, Run]:
     run = workspace.create_run("compare", config)
     write_comparison(run, make_summary(data=data))
     return workspace, run
+
+
+def give_lungs(
+    study: tuple[Workspace, Run],
+    view: str = "lung-box",
+    *,
+    doubtful: Sequence[int] = (),
+    brought: Sequence[int] = (),
+    trained_on: Sequence[int] = (),
+) -> None:
+    """Give a study lungs, and its comparison a view of them.
+
+    doubtful, brought, trained_on: the places, among the study's images, of masks that are so.
+    """
+    workspace, run = study
+    lung_rows = []
+    for number, row in enumerate(workspace.all_rows()):
+        mask = np.zeros((row.height, row.width), bool)
+        mask[5:35, 3:12] = mask[5:35, 18:29] = True
+        path = workspace.data / "lungs" / mask_name(row.file_name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_gray(path, mask.astype(np.uint8) * 255)
+        lung_rows.append(
+            LungRow(
+                file_name=row.file_name,
+                sha256=row.sha256,
+                left=3,
+                top=5,
+                right=29,
+                bottom=35,
+                quality=DOUBTFUL if number in doubtful else GOOD,
+                doubts="one lung only" if number in doubtful else "",
+                source=HUMAN if number in brought else NETWORK,
+                trained_on="yes" if number in trained_on else "no",
+                mask_sha256=mask_hash(mask),
+            )
+        )
+    write_lungs(table_path(workspace.data), lung_rows)
+    write_json(workspace.data / "lungs.json", {"network": "packaged", "network_sha256": "ab" * 32})
+    data = Workspace(workspace.root).in_view(view).fingerprint()
+    replace(ComparisonSummary.load(run), view=view, data_fingerprint=data).save(run)
 
 
 def make_import(rows: list[Row]) -> ImportSummary:

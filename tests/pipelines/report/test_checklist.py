@@ -12,14 +12,16 @@ import pytest
 from pipelines.report.checklist import PITFALLS, checklist
 from pipelines.report.contents import read_study
 from pipelines.report.references import REFERENCES
-from pipelines.results.audit_result import AuditResult
+from pipelines.results.audit_result import AuditResult, SameSourceTest
 from pipelines.results.comparison_summary import ComparisonSummary
+from pipelines.results.image_count import ImageCount
 from pipelines.results.score_summary import ScoreSummary
 from pipelines.study.import_log import NearDuplicate, write_imports
 from pipelines.study.workspace import Workspace
+from runtime.estimate import Estimate
 from runtime.run import Run
 from tests.pipelines.report.made_scores import make_fingerprints, make_memorisation, make_score
-from tests.pipelines.report.studies import change, poor_study
+from tests.pipelines.report.studies import change, give_lungs, poor_study
 from tests.pipelines.report.summaries import make_differences
 
 Spoil = Callable[[Workspace, Run], None]
@@ -60,6 +62,8 @@ def test_every_source_is_referred_to() -> None:
             {
                 "Memorised training images",
                 "Synthetic images betray themselves",
+                "Nothing makes the classifier look at the lungs",
+                "The answer follows the source",
             },
         ),
     ],
@@ -325,3 +329,60 @@ def test_copies_and_fingerprints_are_marked(
     assert copied.mark == betrayed.mark == mark
     assert "1.2\u00a0%" in copied.text
     assert "sharpness, with a ROC AUC of 69.0" in betrayed.text
+
+
+@pytest.mark.parametrize(
+    ("lungs", "mark", "text"),
+    [
+        pytest.param({}, "good", "Classifiers saw the box of the lungs, in one", id="box"),
+        pytest.param({"view": "lungs"}, "good", "with one gray around them", id="lungs"),
+        pytest.param({"doubtful": (0, 1)}, "good", "2 images left out (12.5 %", id="same loss"),
+        pytest.param({"doubtful": (0, 2)}, "open", "that is a selection", id="selection"),
+        pytest.param({"brought": (1, 3, 5)}, "open", "style of the outline", id="mixed masks"),
+        pytest.param({"brought": (0, 1)}, "good", "0 images left out", id="masks alike"),
+        pytest.param({"trained_on": (0, 15)}, "open", "on 1 of the images that", id="leak"),
+    ],
+)
+def test_a_view_of_lungs_is_judged_by_what_it_leaves_out(
+    own_study: tuple[Workspace, Run], lungs: dict[str, Any], mark: str, text: str
+) -> None:
+    give_lungs(own_study, **lungs)
+    study = read_study(Workspace(own_study[0].root), own_study[1])
+    answer = next(item.answer for item in checklist(study) if "look at the lungs" in item.pitfall)
+    assert answer.mark == mark
+    assert text in answer.text.replace("\u00a0", " ")
+
+
+def same_source(called: float, elsewhere: float | None, auc: float) -> SameSourceTest:
+    """Make the test of one source, with intervals of 0.1 on either side."""
+
+    def estimate(value: float) -> Estimate:
+        return Estimate(value, value - 0.1, value + 0.1, 50)
+
+    count = ImageCount(images=50, patients=40)
+    others = None if elsewhere is None else estimate(elsewhere)
+    return SameSourceTest("clinic", count, count, estimate(auc), estimate(called), others)
+
+
+@pytest.mark.parametrize(
+    ("tests", "mark", "text"),
+    [
+        ((), "open", "No image of another label comes from the source of the covid images"),
+        ((same_source(0.9, 0.1, 0.8),), "bad", "of those of other sources 10.0 [0.0, 20.0]"),
+        ((same_source(0.2, 0.15, 0.8),), "good", "clinic alone (50 covid, 50 not)"),
+        ((same_source(0.2, None, 0.8),), "good", "a ROC AUC of 0.800"),
+        ((same_source(0.4, None, 0.55),), "open", "a ROC AUC of 0.550"),
+        ((same_source(0.2, None, 0.8), same_source(0.9, 0.1, 0.8)), "bad", "; among images of"),
+    ],
+    ids=["no such images", "source", "finding", "one source", "guessing", "two sources"],
+)
+def test_the_answer_follows_the_finding_or_the_source(
+    own_study: tuple[Workspace, Run], tests: tuple[SameSourceTest, ...], mark: str, text: str
+) -> None:
+    audited = own_study[0].find_run("audit")
+    audit = AuditResult.load(audited)
+    replace(audit, sources=replace(audit.sources, within=tests)).save(audited)
+    items = checklist(read_study(*own_study))
+    answer = next(item.answer for item in items if item.pitfall == "The answer follows the source")
+    assert answer.mark == mark
+    assert text in answer.text.replace("\u00a0", " ")

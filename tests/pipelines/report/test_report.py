@@ -29,7 +29,7 @@ from pipelines.study.workspace import Workspace
 from runtime.files import read_json
 from runtime.run import Run
 from tests.pipelines.report.html_page import HOSTILE, Page, page_of
-from tests.pipelines.report.studies import change, poor_study
+from tests.pipelines.report.studies import change, give_lungs, poor_study
 from tests.pipelines.report.summaries import ARMS
 
 
@@ -473,5 +473,33 @@ def test_every_pitfall_is_shown_with_a_sign_and_words_and_not_by_colour_alone(
 
 def test_the_pitfalls_are_counted(page: Page) -> None:
     text = " ".join(page.text.split())
-    assert "13 of 17" in text
-    assert "2 open, 2 not avoided" in text
+    assert "13 of 19" in text
+    assert "4 open, 2 not avoided" in text
+
+
+def test_a_view_of_lungs_is_named_with_what_it_leaves_out(small: tuple[Workspace, Run]) -> None:
+    give_lungs(small, doubtful=(0, 2, 13), brought=(4,), trained_on=(6, 15))
+    page = page_of(Workspace(small[0].root), small[1])
+    for text in (
+        "The box of the lungs (--view lung-box); 3 images left out, whose lungs cannot be trusted",
+        "as the classifiers see them: the box of the lungs, 32 × 32 pixels",
+        "saw the box of the lungs, stretched to a square",
+        "25.0 % of covid, 12.5 % of normal",
+        "covid: 5 drawn by the network, 1 brought; normal: 7 drawn by the network, 0 brought",
+        "trained on 1 of the training images and on 1 of those held out",
+        "that is a selection",
+        "cxr data lungs --masks PATH",
+    ):
+        assert text in page.text, text
+    assert "The data have changed" not in page.text
+    assert "Images have been imported since" not in page.text
+
+
+def test_whole_images_lose_none(page: Page) -> None:
+    assert "The whole image (--view whole)." in page.text
+    assert "cannot be trusted" not in page.text
+
+
+def test_where_the_audited_classifier_looked_is_on_the_page(page: Page) -> None:
+    heat = "43 [36, 50] % of the heat lies in the lungs, which are 31 % of the picture"
+    assert f"Where 0003-classify-train looked (Grad-CAM): {heat}" in page.text
