@@ -18,7 +18,6 @@ from pipelines.results.audit_result import AuditResult
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.results.comparison_summary import GeneratorUse
 from pipelines.results.image_count import ImageCount
-from pipelines.study.fractions import RealFraction
 from pipelines.study.image_cache import load_images
 from pipelines.study.image_io import read_gray, to_square
 from pipelines.study.import_log import ImportSummary
@@ -123,7 +122,7 @@ class GeneratorSection:
     """What trained a generator, and how it went.
 
     Attributes:
-        fraction: Of the reals, that it was trained on.
+        fraction: The share of the reals it was trained on.
         subset, fold: Which of several; None where there is one.
         config: None when its folder is gone.
         result: None when its training was not finished.
@@ -131,7 +130,7 @@ class GeneratorSection:
     """
 
     run: str
-    fraction: RealFraction
+    fraction: float
     subset: int | None
     fold: int | None
     config: dict[str, Any] | None
