@@ -159,10 +159,9 @@ def _stretch(
 def harmonise(inside: np.ndarray) -> np.ndarray:
     """Return the gray level, uint8 (256,), that each of 0 to 255 becomes.
 
-    It is the share of the lungs that is darker, so that within the lungs all levels are as frequent
-    (histogram equalisation): exposure, contrast and gamma of the film are gone.
+    The 1st and 99th percentile of the lungs become 0 and 255, what is beyond them is cut.
     inside: The levels within the lungs, uint8 (N,).
     """
-    counts = np.bincount(inside, minlength=256)
-    darker = (np.cumsum(counts) - counts / 2) / len(inside)  # half of its own level
-    return (255 * darker).round().astype(np.uint8)
+    low, high = np.percentile(inside, (1, 99))
+    levels = (np.arange(256) - low) / max(high - low, 1) * 255
+    return levels.round().clip(0, 255).astype(np.uint8)
