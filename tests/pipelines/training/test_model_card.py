@@ -152,3 +152,15 @@ def test_constraints_are_exact_and_for_any_hardware() -> None:
     names = {line.partition("==")[0].lower() for line in lines}
     assert {"torch", "torchvision", "numpy", "pillow", "pytest"} <= names
     assert not any(name.startswith(("nvidia", "cuda", "triton")) for name in names)
+
+
+@pytest.mark.parametrize("run", ["0001-gan-train", "0003-classify-train"])
+def test_a_card_names_what_of_the_images_was_seen(
+    tiny_study: Path, lung_box_study: Path, run: str
+) -> None:
+    whole, box = (
+        read_sections(study / "runs" / run)["Model details"]
+        for study in (tiny_study, lung_box_study)
+    )
+    assert "the whole image (`--view whole`)." in whole
+    assert "the box of the lungs (`--view lung-box`), stretched to a square" in box
