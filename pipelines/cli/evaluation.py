@@ -176,8 +176,9 @@ def audit(workspace: Workspace, request: RunRequest, **choices: Any) -> None:
 
     On the test split, with the lungs covered, only the border left, 8×8 pixels, or blurred: what a
     classifier trained anew on real images altered alike still tells, and what the audited one makes
-    of them. And whether sources can be told apart where a label has several. Leaves audit.json and
-    audit.png.
+    of them. And whether sources can be told apart where a label has several, whether its answer
+    follows the source where one has several labels, and which share of Grad-CAM's heat lies in the
+    lungs where they are known. Leaves audit.json and audit.png.
     """
     from pipelines.evaluation.shortcut_audit import audit
 
@@ -208,7 +209,8 @@ def audit(workspace: Workspace, request: RunRequest, **choices: Any) -> None:
     "--explain",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Also draw, for each image, where the classifier saw its label (Grad-CAM).",
+    help="Also draw, for each image, where the classifier saw its label (Grad-CAM), and say which "
+    "share of that lies in the lungs where they are known.",
 )
 @compute_options
 @workspace_option()
