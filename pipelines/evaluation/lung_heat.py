@@ -19,7 +19,7 @@ from pipelines.study.workspace import Workspace
 from runtime.device import Compute
 from runtime.progress import progress
 
-IMAGES_AT_ONCE = 16
+EXPLAINED_AT_ONCE = 16
 
 
 def measure_lung_heat(
@@ -68,9 +68,9 @@ def _heat_in(
     Float (N,), NaN without heat.
     """
     batches = zip(
-        images.pixels().split(IMAGES_AT_ONCE),
-        torch.from_numpy(labels).split(IMAGES_AT_ONCE),
-        torch.from_numpy(areas).split(IMAGES_AT_ONCE),
+        images.pixels().split(EXPLAINED_AT_ONCE),
+        torch.from_numpy(labels).split(EXPLAINED_AT_ONCE),
+        torch.from_numpy(areas).split(EXPLAINED_AT_ONCE),
         strict=True,
     )
     found = []

@@ -18,8 +18,8 @@ from pipelines.study.views import read_lung_shares, read_view
 from pipelines.study.workspace import Workspace
 from runtime.files import atomic
 
-SHEET_IMAGES = 8  # of each label
-SIDE, GAP = 128, 8  # pixels of an image, and between two
+VIEWED_IMAGES = 8  # of each label
+VIEW_SIDE, GAP = 128, 8  # pixels of an image, and between two
 LEFT, HEADING, TITLE = 84, 38, 48  # pixels beside the images, above a label's, and of the title
 ROWS = {WHOLE: "whole", "outline": "outline", LUNG_BOX: "lung-box", LUNGS: "lungs"}
 
@@ -40,7 +40,7 @@ def draw_view_sheet(workspace: Workspace, path: Path) -> None:
     )
     draw = ImageDraw.Draw(sheet)
     text = (
-        f"Training images at {SIDE} px, as each --view shows them; outline orange: drawn by a "
+        f"Training images at {VIEW_SIDE} px, as each --view shows them; outline orange: drawn by a "
         "network, green: brought"
     )
     draw.text((GAP, TITLE / 2), text, fill=MUTED, font=_font(16), anchor="lm")
@@ -59,32 +59,34 @@ def _label_block(workspace: Workspace, rows: Sequence[Row]) -> Image.Image:
     """
     usable = workspace.in_view(LUNGS).seen_in_view(rows)
     one_per_patient = {row.patient: row for row in usable}
-    chosen = spread_evenly(list(one_per_patient.values()), SHEET_IMAGES)
-    height = HEADING + (len(ROWS) * (SIDE + GAP) + 2 * GAP if chosen else 0)
-    block = Image.new("RGB", (LEFT + SHEET_IMAGES * (SIDE + GAP), height), "white")
+    chosen = spread_evenly(list(one_per_patient.values()), VIEWED_IMAGES)
+    height = HEADING + (len(ROWS) * (VIEW_SIDE + GAP) + 2 * GAP if chosen else 0)
+    block = Image.new("RGB", (LEFT + VIEWED_IMAGES * (VIEW_SIDE + GAP), height), "white")
     draw = ImageDraw.Draw(block)
     heading = f"{rows[0].label}: {len(chosen)} of {len(usable)} images"
     if len(usable) < len(rows):
         heading += f"; left out: {len(rows) - len(usable)} whose lungs cannot be trusted"
     draw.text((GAP, HEADING / 2), heading, fill=INK, font=_font(20), anchor="lm")
     for number, name in enumerate(ROWS if chosen else ()):
-        top = HEADING + number * (SIDE + GAP)
-        draw.text((GAP, top + SIDE / 2), ROWS[name], fill=INK, font=_font(15), anchor="lm")
+        top = HEADING + number * (VIEW_SIDE + GAP)
+        draw.text((GAP, top + VIEW_SIDE / 2), ROWS[name], fill=INK, font=_font(15), anchor="lm")
         for column, tile in enumerate(_tiles(workspace, chosen, name)):
-            block.paste(Image.fromarray(tile), (LEFT + column * (SIDE + GAP), top))
+            block.paste(Image.fromarray(tile), (LEFT + column * (VIEW_SIDE + GAP), top))
     return block
 
 
 def _tiles(workspace: Workspace, rows: Sequence[Row], name: str) -> list[np.ndarray]:
-    """Return one row of the sheet, uint8 (SIDE, SIDE) each, outlines (SIDE, SIDE, 3)."""
+    """Return one row of the sheet, uint8 (VIEW_SIDE, VIEW_SIDE) each, outlines (VIEW_SIDE, VIEW_SIDE, 3)."""
     if name != "outline":
         seen = workspace.in_view(name)
-        return [read_view(seen, row, SIDE) for row in rows]
+        return [read_view(seen, row, VIEW_SIDE) for row in rows]
     whole = workspace.in_view(WHOLE)
-    shares = read_lung_shares(whole, rows, SIDE)
+    shares = read_lung_shares(whole, rows, VIEW_SIDE)
     return [
         paint_outline(
-            read_view(whole, row, SIDE), share > 0.5, outline_colour(whole.lungs[row.file_name])
+            read_view(whole, row, VIEW_SIDE),
+            share > 0.5,
+            outline_colour(whole.lungs[row.file_name]),
         )
         for row, share in zip(rows, shares, strict=True)
     ]

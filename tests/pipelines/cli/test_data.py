@@ -16,7 +16,7 @@ from PIL import Image, ImageColor
 
 from pipelines.data.check_report import CheckReport
 from pipelines.figures.lung_sheets import TRUE_COLOUR
-from pipelines.figures.view_sheet import SIDE, draw_view_sheet
+from pipelines.figures.view_sheet import VIEW_SIDE, draw_view_sheet
 from pipelines.study.import_log import read_imports
 from pipelines.study.manifest import Row, read_manifest
 from pipelines.study.views import OUTSIDE_GRAY
@@ -293,9 +293,9 @@ def test_with_lungs_show_draws_images_in_every_view(lung_box_study: Path, tmp_pa
     with Image.open(path) as picture:
         sheet = np.asarray(picture)
     brought = (sheet == ImageColor.getrgb(TRUE_COLOUR)).all(axis=2).any(axis=1)  # rows of pixels
-    assert SIDE < brought.sum() <= 2 * SIDE  # outlines, once for each label
+    assert VIEW_SIDE < brought.sum() <= 2 * VIEW_SIDE  # outlines, once for each label
     gray_outside = (sheet == OUTSIDE_GRAY).all(axis=2).sum(axis=1)
-    assert (gray_outside > SIDE).sum() > SIDE  # lungs alone
+    assert (gray_outside > VIEW_SIDE).sum() > VIEW_SIDE  # lungs alone
 
 
 def test_phantoms_are_what_a_reviewer_would_like(phantom_study: Path, tmp_path: Path) -> None:
