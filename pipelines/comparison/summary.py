@@ -29,7 +29,7 @@ from pipelines.comparison.data_efficiency import estimate_data_efficiency
 from pipelines.comparison.datasets import Datasets, SetKey
 from pipelines.comparison.design import Design, Trial
 from pipelines.comparison.external_test import ExternalTest
-from pipelines.results.arm_result import ArmResult, Condition
+from pipelines.results.arm_result import ArmResult, Condition, PairedDifference
 from pipelines.results.comparison_summary import (
     Budget,
     ComparisonSummary,
@@ -89,8 +89,7 @@ def summarise(
     contrasts = list_contrasts({own.condition: own.validation for own in results}, question)
     differences = compare_arms(contrasts, predictions, images, question)
     primary = next(own for own in differences if own.is_primary)
-    warnings = patient_warnings(_patients_per_label(test, datasets.classes))
-    warnings += control_warnings(differences)
+    warnings = _write_warnings(datasets, differences)
     view = provenance.view
     sentence = answer_sentence(primary, results, differences, size, design, warnings, view)
     largest = [share for share in provenance.shares() if share.fraction == max(design.fractions)]
@@ -129,6 +128,11 @@ def summarise(
         versions=_versions(),
         device=provenance.device,
     )
+
+
+def _write_warnings(datasets: Datasets, differences: Sequence[PairedDifference]) -> list[str]:
+    few_patients = patient_warnings(_patients_per_label(datasets.test, datasets.classes))
+    return [*few_patients, *control_warnings(differences)]
 
 
 def _data_efficiency(
