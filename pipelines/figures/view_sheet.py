@@ -76,7 +76,7 @@ def _label_block(workspace: Workspace, rows: Sequence[Row]) -> Image.Image:
 
 
 def _tiles(workspace: Workspace, rows: Sequence[Row], name: str) -> list[np.ndarray]:
-    """Return one row of the sheet, uint8 (VIEW_SIDE, VIEW_SIDE) each, outlines (VIEW_SIDE, VIEW_SIDE, 3)."""
+    """Return one row of the sheet: squares uint8 (S, S), or (S, S, 3) with outlines."""
     if name != "outline":
         seen = workspace.in_view(name)
         return [read_view(seen, row, VIEW_SIDE) for row in rows]
