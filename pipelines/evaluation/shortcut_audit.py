@@ -43,6 +43,7 @@ from pipelines.results.audit_result import (
 from pipelines.study import view_names
 from pipelines.study.intended_use import INTENDED_USE
 from pipelines.study.labels import choose_positive_class
+from pipelines.study.lungs import read_lungs
 from pipelines.study.manifest import EXTERNAL, SPLITS
 from pipelines.study.runs import RunRequest, prepare_run
 from pipelines.study.split import Split, load_splits
@@ -168,6 +169,8 @@ def _begin(
             "what is a test image now; train another with: cxr classify-train"
         )
     trunk = _starting_trunk(source, trained, weights)
+    if workspace.has_lungs:
+        read_lungs(workspace.data, workspace.all_rows())  # refused before a run is begun
     run = start.begin(
         {
             "classifier": source.name,

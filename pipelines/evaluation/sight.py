@@ -13,7 +13,7 @@ from gan.segan.segmentation import LungNetwork
 from pipelines.data.lungs import draw_lungs, load_network
 from pipelines.study.image_io import pixel_hash, to_square
 from pipelines.study.lung_shape import box_of, find_doubts
-from pipelines.study.lungs import Lungs, lungs_of, read_network_hash
+from pipelines.study.lungs import Lungs, lungs_of, read_lungs, read_network_hash
 from pipelines.study.manifest import Row
 from pipelines.study.view_names import WHOLE
 from pipelines.study.views import in_view_of, show_lung_share, show_lungs
@@ -82,11 +82,13 @@ def open_viewer(
     run: That trained it. find_lungs: Whether lungs are looked for in whole images too, where the
     study has some.
 
-    Raises ValueError when the study's lungs, or their network, are others by now.
+    Raises ValueError when the study's lungs, or their network, are others by now, and
+    FileNotFoundError when they are gone.
     """
     seen = in_view_of(workspace, run)
     rows = {row.sha256: row for row in seen.all_rows()}
     network = None
     if seen.view != WHOLE or (find_lungs and seen.has_lungs):
+        read_lungs(seen.data, seen.all_rows())  # refused here, not picture by picture
         network = load_network(seen, read_network_hash(seen.data), device)
     return Viewer(seen, size, rows, network)

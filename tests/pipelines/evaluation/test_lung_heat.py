@@ -15,7 +15,7 @@ from classifier.explain import grad_cam
 from classifier.predict import load_classifier, predict
 from pipelines.evaluation.lung_heat import measure_lung_heat
 from pipelines.results.audit_result import AuditResult
-from pipelines.study.lungs import lungs_of
+from pipelines.study.lungs import lungs_of, table_path
 from pipelines.study.manifest import Row
 from pipelines.study.split import load_splits
 from pipelines.study.views import read_lung_shares
@@ -24,6 +24,7 @@ from runtime.device import choose_compute
 from runtime.run import Run
 from tests.conftest import LUNGS_IN_DOUBT, TINY_CLASSIFIER, cxr, ok
 from tests.support.command_steps import IN_FP32
+from tests.support.study_files import file_contents
 
 CPU = choose_compute("cpu", "fp32")
 
@@ -135,3 +136,19 @@ def test_an_audit_says_how_much_heat_lies_in_the_lungs(whole_study: Path) -> Non
     found = AuditResult.load(Run(whole_study / "runs" / "0005-audit")).lung_heat
     assert found is not None
     assert f"Grad-CAM: {found.sentence}" in output
+
+
+def test_lungs_of_other_images_are_refused_before_anything_is_made(
+    whole_study: Path, tmp_path: Path
+) -> None:
+    study = Path(shutil.copytree(whole_study, tmp_path / "study"))
+    lungs = table_path(study / "data")
+    lungs.write_text("".join(lungs.read_text().splitlines(keepends=True)[:-1]))
+    film = study / "data" / Workspace(study).rows()[0].file_name
+    before = file_contents(study)
+    for words in (("classify", film, "--explain", tmp_path / "maps"), ("audit",)):
+        result = cxr(*words, folder=study)
+        assert result.exit_code == 2
+        assert "is of other images than the study has" in result.output
+    assert file_contents(study) == before
+    assert not (tmp_path / "maps").exists()
