@@ -15,6 +15,8 @@ def hashes(study: Study) -> dict[str, str]:
     named = {"Images, labels, patients and splits": summary.data_fingerprint}
     if trunk := study.run.config.get("trunk_sha256"):
         named[f"Pretrained weights of {summary.config.arch}"] = trunk
+    if lung_network := study.run.config.get("lung_network"):
+        named["Lung network, whose masks show where the lungs are"] = lung_network
     for training_hash, (first, *others) in _sets_by_training_images(study).items():
         further = f" and {len(others)} other set{'s' * (len(others) > 1)}" if others else ""
         named[f"Training images behind {first}{further}"] = training_hash

@@ -479,6 +479,7 @@ def test_the_pitfalls_are_counted(page: Page) -> None:
 
 def test_a_view_of_lungs_is_named_with_what_it_leaves_out(small: tuple[Workspace, Run]) -> None:
     give_lungs(small, doubtful=(0, 2, 13), brought=(4,), trained_on=(6, 15))
+    change(small[1].folder / "config.json", view="lung-box", lung_network="ab" * 32)
     page = page_of(Workspace(small[0].root), small[1])
     for text in (
         "The box of the lungs (--view lung-box); 3 images left out, whose lungs cannot be trusted",
@@ -489,6 +490,8 @@ def test_a_view_of_lungs_is_named_with_what_it_leaves_out(small: tuple[Workspace
         "trained on 1 of the training images and on 1 of those held out",
         "that is a selection",
         "cxr data lungs --masks PATH",
+        "Lung network, whose masks show where the lungs are",
+        "ab" * 32,
     ):
         assert text in page.text, text
     assert "The data have changed" not in page.text
