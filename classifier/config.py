@@ -184,11 +184,11 @@ class ClassifierConfig:
                 self.synthetic_until,
                 "there is no share that could fall; add `synthetic_share`",
             )
-        composes = self.balance == "sampling" or self.synthetic_share is not None
+        composes = self.balance != "none" or self.synthetic_share is not None
         if self.arch == "svm" and (self.augment or composes):
             raise OptionError(
                 "arch",
                 "svm",
-                "is fitted once to the images as they are; leave out `augment`, `synthetic_share` "
-                "and `balance` sampling",
+                "is fitted once to the images as they are; leave out `augment`, `balance` and "
+                "`synthetic_share`",
             )

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from runtime.device import Compute
 
 ARMS_HELP = (
-    "real, which all are compared with, and some of real+classical, real+duplicates, real+gan, "
-    "real+gan+classical, gan-only, gan-pretrain, and the controls "
+    "real, which all are compared with, and some of real+classical, real+weights, "
+    "real+oversampled, real+duplicates, real+gan, real+gan+classical, real+gan-balanced, gan-only, "
+    "gan-pretrain, and the controls "
     "real+shuffled and, on phantoms, real+oracle.  [default: real, real+classical, real+gan and "
     "real+gan+classical]"
 )
@@ -66,7 +67,8 @@ DESIGN_OPTIONS = (
 @click.option(
     "--real-fractions",
     metavar="SHARE[,SHARE]",
-    help="Shares of the training images, with generators trained on the same share.  [default: 1]",
+    help="Shares of the training images, or as covid=0.1 of those of one label, with generators "
+    "trained on the same share.  [default: 1]",
 )
 @click.option(
     "--synthetic-ratio",

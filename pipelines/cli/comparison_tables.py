@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.metrics.names import MEASURE_TITLES
+from pipelines.study.fractions import fraction_text
 
 OUTSIDE_MEASURES = (("accuracy", "roc_auc"), ("sensitivity", "specificity"))  # of each table
 
@@ -94,7 +95,7 @@ def _outside_lines(summary: ComparisonSummary) -> list[str]:
 def _outside_line(result: ArmResult, names: tuple[str, ...], summary: ComparisonSummary) -> str:
     title = _name(result.condition)
     if len(summary.fractions) > 1:
-        title += f" at {result.fraction:g}"
+        title += f" at {fraction_text(result.fraction)}"
     line = f"{title:24}"
     for name in names:
         outside = result.outside.get(name)
@@ -126,7 +127,7 @@ def _exploratory_header(measure: str, number: int) -> str:
 def _exploratory_line(own: PairedDifference, summary: ComparisonSummary) -> str:
     title = f"{_name(own.condition)} − {_name(own.reference)}"
     if len(summary.fractions) > 1:
-        title += f" at {own.condition.fraction:g}"
+        title += f" at {fraction_text(own.condition.fraction)}"
     difference = own.differences.of(summary.measure).percent("+.1f")
     return f"  {title:44}{difference:>22}{own.p_adjusted:>11.3f}  {own.verdict}"
 

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 @config_options(GanConfig)
 @click.option(
     "--real-fraction",
-    type=float,
-    metavar="SHARE",
-    help="Train on this share of the training images, whole patients at a time.  [default: 1]",
+    metavar="SHARE|LABEL=SHARE",
+    help="Train on this share of the training images, or of those of one label, whole patients at "
+    "a time.  [default: 1]",
 )
 @click.option(
     "--view",
@@ -87,6 +87,7 @@ def gan_train(
     In several processes, on one machine or many:
       torchrun --nproc-per-node=2 -m pipelines.cli gan-train
     """
+    from pipelines.study.fractions import parse_fraction
     from pipelines.study.shares import RealShare
     from pipelines.training.generator import (
         plan_training,
@@ -111,7 +112,7 @@ def gan_train(
         )
         return
     fraction = choices.pop("real_fraction")
-    share = None if fraction is None else RealShare(fraction)
+    share = None if fraction is None else RealShare(parse_fraction(fraction))
     run = train_generator(workspace, options, request, share=share, **choices)
     result = run.result
     click.echo(

@@ -79,13 +79,13 @@ def limits(
         "generator": has_generator and design.generators == 1 and design.folds == 1,
         "few generators": has_generator and design.generators == 2 and design.folds == 1,
         "seeds": design.seeds == 2,
-        "subset": min(design.fractions) < 1 and design.subsets == 1,
+        "subset": design.thins_reals and design.subsets == 1,
         "draw": has_generator and design.draws == 1,
         "test split": design.folds == 1 and test_patients < FEW_TEST_PATIENTS,
         "source": not has_external,
         "outside": has_external,
         "shortcut": True,
-        "validation": min(design.fractions) < 1,
+        "validation": design.thins_reals,
         "epochs": design.budget == "epochs",
     }
     return tuple(text for name, text in LIMITS.items() if applies[name])
@@ -192,7 +192,7 @@ def _lead(arm: ArmResult, reference: ArmResult, verdict: str, folds: int) -> str
     if speaks_of(arm.replicates, folds) == "images":
         generators = len({replicate.generator for replicate in arm.replicates})
         images = f"these {images}, of {'one generator' if generators == 1 else 'two generators'},"
-    these = "these " if arm.fraction < 1 and arm.replicates[0].subset is None else ""
+    these = "these " if arm.fraction != 1 and arm.replicates[0].subset is None else ""
     adding = f"dding {images} to {these}{reference.real_images} {augmented}real ones"
     return {
         "helps": f"A{adding} helps",

@@ -20,15 +20,20 @@ class Arm:
         about: What it is trained on, in words.
         added: What is added: "synthetic" images; "shuffled", those with permuted labels;
             "duplicates" of the reals; "oracle", fresh true images; or nothing.
+        fills_classes: Whether of each class only as many are added as it lacks to the largest, so
+            that no ratio says how many.
         reals: "mixed" with what is added; "after" it, by fine-tuning; or "none".
         classical: Whether every batch is classically augmented.
+        balance: How unequal classes are made up for, where the comparison does not say it.
     """
 
     name: str
     about: str
     added: str = ""
+    fills_classes: bool = False
     reals: str = "mixed"
     classical: bool = False
+    balance: str = "none"
 
     @property
     def synthetic(self) -> bool:
@@ -36,9 +41,14 @@ class Arm:
         return self.added in ("synthetic", "shuffled")
 
     @property
+    def has_ratio(self) -> bool:
+        """Whether it adds images to the reals by a ratio, or else a whole set of them."""
+        return bool(self.added) and not self.fills_classes
+
+    @property
     def mixes_synthetic(self) -> bool:
-        """Whether its batches hold reals and synthetic images, so that they have a share."""
-        return self.synthetic and self.reals == "mixed"
+        """Whether its batches mix reals and synthetic images in any share that is asked for."""
+        return self.synthetic and self.reals == "mixed" and not self.fills_classes
 
     @property
     def is_baseline(self) -> bool:
@@ -59,6 +69,16 @@ ARMS = {
         Arm(name="real", about="real images"),
         Arm(name="real+classical", about="real images, classically augmented", classical=True),
         Arm(
+            name="real+weights",
+            about="real images, seldom classes weighing more in the loss",
+            balance="weights",
+        ),
+        Arm(
+            name="real+oversampled",
+            about="real images, all classes drawn as often",
+            balance="sampling",
+        ),
+        Arm(
             name="real+duplicates",
             about="real images, repeated as often as others have synthetic ones",
             added="duplicates",
@@ -69,6 +89,12 @@ ARMS = {
             about="real and synthetic images, classically augmented",
             added="synthetic",
             classical=True,
+        ),
+        Arm(
+            name="real+gan-balanced",
+            about="real images, and of each class as many synthetic ones as it lacks",
+            added="synthetic",
+            fills_classes=True,
         ),
         Arm(name="gan-only", about="synthetic images alone", added="synthetic", reals="none"),
         Arm(
@@ -117,6 +143,13 @@ def training_sets(arm: Arm, reals: Split, added: Split | None) -> list[Split]:
     if arm.reals == "none":
         return [added]
     return [added, reals] if arm.reals == "after" else [reals.join(added)]
+
+
+def count_lacking(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Count the images (K,) that each class lacks to be as large as the largest. labels: (N,)."""
+    counts = np.bincount(labels, minlength=num_classes)
+    lacking: np.ndarray = counts.max() - counts
+    return lacking
 
 
 def repeat_reals(reals: Split, target_labels: np.ndarray, seed: int) -> Split:

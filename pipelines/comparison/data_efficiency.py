@@ -25,6 +25,7 @@ from pipelines.comparison.arms import ARMS
 from pipelines.comparison.design import Trial
 from pipelines.results.arm_result import ArmResult
 from pipelines.results.comparison_summary import DataEfficiency
+from pipelines.study.fractions import RealFraction, of_all_classes
 from runtime.randomness import numpy_generator
 
 RESAMPLES = 1000
@@ -35,12 +36,13 @@ def estimate_data_efficiency(
 ) -> tuple[DataEfficiency, ...]:
     """Work out what the synthetic images beside reals are worth, at each fraction and ratio.
 
-    Of the arms that mix them with the reals, where their like without them is an arm too.
+    Of the arms that mix them with the reals, where their like without them is an arm too, at the
+    fractions of all classes alike.
     values: For each classifier what each test image of its fold adds to the measure, such as 1
     where the label is right. patients: (N,), of the test images of all folds one after another.
     """
     sizes = {result.fraction: result.real_images for result in results}
-    fractions = sorted(sizes)
+    fractions = of_all_classes(sizes)
     curve_sizes = [sizes[fraction] for fraction in fractions]
     measures, arms = _ResampledMeasures(values, patients), {result.arm for result in results}
     entries = []
@@ -51,7 +53,7 @@ def estimate_data_efficiency(
             [measures.mean(arm.like, fraction, None) for fraction in fractions], axis=1
         )  # (1 + R, F)
         for result in results:
-            if result.arm == name:
+            if result.arm == name and result.fraction in fractions:
                 reached = measures.mean(name, result.fraction, result.ratio)
                 equal = [
                     images_for(level, curve_sizes, curve)
@@ -80,7 +82,7 @@ class _ResampledMeasures:
             }
         self._levels = _ResampledLevels(list(values))
 
-    def mean(self, arm: str, fraction: float, ratio: float | None) -> np.ndarray:
+    def mean(self, arm: str, fraction: RealFraction, ratio: float | None) -> np.ndarray:
         """Average over the classifiers of a condition, of each fold as they are drawn, (1 + R,)."""
         folds: dict[int | None, list[Trial]] = {}
         for trial in self._sums:

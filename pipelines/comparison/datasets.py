@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -12,10 +13,18 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pipelines.comparison.arms import ARMS, repeat_reals, shuffle_labels, training_sets
+from pipelines.comparison.arms import (
+    ARMS,
+    Arm,
+    count_lacking,
+    repeat_reals,
+    shuffle_labels,
+    training_sets,
+)
 from pipelines.comparison.design import Design, Trial
 from pipelines.data.phantom import draw, list_cases
 from pipelines.results.image_count import ImageCount
+from pipelines.study.fractions import RealFraction, fraction_text
 from pipelines.study.image_cache import load_images
 from pipelines.study.image_io import to_square
 from pipelines.study.manifest import EXTERNAL, SPLITS, Row
@@ -23,6 +32,7 @@ from pipelines.study.shares import RealShare
 from pipelines.study.split import Split
 from pipelines.study.synthetic import load_synthetic_split, read_synthetic
 from pipelines.study.workspace import Workspace
+from pipelines.training.generator import MIN_IMAGES_PER_CLASS
 from runtime.options import OptionError
 
 DEFAULT_ADDED_IMAGES = 2000  # where neither a ratio nor a synthetic set says how many
@@ -80,7 +90,7 @@ class Datasets:
         external = self._take(next(iter(self.views)), EXTERNAL)
         return external if len(external.labels) else None
 
-    def count_reals(self, fraction: float) -> ImageCount:
+    def count_reals(self, fraction: RealFraction) -> ImageCount:
         """Count the training reals of a fraction: the mean over its subsets and folds, rounded."""
         training = [
             [row for row in view if row.split == "train"]
@@ -105,12 +115,47 @@ class Datasets:
             [place for place, row in enumerate(self.rows) if row.file_name in chosen]
         )
 
-    def num_added(self, share: RealShare, ratio: float | None) -> int:
-        """Return how many images are added to the reals, at least one for each label."""
+    def num_added(self, arm: Arm, share: RealShare, ratio: float | None) -> int:
+        """Return how many images an arm adds to the reals.
+
+        At least one for each label, but for an arm that adds what classes lack.
+        """
+        if arm.fills_classes:
+            return int(self._lacking(share).sum())
         if ratio is None:
             return self.num_default_added
         num_reals = sum(row.split == "train" for row in self.views[share])
         return max(len(self.added_labels), round(ratio * num_reals))
+
+    def num_synthetic(self, share: RealShare) -> int:
+        """Return how large a synthetic set has to be for every arm and ratio of the design."""
+        sizes = [
+            int(self._lacking(share).max()) * len(self.added_labels)
+            if arm.fills_classes
+            else self.num_added(arm, share, ratio)
+            for arm in self.design.selected_arms()
+            for ratio in self.design.ratios
+            if arm.synthetic
+        ]
+        return max(sizes)
+
+    def check_fillable(self) -> None:
+        """Raise OptionError unless synthetic images can make up for what classes lack."""
+        lacking = np.max([self._lacking(share) for share in self.views], axis=0)
+        unfilled = [self.classes[label] for label in np.flatnonzero(lacking)]
+        absent = [label for label in unfilled if self.classes.index(label) not in self.added_labels]
+        if not unfilled or absent:
+            problem = (
+                f"the synthetic set has no images of {', '.join(absent)}, which is to be filled up"
+                if absent
+                else "the classes are equally large, so there is nothing to fill up; leave it out"
+            )
+            raise OptionError("arms", "real+gan-balanced", problem)
+
+    def _lacking(self, share: RealShare) -> np.ndarray:
+        """Count the images (K,) that classes of a share lack to the largest."""
+        labels = [row.label for row in self.views[share] if row.split == "train"]
+        return count_lacking(np.array([*map(self.classes.index, labels)]), len(self.classes))
 
     def training_sets(self, trial: Trial) -> list[Split]:
         """Make the training sets of a classifier, one after the other."""
@@ -119,19 +164,35 @@ class Datasets:
 
     def _added(self, trial: Trial, reals: Split) -> Split:
         """Make what a classifier's arm adds to its reals."""
-        kind, replicate = ARMS[trial.arm].added, trial.replicate
-        share = self.design.share_of(trial)
-        count = self.num_added(share, trial.ratio)
+        arm, replicate = ARMS[trial.arm], trial.replicate
+        share, kind = self.design.share_of(trial), arm.added
+        if arm.fills_classes:
+            return self._fill_classes(trial, share, reals)
+        count = self.num_added(arm, share, trial.ratio)
         if kind == "duplicates":
             return repeat_reals(reals, np.resize(self.added_labels, count), replicate.seed)
         if kind == "oracle":
             number = (share.fold or 0) * self.design.draws + (replicate.draw or 0)
             return self._keep(("oracle", number, count), lambda: self._draw_phantoms(count, number))
-        synthetic = self._keep(
-            (share, replicate.generator, replicate.draw, count),
+        synthetic = self._first_synthetic(trial, count)
+        return shuffle_labels(synthetic, replicate.seed) if kind == "shuffled" else synthetic
+
+    def _fill_classes(self, trial: Trial, share: RealShare, reals: Split) -> Split:
+        """Take of each class the first synthetic images that it lacks to the largest."""
+        lacking = self._lacking(share)
+        if not lacking.any():
+            return reals.take([])
+        synthetic = self._first_synthetic(trial, int(lacking.max()) * len(self.added_labels))
+        places = [np.flatnonzero(synthetic.labels == label)[:n] for label, n in enumerate(lacking)]
+        return synthetic.take(np.concatenate(places).tolist())
+
+    def _first_synthetic(self, trial: Trial, count: int) -> Split:
+        """Return the first images of a trial's synthetic set."""
+        replicate = trial.replicate
+        return self._keep(
+            (self.design.share_of(trial), replicate.generator, replicate.draw, count),
             lambda: self._read_synthetic(trial, count),
         )
-        return shuffle_labels(synthetic, replicate.seed) if kind == "shuffled" else synthetic
 
     def _keep(self, key: tuple[object, ...], make: Callable[[], Kept]) -> Kept:
         """Make something of images, or take it from memory, where the last few stay."""
@@ -224,15 +285,18 @@ def _check_patients(rows: Sequence[Row], folds: int) -> None:
 
 
 def _check_classes(share: RealShare, view: Sequence[Row], classes: Sequence[str]) -> None:
-    """Raise ValueError when a split of a share has no image of one of the classes."""
+    """Raise ValueError when a split of a share has no image of a class, or a fraction too few."""
     for split in SPLITS:
-        labels = {row.label for row in view if row.split == split}
-        absent = ", ".join(name for name in classes if name not in labels)
-        if absent and split == "train" and share.fraction < 1:
+        counts = Counter(row.label for row in view if row.split == split)
+        absent = ", ".join(name for name in classes if not counts[name])
+        rarest = min(classes, key=counts.__getitem__)
+        if split == "train" and share.fraction != 1 and counts[rarest] < MIN_IMAGES_PER_CLASS:
             raise OptionError(
                 "real_fractions",
-                f"{share.fraction:g}",
-                f"no training image of {absent} in {share}; take a larger one",
+                fraction_text(share.fraction),
+                f"{share} has {counts[rarest]} training image(s) of {rarest}, expected "
+                f"{MIN_IMAGES_PER_CLASS} or more; take a larger fraction, fewer folds, or import "
+                "more",
             )
         if absent and share.fold is not None:
             raise OptionError(

@@ -13,6 +13,12 @@ from pipelines.metrics.paired_tests import Replicate
 from pipelines.metrics.planned_difference import detectable_difference
 from pipelines.results.comparison_summary import Plan, Question
 from pipelines.results.image_count import ImageCount
+from pipelines.study.fractions import (
+    RealFraction,
+    fraction_text,
+    parse_fraction,
+    sort_fractions,
+)
 from pipelines.study.shares import RealShare
 from pipelines.study.text import flag_of
 from runtime.options import OptionError
@@ -38,14 +44,14 @@ class Trial:
     """One classifier of a comparison: the condition and the throws of the dice that make it.
 
     Attributes:
-        fraction: Of the real training images.
+        fraction: Of the real training images, all of them or those of one class.
         ratio: Images added to the reals, per real image; None for the whole set, or an arm that
             adds none.
         fold: Whose patients it is tested with, from 0; None without folds.
     """
 
     arm: str
-    fraction: float
+    fraction: RealFraction
     ratio: float | None
     replicate: Replicate
     fold: int | None = None
@@ -62,7 +68,7 @@ class Trial:
             "s": self.replicate.seed,
         }
         parts = [f"{letter}{value:g}" for letter, value in levels.items() if value is not None]
-        return "-".join([self.arm, f"f{self.fraction:g}", *parts])
+        return "-".join([self.arm, f"f{fraction_text(self.fraction)}", *parts])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +79,7 @@ class Design:
         seeds: Classifiers for each draw.
         generators: How many of them.
         draws: Synthetic sets of each generator.
-        fractions: Shares of the real training images, each a comparison of its own.
+        fractions: Of the real training images, each a comparison of its own, all images last.
         ratios: Images added to the reals, per real image; None for the whole synthetic set.
         budget: "steps", the same for all, or "epochs".
         measure: What everything is judged by, one of MEASURE_OPTIONS' fields.
@@ -86,7 +92,7 @@ class Design:
     seeds: int = SEEDS
     generators: int = 1
     draws: int = 1
-    fractions: tuple[float, ...] = (1.0,)
+    fractions: tuple[RealFraction, ...] = (1.0,)
     ratios: tuple[float | None, ...] = (None,)
     budget: str = "steps"
     measure: str = "roc_auc"
@@ -103,11 +109,8 @@ class Design:
         for option, count in (("generators", self.generators), ("draws", self.draws)):
             if count < 1:
                 raise ValueError(f"--{option} {count}: expected at least 1")
-        if not all(0 < fraction <= 1 for fraction in self.fractions):
-            raise ValueError(
-                f"--real-fractions {_option_text(self.fractions)}: "
-                "expected shares of the real images, each more than 0 and at most 1"
-            )
+        for fraction in self.fractions:
+            parse_fraction(fraction_text(fraction), "real_fractions")
         if not all(ratio is None or 0 < ratio <= 100 for ratio in self.ratios):
             raise ValueError(
                 f"--synthetic-ratio {_option_text(self.ratios)}: "
@@ -123,7 +126,7 @@ class Design:
             )
         if self.subsets < 1:
             raise OptionError("subsets", self.subsets, "expected at least 1")
-        if self.subsets > 1 and min(self.fractions) == 1:
+        if self.subsets > 1 and not self.thins_reals:
             raise OptionError(
                 "subsets",
                 self.subsets,
@@ -151,7 +154,9 @@ class Design:
             names = [name.strip() for name in arms.split(",")]
             fields["arms"] = tuple(arm.name for arm in select_arms(names))
         if real_fractions is not None:
-            fields["fractions"] = _parse_numbers("real-fractions", real_fractions)
+            parts = real_fractions.split(",")
+            fractions = {parse_fraction(part, "real_fractions") for part in parts}
+            fields["fractions"] = tuple(sort_fractions(fractions))
         if synthetic_ratio is not None:
             fields["ratios"] = _parse_numbers("synthetic-ratio", synthetic_ratio)
         if measure is not None:
@@ -190,14 +195,19 @@ class Design:
         """Return the arms, `real` first."""
         return select_arms(self.arms)
 
-    def conditions(self) -> Iterator[tuple[Arm, float, float | None]]:
-        """Yield every arm at every fraction and, where it adds images, ratio.
+    @property
+    def thins_reals(self) -> bool:
+        """Whether some classifiers have a part of the reals only."""
+        return any(fraction != 1 for fraction in self.fractions)
+
+    def conditions(self) -> Iterator[tuple[Arm, RealFraction, float | None]]:
+        """Yield every arm at every fraction and, where it adds images by them, ratio.
 
         `real` comes first at each fraction.
         """
         for fraction in self.fractions:
             for arm in self.selected_arms():
-                for ratio in self.ratios if arm.added else (None,):
+                for ratio in self.ratios if arm.has_ratio else (None,):
                     yield arm, fraction, ratio
 
     def shares(self) -> list[RealShare]:
@@ -220,10 +230,10 @@ class Design:
     def _folds(self) -> Sequence[int | None]:
         return range(self.folds) if self.folds > 1 else [None]
 
-    def _num_subsets(self, fraction: float) -> int:
-        return self.subsets if fraction < 1 else 1
+    def _num_subsets(self, fraction: RealFraction) -> int:
+        return 1 if fraction == 1 else self.subsets
 
-    def replicates(self, arm: Arm, fraction: float, first_seed: int) -> list[Replicate]:
+    def replicates(self, arm: Arm, fraction: RealFraction, first_seed: int) -> list[Replicate]:
         """Return the classifiers of an arm: seeds within draws within generators within subsets.
 
         As far as it has those levels.
@@ -257,10 +267,10 @@ class Design:
     def question(self) -> Question:
         """Return the primary question, which the answer is about.
 
-        At the largest fraction and the first ratio: what synthetic images add to classical
-        augmentation, real+gan+classical against real+classical. Without that arm, the first one
-        with synthetic images, real+gan before others, against real+classical, or else `real`;
-        without any, the first arm against `real`.
+        At the largest fraction, all reals where they are among them, and the first ratio: what
+        synthetic images add to classical augmentation, real+gan+classical against real+classical.
+        Without that arm, the first one with synthetic images, real+gan before others, against
+        real+classical, or else `real`; without any, the first arm against `real`.
         """
         arms = {arm.name: arm for arm in self.selected_arms()}
         baseline = "real+classical" if "real+classical" in arms else "real"
@@ -272,8 +282,9 @@ class Design:
             arm, reference = with_synthetic[0], baseline
         else:
             arm, reference = next(name for name in arms if name != "real"), "real"
-        ratio = self.ratios[0] if arms[arm].added else None
-        return Question(arm, reference, max(self.fractions), ratio, self.measure)
+        ratio = self.ratios[0] if arms[arm].has_ratio else None
+        largest = sort_fractions(self.fractions)[-1]
+        return Question(arm, reference, largest, ratio, self.measure)
 
     def plan(self, test: ImageCount) -> Plan:
         """Work out the smallest differences that the study can be expected to find.

@@ -172,7 +172,7 @@ def _steps_of(comparison: Comparison, trial: Trial) -> float:
         return comparison.config.steps
     share = design.share_of(trial)
     reals = sum(row.split == "train" for row in datasets.views[share])
-    images = datasets.num_added(share, trial.ratio) if arm.added else 0
+    images = datasets.num_added(arm, share, trial.ratio) if arm.added else 0
     images += 0 if arm.reals == "none" else reals
     return images / reals * comparison.config.steps
 

@@ -120,6 +120,8 @@ def prepare_comparison(
         synthetic_set.config["labels"] if synthetic_set else classes,
         synthetic_set.config["n"] if synthetic_set else None,
     )
+    if any(arm.fills_classes for arm in chosen_design.selected_arms()):
+        datasets.check_fillable()
     wanted = []
     if any_synthetic and synthetic_set and generator:
         _check_given_set(workspace, synthetic_set, classes)
@@ -164,12 +166,22 @@ def _settle_design(resumed: Run | None, given: dict[str, Any]) -> Design:
 def _check_arms(workspace: Workspace, design: Design, config: ClassifierConfig) -> None:
     """Raise OptionError when an arm cannot be had with this classifier or these images."""
     arms = design.selected_arms()
-    if config.arch == "svm" and any(arm.classical or arm.reals == "after" for arm in arms):
+    balancing = [arm.name for arm in arms if arm.balance != "none"]
+    if config.arch == "svm" and (
+        balancing or any(arm.classical or arm.reals == "after" for arm in arms)
+    ):
         raise OptionError(
             "arch",
             "svm",
             "is fitted once to the images as they are; choose `arms` without classical "
-            "augmentation and without gan-pretrain",
+            "augmentation, without weights and oversampling and without gan-pretrain",
+        )
+    if balancing and config.balance != "none":
+        raise OptionError(
+            "balance",
+            config.balance,
+            f"all arms would balance classes, and {balancing[0]} be no arm of its own; leave out "
+            "one of the two",
         )
     if config.synthetic_share is not None and not any(arm.mixes_synthetic for arm in arms):
         raise OptionError(

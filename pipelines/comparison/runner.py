@@ -95,7 +95,7 @@ def _make_synthetic_sets(
         generator = find_generator(workspace, first, wanted)
         assert generator is not None, f"generator {wanted} was just made"
         generators[wanted.share, wanted.number] = generator
-        needed = max(datasets.num_added(wanted.share, ratio) for ratio in design.ratios)
+        needed = datasets.num_synthetic(wanted.share)
         for draw in range(design.draws):
             folder = ""
             if compute.is_main_process:

@@ -39,6 +39,7 @@ from pipelines.results.comparison_summary import (
     SyntheticSetUse,
 )
 from pipelines.results.image_count import ImageCount
+from pipelines.study.fractions import of_all_classes
 from pipelines.study.shares import RealShare
 from pipelines.study.split import Split
 
@@ -92,7 +93,7 @@ def summarise(
     warnings = _write_warnings(datasets, differences)
     view = provenance.view
     sentence = answer_sentence(primary, results, differences, size, design, warnings, view)
-    largest = [share for share in provenance.shares() if share.fraction == max(design.fractions)]
+    largest = [share for share in provenance.shares() if share.fraction == question.fraction]
     return ComparisonSummary(
         verdict=primary.verdict,
         sentence=sentence + outside_sentence(primary, results, external, design.measure),
@@ -142,8 +143,8 @@ def _data_efficiency(
     predictions: Mapping[Condition, Predictions],
     images: HeldOutImages,
 ) -> tuple[DataEfficiency, ...]:
-    """Return what synthetic images are worth; nothing of a design with one fraction."""
-    if len(design.fractions) == 1:
+    """Return what synthetic images are worth; nothing of a design with one fraction of all."""
+    if len(of_all_classes(design.fractions)) < 2:
         return ()
     values = _values_of_trials(outcomes, predictions, images, design.measure)
     return estimate_data_efficiency(results, values, images.patients)

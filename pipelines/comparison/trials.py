@@ -32,7 +32,12 @@ def configs_of(
     is for arms that mix them with reals.
     """
     arm = ARMS[trial.arm]
-    own = replace(config, seed=trial.replicate.seed, augment=config.augment or arm.classical)
+    own = replace(
+        config,
+        seed=trial.replicate.seed,
+        augment=config.augment or arm.classical,
+        balance=config.balance if arm.balance == "none" else arm.balance,
+    )
     if not arm.mixes_synthetic:
         own = own.without_share()
     if design.budget == "steps":

@@ -30,6 +30,7 @@ from pipelines.figures.style import (
 )
 from pipelines.results.arm_result import ArmResult, arm_kind
 from pipelines.results.comparison_summary import ComparisonSummary, DataEfficiency
+from pipelines.study.fractions import of_all_classes, sort_fractions
 
 LINE_STYLES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))  # in turn
 SIDE_STEP = 1.012  # factor between the places of arms with equal numbers of real images
@@ -38,12 +39,12 @@ SIDE_STEP = 1.012  # factor between the places of arms with equal numbers of rea
 def draw_learning_curve(summary: ComparisonSummary, path: Path) -> None:
     """Draw the comparison's measure of each arm against the number of real training images.
 
-    Below, what the synthetic images are worth in real ones.
+    At the fractions of all classes alike. Below, what the synthetic images are worth in real ones.
     """
     question, measure = summary.question, summary.measure
     results = [
         result
-        for fraction in sorted(summary.fractions)
+        for fraction in of_all_classes(summary.fractions)
         for result in summary.results_at(fraction, question.ratio)
     ]
     curves = _style_curves(results, ("real", question.reference, question.arm))
@@ -82,7 +83,7 @@ def draw_ratio_curve(summary: ComparisonSummary, path: Path) -> None:
     colour, marker = KIND_COLOURS[arm_kind(arm)], KIND_MARKERS[arm_kind(arm)]
     figure = new_figure(WIDTH, 3.3)
     axes = figure.subplots()
-    for number, fraction in enumerate(sorted(summary.fractions)):
+    for number, fraction in enumerate(sort_fractions(summary.fractions)):
         of_arm, of_real = (
             [
                 result

@@ -18,6 +18,7 @@ from pipelines.report.embedding import Picture, embed_picture
 from pipelines.report.formats import part
 from pipelines.results.arm_result import ArmResult
 from pipelines.results.comparison_summary import ComparisonSummary
+from pipelines.study.fractions import RealFraction, of_all_classes, split_fraction
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def draw_pictures(study: Study) -> ComparisonPictures:
         write(study.summary, path)
         return embed_picture(path)
 
-    has_fractions = len(study.summary.fractions) > 1
+    has_fractions = len(of_all_classes(study.summary.fractions)) > 1
     has_ratios = len(study.summary.ratios) > 1
     is_outside = study.summary.measure in study.summary.primary_result().outside
     return ComparisonPictures(
@@ -82,10 +83,13 @@ def measure_order(summary: ComparisonSummary) -> list[str]:
     return sorted(MEASURE_TITLES, key=lambda name: name != summary.measure)
 
 
-def _block(summary: ComparisonSummary, fraction: float, ratio: float | None) -> Block:
+def _block(summary: ComparisonSummary, fraction: RealFraction, ratio: float | None) -> Block:
     results = summary.results_at(fraction, ratio)
     real = results[0]
-    share = "All real images" if fraction == 1 else f"{part(fraction)} of the real images"
+    label, number = split_fraction(fraction)
+    share = "All real images" if number == 1 else f"{part(number)} of the real images"
+    if label:
+        share += f" of {label}, all others"
     title = f"{share}, {real.real_images} of {real.real_patients} patients"
     added = max(result.synthetic_images for result in results)
     if added:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipelines.study.fractions import RealFraction, split_fraction
 from runtime.estimate import Estimate
 
 
@@ -47,9 +48,11 @@ def signed(number: float) -> str:
     return f"{round(number):+d}".replace("-", "−") if round(number) else "0"
 
 
-def part(fraction: float) -> str:
-    """Write a fraction of the real images: all, 10 %, 2.5 %."""
-    return "all" if fraction == 1 else f"{100 * fraction:g}\u00a0%"
+def part(fraction: RealFraction) -> str:
+    """Write a fraction of the real images: all, 10 %, or of one class: covid 10 %."""
+    label, share = split_fraction(fraction)
+    text = "all" if share == 1 else f"{100 * share:g}\u00a0%"
+    return f"{label} {text}" if label else text
 
 
 def plural(number: int, thing: str, things: str | None = None) -> str:

@@ -18,6 +18,7 @@ from pipelines.results.audit_result import AuditResult
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.results.comparison_summary import GeneratorUse
 from pipelines.results.image_count import ImageCount
+from pipelines.study.fractions import RealFraction
 from pipelines.study.image_cache import load_images
 from pipelines.study.image_io import read_gray, to_square
 from pipelines.study.import_log import ImportSummary
@@ -122,7 +123,7 @@ class GeneratorSection:
     """What trained a generator, and how it went.
 
     Attributes:
-        fraction: The share of the reals it was trained on.
+        fraction: Of the reals, that it was trained on.
         subset, fold: Which of several; None where there is one.
         config: None when its folder is gone.
         result: None when its training was not finished.
@@ -130,7 +131,7 @@ class GeneratorSection:
     """
 
     run: str
-    fraction: float
+    fraction: RealFraction
     subset: int | None
     fold: int | None
     config: dict[str, Any] | None

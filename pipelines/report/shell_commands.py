@@ -12,6 +12,7 @@ from gan.config import GanConfig
 from pipelines.data.lungs import PACKAGED_NAME
 from pipelines.report.contents import Study
 from pipelines.results.comparison_summary import ComparisonSummary
+from pipelines.study.fractions import fraction_text
 from pipelines.study.import_log import ImportSource, ImportSummary
 from pipelines.study.lung_counts import LungCounts
 from pipelines.study.text import flag_of
@@ -91,7 +92,7 @@ def _gan_train(study: Study, name: str) -> list[str]:
     words = ["cxr gan-train", view, *_options(GanConfig, config | trained)]
     fraction = config.get("real_fraction", 1.0)
     if fraction != 1:
-        words.append(f"--real-fraction {fraction:g}")
+        words.append(f"--real-fraction {shlex.quote(fraction_text(fraction))}")
     return words
 
 
@@ -129,7 +130,8 @@ def _compare(summary: ComparisonSummary, given_set: str | None) -> list[str]:
         ]
     words += [f"--seeds {len(budget.seeds)}", f"--budget {budget.kind}"]
     if summary.fractions != (1.0,):
-        words.append(f"--real-fractions {_numbers(summary.fractions)}")
+        fractions = ",".join(map(fraction_text, summary.fractions))
+        words.append(f"--real-fractions {shlex.quote(fractions)}")
     if summary.ratios != (None,):
         words.append(f"--synthetic-ratio {_numbers(summary.ratios)}")
     measure = summary.question.measure

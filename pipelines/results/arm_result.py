@@ -12,18 +12,21 @@ from pipelines.metrics.paired_tests import (
     ReplicatedEstimate,
     Spread,
 )
+from pipelines.study.fractions import RealFraction
 from runtime.estimate import Estimate
 
 KIND_OF_ARM = {  # every other arm has synthetic images
     "real": "real",
     "real+classical": "classical",
+    "real+weights": "classical",
+    "real+oversampled": "classical",
     "real+duplicates": "control",
     "real+shuffled": "control",
     "real+oracle": "control",
 }
 ARM_KINDS = {
     "real": "real images as they are",
-    "classical": "classical augmentation",
+    "classical": "classical augmentation or class balance",
     "synthetic": "synthetic images",
     "control": "controls",
 }
@@ -88,13 +91,13 @@ class Condition:
     """What a group of classifiers was trained on.
 
     Attributes:
-        fraction: The share of the real training images.
+        fraction: Of the real training images, all of them or those of one class.
         ratio: Images added to the reals for each of them; None for the whole synthetic set, or an
             arm that adds none.
     """
 
     arm: str
-    fraction: float
+    fraction: RealFraction
     ratio: float | None
 
 
@@ -134,7 +137,7 @@ class ArmResult:
 
     Attributes:
         about: What it is trained on, in words.
-        fraction: The share of the real training images.
+        fraction: Of the real training images, all of them or those of one class.
         ratio: Images added to the reals for each of them; None for the whole synthetic set, or an
             arm that adds none.
         train_images, synthetic_images: In the training set; the synthetic ones of them. Means over
@@ -148,7 +151,7 @@ class ArmResult:
 
     arm: str
     about: str
-    fraction: float
+    fraction: RealFraction
     ratio: float | None
     train_images: int
     synthetic_images: int

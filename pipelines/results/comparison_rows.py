@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pipelines.study.fractions import RealFraction, parse_fraction
 from pipelines.study.tables import format_table
 from runtime.files import write_text
 from runtime.run import Run
@@ -19,7 +20,7 @@ class ClassifierRow:
     """One trained classifier of a comparison, and how it did on the test split.
 
     Attributes:
-        fraction: The share of the real training images.
+        fraction: Of the real training images.
         fold: Whose patients it was tested with, from 0; None without folds.
         subset: Which of the fractions of that size, from 0; None where there is one.
         ratio: Images added to the reals for each of them; None for the whole synthetic set, or an
@@ -31,7 +32,7 @@ class ClassifierRow:
 
     arm: str
     fold: int | None
-    fraction: float
+    fraction: RealFraction
     subset: int | None
     ratio: float | None
     generator: int | None
@@ -74,7 +75,7 @@ def _parse_row(line: dict[str, str]) -> ClassifierRow:
     return ClassifierRow(
         arm=line["arm"],
         fold=int(line["fold"]) if line["fold"] else None,
-        fraction=float(line["fraction"]),
+        fraction=parse_fraction(line["fraction"]),
         subset=int(line["subset"]) if line["subset"] else None,
         ratio=float(line["ratio"]) if line["ratio"] else None,
         generator=int(line["generator"]) if line["generator"] else None,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from classifier.config import ClassifierConfig
 from pipelines.results.arm_result import ArmResult, Condition, PairedDifference, find_result
 from pipelines.results.image_count import ImageCount
+from pipelines.study.fractions import RealFraction, sort_fractions
 from runtime.records import read_record, write_record
 from runtime.run import Run
 
@@ -29,7 +30,7 @@ class Question:
 
     arm: str
     reference: str
-    fraction: float
+    fraction: RealFraction
     ratio: float | None
     measure: str
 
@@ -51,7 +52,7 @@ class DataEfficiency:
     """
 
     arm: str
-    fraction: float
+    fraction: RealFraction
     ratio: float | None
     synthetic_images: int
     real_images: int
@@ -115,7 +116,7 @@ class GeneratorUse:
     """
 
     run: str
-    fraction: float
+    fraction: RealFraction
     subset: int | None
     fold: int | None
     index: int
@@ -126,7 +127,7 @@ class SyntheticSetUse:
     """A synthetic set of the comparison, and which draw of which generator it is."""
 
     run: str
-    fraction: float
+    fraction: RealFraction
     subset: int | None
     fold: int | None
     generator: int
@@ -186,7 +187,7 @@ class ComparisonSummary:
     data_fingerprint: str
     config: ClassifierConfig
     arms: tuple[str, ...]
-    fractions: tuple[float, ...]
+    fractions: tuple[RealFraction, ...]
     ratios: tuple[float | None, ...]
     limits: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -227,7 +228,7 @@ class ComparisonSummary:
         found = [self.difference(result.condition, "real") for result in results]
         return [difference for difference in found if difference]
 
-    def results_at(self, fraction: float, ratio: float | None) -> list[ArmResult]:
+    def results_at(self, fraction: RealFraction, ratio: float | None) -> list[ArmResult]:
         """Return the results at one fraction of the reals, `real` first.
 
         Of each arm that at this ratio, or where it has no ratio its only one.
@@ -269,19 +270,19 @@ class ComparisonSummary:
             if (entry.arm, entry.ratio) == (self.question.arm, self.question.ratio)
         ]
 
-    def settings(self) -> list[tuple[float, float | None]]:
+    def settings(self) -> list[tuple[RealFraction, float | None]]:
         """Return every (fraction, ratio) that some arm was trained at, smallest first.
 
-        A ratio of None only where no arm of the fraction has one, or the whole set was added.
+        A ratio of None only where no arm of the fraction has one.
         """
-        ratios: dict[float, set[float | None]] = {}
+        ratios: dict[RealFraction, set[float | None]] = {}
         for result in self.results:
             at_fraction = ratios.setdefault(result.fraction, set())
-            if result.ratio is not None or result.synthetic_images:
+            if result.ratio is not None:
                 at_fraction.add(result.ratio)
         return [
             (fraction, ratio)
-            for fraction in sorted(ratios)
+            for fraction in sort_fractions(ratios)
             for ratio in _sort_ratios(ratios[fraction] or {None})
         ]
 

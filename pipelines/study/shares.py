@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from pipelines.study.fractions import RealFraction, parse_fraction, split_fraction
 from pipelines.study.manifest import EXTERNAL, Row
 from pipelines.study.persons import group_persons
 from pipelines.study.splitting import distribute, select_training_rows
@@ -24,7 +25,7 @@ from runtime.files import Record
 # most an eighth.
 VALIDATION_SHARE = 2 / 19
 FOLD_SEED = 0
-RECORDED = {"real_fraction": float, "real_subset": int, "fold": int, "folds": int}
+RECORDED = {"real_fraction": RealFraction, "real_subset": int, "fold": int, "folds": int}
 
 Ties = tuple[frozenset[str], ...]  # patients who count as one person
 
@@ -34,18 +35,20 @@ class RealShare:
     """A share of a study's reals.
 
     Attributes:
-        fraction: Of the training images, whole patients at a time.
+        fraction: Of the training images, or those of one class, whole patients at a time.
         subset: Which of the fractions of that size, from 0.
         fold: Whose patients are tested, from 0; None for the study's own split.
         folds: How many there are; 1 for the study's own split.
     """
 
-    fraction: float = 1.0
+    fraction: RealFraction = 1.0
     subset: int = 0
     fold: int | None = None
     folds: int = 1
 
     def __post_init__(self) -> None:
+        if isinstance(self.fraction, str):
+            parse_fraction(self.fraction)
         if self.fold is not None and not 0 <= self.fold < self.folds:
             raise ValueError(f"fold {self.fold} of {self.folds}: expected 0 to {self.folds - 1}")
 
@@ -96,7 +99,10 @@ class RealShare:
 
     def __str__(self) -> str:
         """Write it as messages do: 0.1 of the reals, subset 2, in fold 3 of 0 to 4."""
-        text = f"{self.fraction:g} of the reals"
+        label, share = split_fraction(self.fraction)
+        text = f"{share:g} of the reals"
+        if label:
+            text += f" of {label}, all others"
         if self.subset:
             text += f", subset {self.subset}"
         if self.fold is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
+from pipelines.study.fractions import RealFraction, split_fraction
 from pipelines.study.manifest import Row
 from runtime.options import OptionError
 from runtime.randomness import numpy_generator
@@ -126,28 +127,37 @@ def distribute(
     return [chosen[group] for group in groups]
 
 
-def select_training_rows(rows: Sequence[Row], fraction: float, subset: int = 0) -> list[Row]:
+def select_training_rows(rows: Sequence[Row], fraction: RealFraction, subset: int = 0) -> list[Row]:
     """Select the training rows of a share of the study's training images, in the order of `rows`.
 
     Of each label as many whole patients are taken, in one fixed random order, as it needs to have
     that share of its images: so a smaller fraction lies within a larger one of the same subset, and
-    every command that asks for a fraction gets the same images. subset: the number of the order.
-    Raises ValueError unless 0 < fraction ≤ 1.
+    every command that asks for a fraction gets the same images. Where one label alone is thinned,
+    these are the images of it that the fraction of all has. subset: the number of the order.
+    Raises ValueError unless 0 < fraction ≤ 1, and for a label that has no training image.
     """
-    if not 0 < fraction <= 1:
+    thinned, share = split_fraction(fraction)
+    if not 0 < share <= 1:
         raise ValueError(
-            f"fraction {fraction:g} of the real images: "
+            f"fraction {share:g} of the real images: "
             "expected more than 0, and at most 1 for all of them"
         )
     training = [row for row in rows if row.split == "train"]
+    labels = sorted({row.label for row in training})
+    if thinned is not None and thinned not in labels:
+        raise ValueError(
+            f"fraction {fraction} of the real images: no training image has this label, "
+            f"expected one of {', '.join(labels)}"
+        )
     images: dict[str, list[Row]] = defaultdict(list)
     for row in training:
         images[row.patient].append(row)
     order = (subset,) if subset else ()
     chosen: set[str] = set()
-    for label in sorted({row.label for row in training}):
+    for label in labels:
         patients = sorted(patient for patient, films in images.items() if films[0].label == label)
-        wanted = fraction * sum(len(images[patient]) for patient in patients)
+        own_share = share if thinned in (None, label) else 1.0
+        wanted = own_share * sum(len(images[patient]) for patient in patients)
         count = 0
         for index in numpy_generator(0, "fraction", label, *order).permutation(len(patients)):
             if count >= wanted - 1e-9:

@@ -130,7 +130,7 @@ def _prepare(
     share = start.settings.config.synthetic_share
     if share is not None and start.settings.synthetic is None:
         raise OptionError(
-            "synthetic_share", share, "there is no synthetic set to take it of; add `with_synthetic`"
+            "synthetic_share", share, "there is no synthetic set; add `with_synthetic`"
         )
     if start.resumed and synthetic == "" and start.settings.synthetic is None:
         raise ValueError(

@@ -25,6 +25,7 @@ from pipelines.figures.gan_progress import (
 )
 from pipelines.figures.image_sheet import draw_image_sheet
 from pipelines.figures.training_figures import draw_gan_curves
+from pipelines.study.fractions import RealFraction
 from pipelines.study.image_cache import load_images
 from pipelines.study.manifest import Row
 from pipelines.study.runs import RunRequest, RunStart, prepare_run
@@ -46,7 +47,7 @@ class GanTraining:
     """What `cxr gan-train` was asked for."""
 
     config: GanConfig
-    real_fraction: float = 1.0  # share of the training images, whole patients at a time
+    real_fraction: RealFraction = 1.0  # of the training images, whole patients at a time
     max_minutes: float | None = None
     view: str = WHOLE  # what of the images it draws
 

@@ -58,7 +58,10 @@ from runtime.options import OptionError
             id="svm-of-a-share",
         ),
         pytest.param(
-            {"arch": "svm", "balance": "sampling"}, "arch", "`balance` sampling", id="sampled-svm"
+            {"arch": "svm", "balance": "sampling"}, "arch", "`balance`", id="sampled-svm"
+        ),
+        pytest.param(
+            {"arch": "svm", "balance": "weights"}, "arch", "`balance`", id="weighted-svm"
         ),
     ],
 )

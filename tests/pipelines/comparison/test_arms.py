@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.config import ClassifierConfig
-from pipelines.comparison.arms import ARMS, repeat_reals, shuffle_labels, training_sets
+from pipelines.comparison.arms import (
+    ARMS,
+    count_lacking,
+    repeat_reals,
+    shuffle_labels,
+    training_sets,
+)
 from pipelines.comparison.design import Design, Trial
 from pipelines.comparison.trials import configs_of
 from pipelines.metrics.paired_tests import Replicate
@@ -123,6 +129,19 @@ def test_every_arm_has_the_seed_of_its_replicate(arm: str) -> None:
 @pytest.mark.parametrize("arm", ARMS)
 def test_only_classical_arms_are_augmented(arm: str) -> None:
     assert {config.augment for config in configs(arm)} == {ARMS[arm].classical}
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_only_arms_that_balance_classes_do(arm: str) -> None:
+    expected = {"real+weights": "weights", "real+oversampled": "sampling"}.get(arm, "none")
+    assert {config.balance for config in configs(arm)} == {expected}
+
+
+@given(TARGETS)
+def test_what_classes_lack_makes_them_all_as_large_as_the_largest(labels: list[int]) -> None:
+    counts = np.bincount(labels, minlength=3)
+    filled = counts + count_lacking(np.array(labels), 3)
+    assert filled.tolist() == [counts.max()] * 3
 
 
 @pytest.mark.parametrize("arm", ARMS)

@@ -56,6 +56,8 @@ def worth_at_half(design: Design, accuracy: Callable[[Trial], float]) -> DataEff
         for arm in ("real", "real+gan")
         for fraction, count in REALS.items()
     ]
+    # A class that is thinned is on no learning curve.
+    results += [make_result(arm, "covid=0.5", None) for arm in ("real", "real+gan")]
     count = len(PATIENTS) // design.folds
     values = {trial: np.full(count, accuracy(trial)) for trial in design.trials(first_seed=0)}
     return estimate_data_efficiency(results, values, PATIENTS)[0]

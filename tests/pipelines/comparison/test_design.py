@@ -10,10 +10,11 @@ from pipelines.comparison.arms import ARMS, DEFAULT_ARMS
 from pipelines.comparison.design import Design
 from pipelines.results.comparison_summary import Question
 from pipelines.results.image_count import ImageCount
+from pipelines.study.fractions import RealFraction
 
 DESIGN = Design.from_options(
     arms=",".join(ARMS),
-    real_fractions="1,0.1",
+    real_fractions="1,covid=0.1,0.1",
     synthetic_ratio="2,0.5",
     seeds=3,
     generators=2,
@@ -26,17 +27,33 @@ def test_every_classifier_has_a_name_of_its_own() -> None:
     assert len({trial.name for trial in TRIALS}) == len(TRIALS)
 
 
-@pytest.mark.parametrize("fraction", [0.1, 1.0])
-def test_an_arm_is_repeated_over_the_levels_that_it_has(fraction: float) -> None:
+@pytest.mark.parametrize("fraction", [0.1, "covid=0.1", 1.0])
+def test_an_arm_is_repeated_over_the_levels_that_it_has(fraction: RealFraction) -> None:
     counts = Counter(trial.arm for trial in TRIALS if trial.fraction == fraction)
     seeds, ratios, draws, generators = 3, 2, 2, 2
     assert counts == {
         **dict.fromkeys(ARMS, seeds * draws * generators * ratios),
         "real": seeds,
         "real+classical": seeds,
+        "real+weights": seeds,
+        "real+oversampled": seeds,
+        "real+gan-balanced": seeds * draws * generators,
         "real+duplicates": seeds * ratios,
         "real+oracle": seeds * draws * ratios,
     }
+
+
+def test_one_thinned_class_is_a_condition_of_its_own_and_subsets_of_it_are_drawn() -> None:
+    design = Design(
+        arms=("real", "real+gan-balanced"), seeds=2, fractions=("covid=0.1",), subsets=2
+    )
+    assert {trial.name for trial in design.trials(first_seed=0)} == {
+        f"{arm}-fcovid=0.1-u{subset}{drawn}-s{seed}"
+        for arm, drawn in (("real", ""), ("real+gan-balanced", "-g0-d0"))
+        for subset in (0, 1)
+        for seed in (0, 1)
+    }
+    assert design.question() == Question("real+gan-balanced", "real", "covid=0.1", None, "roc_auc")
 
 
 def test_folds_and_subsets_repeat_everything_below_them() -> None:
@@ -125,7 +142,7 @@ def test_the_plan_counts_classifiers_and_names_what_could_be_found() -> None:
     [
         ({"seeds": 3, "arms": None}, []),
         ({"seeds": 4}, ["--seeds 3 → 4"]),
-        ({"real_fractions": "0.1"}, ["--real-fractions 0.1,1 → 0.1"]),
+        ({"real_fractions": "0.1"}, ["--real-fractions 0.1,covid=0.1,1 → 0.1"]),
         ({"arms": "real+gan"}, [f"--arms {','.join(ARMS)} → real,real+gan"]),
     ],
     ids=["none", "seeds", "fractions", "arms"],
@@ -144,8 +161,9 @@ def test_options_that_ask_for_something_else_are_named(options: dict, changes: l
         ({"generators": 0}, "--generators 0"),
         ({"draws": -1}, "--draws -1"),
         ({"real_fractions": "0,1"}, "more than 0 and at most 1"),
-        ({"real_fractions": "half"}, "expected numbers with commas"),
-        ({"real_fractions": ""}, "expected numbers with commas"),
+        ({"real_fractions": "half"}, "expected shares of the real images"),
+        ({"real_fractions": ""}, "expected shares of the real images"),
+        ({"real_fractions": "0.1,covid=2"}, "covid=2: expected shares"),
         ({"real_fractions": "nan"}, "more than 0"),
         ({"synthetic_ratio": "0"}, "--synthetic-ratio 0"),
         ({"budget": "minutes"}, "steps or epochs"),

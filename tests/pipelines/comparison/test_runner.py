@@ -16,6 +16,7 @@ from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.results.arm_result import ArmResult, PairedDifference
 from pipelines.results.comparison_rows import ClassifierRow, read_rows
 from pipelines.results.comparison_summary import ComparisonSummary
+from pipelines.study.fractions import RealFraction
 from pipelines.study.manifest import Row, read_manifest
 from pipelines.study.splitting import select_training_rows
 from runtime.run import Run, list_runs
@@ -63,18 +64,20 @@ def timeless_results(folder: Path) -> list[dict[str, str]]:
         ]
 
 
-# Every arm, over generators and seeds.
+# Every arm that equal classes can have, over generators and seeds.
+
+EQUAL_ARMS = {name: arm for name, arm in ARMS.items() if not arm.fills_classes}
 
 
 @pytest.fixture(scope="module")
 def every_arm(tiny_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    options = ("--arms", ",".join(ARMS), "--generators", 2)
+    options = ("--arms", ",".join(EQUAL_ARMS), "--generators", 2)
     return compare(tiny_study, tmp_path_factory.mktemp("every-arm"), *options)
 
 
 def test_every_arm_is_repeated_over_the_levels_that_it_has(every_arm: Finished) -> None:
     assert Counter(row.arm for row in every_arm.rows) == {
-        name: 4 if arm.synthetic else 2 for name, arm in ARMS.items()
+        name: 4 if arm.synthetic else 2 for name, arm in EQUAL_ARMS.items()
     }
 
 
@@ -87,6 +90,8 @@ def test_the_budget_is_equal(every_arm: Finished) -> None:
     [
         ("real", 0, 0),
         ("real+classical", 0, 0),
+        ("real+weights", 0, 0),
+        ("real+oversampled", 0, 0),
         ("real+duplicates", 24, 0),
         ("real+gan", 24, 24),
         ("real+gan+classical", 24, 24),
@@ -166,14 +171,14 @@ def test_every_arm_is_held_against_real_and_synthetic_ones_against_the_best(
 ) -> None:
     differences = every_arm.summary.differences
     against_real = [own.condition.arm for own in differences if "real" in own.roles]
-    assert against_real == [arm for arm in ARMS if arm != "real"]
+    assert against_real == [arm for arm in EQUAL_ARMS if arm != "real"]
     best = max(
-        (result_of(every_arm, name) for name, arm in ARMS.items() if arm.is_baseline),
+        (result_of(every_arm, name) for name, arm in EQUAL_ARMS.items() if arm.is_baseline),
         key=lambda result: result.validation,
     )
     against_best = {own.condition.arm: own.reference for own in differences if "best" in own.roles}
     assert against_best == {
-        name: best.condition for name, arm in ARMS.items() if arm.added == "synthetic"
+        name: best.condition for name, arm in EQUAL_ARMS.items() if arm.added == "synthetic"
     }
 
 
@@ -304,7 +309,7 @@ def fractions(tiny_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Fin
     return compare(tiny_study, tmp_path_factory.mktemp("fractions"), *options)
 
 
-def training_rows(finished: Finished, fraction: float) -> list[Row]:
+def training_rows(finished: Finished, fraction: RealFraction) -> list[Row]:
     rows = read_manifest(finished.study / "data" / "manifest.csv")
     return select_training_rows(rows, fraction)
 
@@ -356,6 +361,38 @@ def test_the_worth_in_real_images_lies_within_its_interval_and_the_curve(
 @pytest.mark.parametrize("name", ["learning_curve.png", "ratio_curve.png"])
 def test_fractions_and_ratios_are_drawn(fractions: Finished, name: str) -> None:
     assert (fractions.run.folder / name).exists()
+
+
+# One class thinned, and filled up with synthetic images.
+
+
+@pytest.fixture(scope="module")
+def thinned(tiny_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    options = ("--arms", "real+gan-balanced", "--real-fractions", "covid=0.5")
+    return compare(tiny_study, tmp_path_factory.mktemp("thinned"), *options)
+
+
+def test_a_thinned_class_is_filled_up_to_the_largest(thinned: Finished) -> None:
+    counts = Counter(row.label for row in training_rows(thinned, "covid=0.5"))
+    assert counts["normal"] == Counter(r.label for r in training_rows(thinned, 1.0))["normal"]
+    lacking = counts["normal"] - counts["covid"]
+    assert lacking > 8
+    added = {row.arm: row.synthetic_images for row in thinned.rows}
+    assert added == {"real": 0, "real+gan-balanced": lacking}
+    assert {row.fraction for row in thinned.rows} == {"covid=0.5"}
+
+
+def test_a_generator_of_a_thinned_class_saw_the_same_images(thinned: Finished) -> None:
+    generator, drawn = (replicate_of(thinned, name) for name in ("gan-train", "synthesize"))
+    assert generator.config["real_fraction"] == "covid=0.5"
+    expected = {row.sha256 for row in training_rows(thinned, "covid=0.5")}
+    assert set(drawn.config["trained_on"]) == expected
+
+
+def test_the_page_says_which_class_is_thinned(thinned: Finished) -> None:
+    page = (thinned.run.folder / "report.html").read_text(encoding="utf-8")
+    assert "of the real images of covid, all others" in page
+    assert not (thinned.run.folder / "learning_curve.png").exists()
 
 
 # What is planned, and what is refused.

@@ -35,6 +35,12 @@ from pipelines.results.comparison_summary import (
     SyntheticSetUse,
 )
 from pipelines.results.image_count import ImageCount
+from pipelines.study.fractions import (
+    RealFraction,
+    of_all_classes,
+    sort_fractions,
+    split_fraction,
+)
 from runtime.estimate import Estimate
 
 IMAGE_SIZE = 32
@@ -72,10 +78,11 @@ def make_outside(inside: float, count: int) -> OutsideMeasure:
     return OutsideMeasure(make_estimate(inside - fall.value, count), fall)
 
 
-def make_result(arm: str, fraction: float, ratio: float | None) -> ArmResult:
+def make_result(arm: str, fraction: RealFraction, ratio: float | None) -> ArmResult:
     """Make a result whose accuracy falls with the reals, and a little with more images added."""
     mean, has_added = ARMS[arm]
-    mean -= 0.05 * (1 - fraction) + (0.004 * ratio if has_added and ratio else 0)
+    share = split_fraction(fraction)[1]
+    mean -= 0.05 * (1 - share) + (0.004 * ratio if has_added and ratio else 0)
     has_synthetic = has_added and arm != "real+duplicates"
     replicates = tuple(
         Replicate(None, generator, draw, seed)
@@ -83,7 +90,7 @@ def make_result(arm: str, fraction: float, ratio: float | None) -> ArmResult:
         for draw in (range(DRAWS) if has_synthetic else [None])
         for seed in SEEDS
     )
-    count, reals = len(replicates), round(REAL_IMAGES * fraction)
+    count, reals = len(replicates), round(REAL_IMAGES * share)
     added = (SYNTHETIC if ratio is None else round(ratio * reals)) if has_added else 0
     return ArmResult(
         arm=arm,
@@ -93,7 +100,7 @@ def make_result(arm: str, fraction: float, ratio: float | None) -> ArmResult:
         train_images=reals + added,
         synthetic_images=added if has_synthetic else 0,
         real_images=reals,
-        real_patients=round(PATIENTS * fraction),
+        real_patients=round(PATIENTS * share),
         measures=ArmMeasures(*(make_estimate(mean - place / 50, count) for place in range(5))),
         replicates=replicates,
         spread=Spread(
@@ -165,7 +172,7 @@ def make_summary(
     data: str = "cd" * 32,
     *,
     arms: Sequence[str] = tuple(ARMS),
-    fractions: Sequence[float] = (0.1, 0.25, 1.0),
+    fractions: Sequence[RealFraction] = (0.1, 0.25, 1.0),
     ratios: Sequence[float | None] = (0.5, 2.0),
     **changes: Any,
 ) -> ComparisonSummary:
@@ -177,11 +184,12 @@ def make_summary(
         for arm in arms
         if ARMS[arm][1] or number == 0
     ]
-    results.sort(key=lambda result: (result.fraction, result.arm != "real"))
+    order = sort_fractions(fractions)
+    results.sort(key=lambda result: (order.index(result.fraction), result.arm != "real"))
     arm = "real+gan+classical" if "real+gan+classical" in arms else "real+gan"
     reference = "real+classical" if "real+classical" in arms else "real"
     question = changes.pop("question", Question(arm, reference, 1.0, ratios[-1], "roc_auc"))
-    has_curve = len(fractions) > 1
+    has_curve = len(of_all_classes(fractions)) > 1
     summary = ComparisonSummary(
         verdict="cannot tell",
         sentence=(
@@ -194,7 +202,7 @@ def make_summary(
         differences=make_differences(results, question),
         data_efficiency=tuple(
             make_data_efficiency(question.arm, fraction, ratios[-1])
-            for fraction in fractions
+            for fraction in of_all_classes(fractions)
             if has_curve
         ),
         budget=Budget(

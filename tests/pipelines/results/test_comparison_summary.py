@@ -23,6 +23,15 @@ def test_a_summary_is_read_as_it_was_saved(tmp_path: Path) -> None:
     assert ComparisonSummary.load(run) == summary
 
 
+def test_a_thinned_class_is_read_as_it_was_saved(tmp_path: Path) -> None:
+    summary, run = make_summary(fractions=(0.1, "covid=0.1", 1.0)), Run(tmp_path)
+    summary.save(run)
+    write_rows(run, make_rows(summary))
+    assert ComparisonSummary.load(run) == summary
+    assert read_rows(run) == make_rows(summary)
+    assert summary.settings()[2:4] == [("covid=0.1", 0.5), ("covid=0.1", 2.0)]
+
+
 def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
     rows, run = make_rows(make_summary()), Run(tmp_path)
     write_rows(run, rows)
@@ -81,9 +90,12 @@ def test_the_question_comes_first_and_is_the_only_one() -> None:
 @pytest.mark.parametrize(
     ("kind", "arms"),
     [
-        ("synthetic", {"real+gan", "real+gan+classical", "gan-only", "gan-pretrain"}),
+        (
+            "synthetic",
+            {"real+gan", "real+gan+classical", "real+gan-balanced", "gan-only", "gan-pretrain"},
+        ),
         ("control", {"real+duplicates", "real+shuffled", "real+oracle"}),
-        ("classical", {"real+classical"}),
+        ("classical", {"real+classical", "real+weights", "real+oversampled"}),
         ("real", {"real"}),
     ],
 )

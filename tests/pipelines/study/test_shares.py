@@ -186,7 +186,15 @@ def test_the_share_of_everything_is_the_study(phantom_study: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "share", [RealShare(), RealShare(0.5), RealShare(0.1, 2), RealShare(0.5, 1, 0, 5)], ids=str
+    "share",
+    [
+        RealShare(),
+        RealShare(0.5),
+        RealShare(0.1, 2),
+        RealShare(0.5, 1, 0, 5),
+        RealShare("covid=0.1", 2),
+    ],
+    ids=str,
 )
 def test_a_share_is_read_from_the_record_of_a_run(share: RealShare) -> None:
     config = Record(Path("config.json"), {"real_fraction": share.fraction, **share.record()})
@@ -199,7 +207,15 @@ def test_a_share_of_the_study_itself_adds_nothing_to_a_record() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"fold": 5, "folds": 5}, {"fold": -1, "folds": 2}, {"fold": "first"}, {"real_subset": None}],
+    [
+        {"fold": 5, "folds": 5},
+        {"fold": -1, "folds": 2},
+        {"fold": "first"},
+        {"real_subset": None},
+        {"real_fraction": "half"},
+        {"real_fraction": "covid=2"},
+        {"real_fraction": None},
+    ],
     ids=str,
 )
 def test_a_record_that_cannot_be_is_refused(changes: dict[str, object]) -> None:

@@ -63,6 +63,25 @@ def test_a_fraction_holds_its_share_of_every_label(rows: list[Row], fraction: fl
         assert sum(row.label == label for row in part) >= fraction * total - 1e-6
 
 
+@given(STUDIES, FRACTIONS)
+def test_one_label_is_thinned_and_the_others_stay(rows: list[Row], fraction: float) -> None:
+    training = [row for row in rows if row.split == "train"]
+    for label in {row.label for row in training}:
+        part = select_training_rows(rows, f"{label}={fraction!r}")
+        of_all = select_training_rows(rows, fraction)
+        of_others = [row for row in training if row.label != label]
+        assert [row for row in part if row.label != label] == of_others
+        assert [row for row in part if row.label == label] == [
+            row for row in of_all if row.label == label
+        ]
+
+
+def test_a_label_without_training_images_is_refused() -> None:
+    rows = [make_row("covid", 1, 0), make_row("flu", 2, 0, "test")]
+    with pytest.raises(ValueError, match=r"flu=0\.5 .* no training image .* one of covid"):
+        select_training_rows(rows, "flu=0.5")
+
+
 @given(STUDIES)
 def test_the_whole_is_the_training_split(rows: list[Row]) -> None:
     assert select_training_rows(rows, 1.0) == [row for row in rows if row.split == "train"]
