@@ -55,6 +55,19 @@ def test_a_figure_is_as_wide_as_the_page_and_shows_both_kinds_of_arm(
         assert (np.abs(image - wanted).sum(axis=2) < 12).sum() > 50, colour
 
 
+@pytest.mark.parametrize("draw", [draw_learning_curve, draw_ratio_curve])
+def test_a_thinned_class_is_drawn_with_ratios_alone(draw: Draw, tmp_path: Path) -> None:
+    arms = ("real", "real+gan")
+    question = Question("real+gan", "real", 1.0, 2.0, "roc_auc")
+    for name, fractions in (("thinned", (0.1, "covid=0.1", 1.0)), ("plain", (0.1, 1.0))):
+        draw(
+            make_summary(arms=arms, question=question, fractions=fractions),
+            tmp_path / f"{name}.png",
+        )
+    same = (tmp_path / "thinned.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+    assert same == (draw is draw_learning_curve)
+
+
 def test_a_replicate_far_from_the_others_is_seen_where_it_lies(tmp_path: Path) -> None:
     question = Question("real+gan", "real", 1.0, 2.0, "accuracy")
     summary = make_summary(

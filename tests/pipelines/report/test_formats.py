@@ -8,6 +8,7 @@ from pipelines.report.formats import (
     count,
     dash,
     p_value,
+    part,
     percent_range,
     plain,
     points,
@@ -20,6 +21,13 @@ from runtime.estimate import Estimate
 @pytest.mark.parametrize(("share", "text"), [(0.0104, "+1.0"), (-0.0096, "−1.0"), (-0.0004, "0.0")])
 def test_differences_have_a_sign(share: float, text: str) -> None:
     assert points(share) == text
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"), [(1.0, "all"), (0.025, "2.5\u00a0%"), ("covid=0.1", "covid 10\u00a0%")]
+)
+def test_a_fraction_says_which_class_is_thinned(fraction: float | str, text: str) -> None:
+    assert part(fraction) == text
 
 
 def test_a_share_does_not_leave_what_is_possible() -> None:
