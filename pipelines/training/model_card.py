@@ -66,7 +66,7 @@ def describe_view(config: Mapping[str, Any]) -> str:
     if view == WHOLE:
         return f"{text}."
     return (
-        f"{text}, stretched to a square with grays equalised by those of the lungs; images whose "
+        f"{text}, stretched to a square with grays set by those of the lungs; images whose "
         "lungs cannot be trusted are left out. The lungs are those of `cxr data lungs`, by masks "
         f"that were brought or the network `{config['lung_network'][:12]}`."
     )
