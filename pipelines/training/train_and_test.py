@@ -73,15 +73,9 @@ def train_and_test(
     the validation images. Probabilities are computed in float32 whatever the precision of training.
     """
     started = time.monotonic()
-    data = TrainingData(
-        splits["train"].to_dataset(),
-        splits["validation"].to_dataset(),
-        setup.classes,
-        torch.from_numpy(splits["train"].is_synthetic),
-    )
     trained = train(
         config,
-        data,
+        _training_data(splits, setup),
         run,
         setup.compute,
         trunk=setup.trunk,
@@ -189,6 +183,15 @@ def pretrained_trunk(config: ClassifierConfig, weights: Path | None) -> Trunk | 
             "`arch` svm `features` vgg16",
         )
     return None
+
+
+def _training_data(splits: Mapping[str, Split], setup: TrainingSetup) -> TrainingData:
+    return TrainingData(
+        splits["train"].to_dataset(),
+        splits["validation"].to_dataset(),
+        setup.classes,
+        torch.from_numpy(splits["train"].is_synthetic),
+    )
 
 
 def _probabilities(trained: TrainedClassifier, split: Split, setup: TrainingSetup) -> np.ndarray:
