@@ -13,12 +13,16 @@ from torch.utils.data import Dataset
 
 from gan.augment import DRAWS
 from gan.config import GanConfig
+from gan.growth import fade_in, split_growth
 from gan.losses import PENALTY_STRIDE
-from gan.sample import to_float
+from gan.resize import resize
+from gan.sample import to_float, to_uint8
 from runtime.dataset import stack_dataset
 from runtime.device import Compute
 from runtime.options import OptionError
 from runtime.randomness import batch_indices, torch_generator
+
+RESIZED = 256  # reals that are resized together
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class TrainingData:
     """The images of one training.
 
     Attributes:
-        training: (uint8 1×S×S image, label index) pairs to train on.
+        training: (uint8 1×S×S image, label index) pairs to train on, S the networks' last side.
         classes: The name of each label index.
         trained_on: SHA-256 of each training image, kept in every generator file.
         validation: More of such pairs, never trained on. Samples are measured against these and the
@@ -42,10 +46,10 @@ class TrainingData:
 def stack_training_images(data: TrainingData, config: GanConfig) -> tuple[Tensor, Tensor]:
     """Return the training images (N, 1, S, S) uint8 and their labels (N,), on the CPU.
 
-    Raises ValueError when there is none, or when they are not of the configuration's size.
+    Raises ValueError when there is none, or when they are not of the networks' last side.
     """
     images, labels = stack_dataset(data.training)
-    expected = (1, config.image_size, config.image_size)
+    expected = (1, config.sides[-1], config.sides[-1])
     if images.shape[1:] != expected:
         raise ValueError(f"images are {tuple(images.shape[1:])}, expected {expected}")
     return images, labels
@@ -54,6 +58,8 @@ def stack_training_images(data: TrainingData, config: GanConfig) -> tuple[Tensor
 @dataclass(frozen=True)
 class Batch:
     """A process's part of one step's batch: b = batch_size / world_size images.
+
+    S is the side that the networks have at this step.
 
     Attributes:
         reals: (b, C, S, S) in −1..1.
@@ -91,6 +97,7 @@ class BatchSampler:
             )
         self.config = config
         self.reals, self.labels = reals.to(compute.device), labels.to(compute.device)
+        self._resized = self.reals
         per_rank = batch_size // world_size
         self.local_batch = slice(compute.rank * per_rank, (compute.rank + 1) * per_rank)
         self.num_probes = math.ceil(batch_size / PENALTY_STRIDE)  # of all processes
@@ -99,9 +106,11 @@ class BatchSampler:
             compute.rank * probes_per_rank, (compute.rank + 1) * probes_per_rank
         )
 
-    def draw(self, step: int) -> Batch:
-        """Draw this process's part of the batch of a step, counted from 0."""
+    def draw(self, step: int, growth: float) -> Batch:
+        """Draw this process's part of the batch of a step, counted from 0, at this growth."""
         config, device = self.config, self.reals.device
+        stage, fade = split_growth(growth)
+        reals = self._reals_at(config.sides[stage])  # (N, 1, S, S)
         random = torch_generator(config.seed, "step", step, device=device)
         indices = batch_indices(len(self.reals), config.batch_size, step, config.seed)
         local = indices[self.local_batch].to(device)  # (b,)
@@ -109,12 +118,20 @@ class BatchSampler:
             config.batch_size, config.latent_size, generator=random, device=device
         )
         draws = torch.rand(2, config.batch_size, DRAWS, generator=random, device=device)
-        image_shape = (config.channels, *self.reals.shape[2:])
+        image_shape = (config.channels, *reals.shape[2:])
         noise = torch.randn(2, self.num_probes, *image_shape, generator=random, device=device)
         return Batch(
-            reals=to_float(self.reals[local]).expand(-1, config.channels, -1, -1),
+            reals=fade_in(to_float(reals[local]), fade).expand(-1, config.channels, -1, -1),
             labels=self.labels[local],
             latents=latents[self.local_batch] * config.latent_scale,
             draws=draws[:, self.local_batch],
             noise=noise[:, self.local_probes].flatten(0, 1),
         )
+
+    def _reals_at(self, side: int) -> Tensor:
+        """Return all reals at this side, uint8 (N, 1, side, side); those of one side are kept."""
+        if self._resized.shape[-1] != side:
+            self._resized = torch.cat(
+                [to_uint8(resize(to_float(part), side)) for part in self.reals.split(RESIZED)]
+            )
+        return self._resized

@@ -55,6 +55,7 @@ class Checkpoints:
         content = {
             **{name: part.state_dict() for name, part in state.parts.items()},
             "step": state.step,
+            "grown_at": state.grown_at,
             "seconds": seconds,
             "totals": state.totals,
             "trained_on": self.trained_on,
@@ -112,7 +113,8 @@ class Checkpoints:
 
     def _restore(self, state: TrainingState, saved: Record) -> None:
         checkpoint.restore({**state.parts, "totals": state.totals}, saved)
-        state.step, state.seconds_before = saved["step"], saved["seconds"]
+        state.step, state.grown_at = saved["step"], saved["grown_at"]
+        state.seconds_before = saved["seconds"]
         if saved["cooling_from"] != NOT_COOLING:
             state.cooling_from, state.end = saved["cooling_from"], saved["end"]
 
@@ -145,6 +147,7 @@ def _read(path: Path, **kinds: type) -> Record:
         config=dict,
         trained_on=list,
         step=int,
+        grown_at=int,
         seconds=float,
         journal_size=int,
         cooling_from=int,

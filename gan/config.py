@@ -5,6 +5,7 @@ Free of heavy imports, so that a command line can list the options at once.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,10 @@ from runtime.options import OptionError, option
 
 IMAGE_SIZES = (32, 64, 128, 256)
 COVIDGAN_IMAGE_SIZES = (112,)
+
+FIRST_GROWN_SIDE = 16  # pixels; where networks begin that grow
+PGGAN_FIRST_SIDE = 4
+FADE = 0.5  # share of a stage over which its layers are faded in
 
 # What each preset sets where GanConfig's own defaults, those of small-data, do not hold.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -31,6 +36,23 @@ PRESETS: dict[str, dict[str, Any]] = {
         "augment": False,
         "ema_decay": 0.0,
         "sample_every": 500,
+    },
+    "pggan": {
+        "channels": 3,
+        "steps": 30_000,
+        "stage_steps": 4000,
+        "batch_size": 16,
+        "width": 512,
+        "latent_size": 512,
+        "sampling_scale": 1.0,
+        "learning_rate": 1e-3,
+        "beta1": 0.0,
+        "beta2": 0.99,
+        "cooldown": 0.0,
+        "penalty": 10.0,
+        "augment": False,
+        "ema_decay": 0.999,
+        "sample_every": 1000,
     },
     "covidgan": {
         "image_size": 112,
@@ -63,18 +85,29 @@ class GanConfig:
     preset: str = option(
         "small-data",
         "small-data: for tens to thousands of X-rays, the one to use. dcgan: Radford et al. 2016 "
-        "to the letter, one pair of networks per class, to compare with. covidgan: the AC-GAN of "
-        "CovidGAN (Waheed et al. 2020), to repeat that paper. The latter two have their own values "
-        "of the options below; --dry-run shows them.",
+        "to the letter, one pair of networks per class, to compare with. pggan: progressive "
+        "growing of Karras et al. 2018, to compare with on a GPU. covidgan: the AC-GAN of CovidGAN "
+        "(Waheed et al. 2020), to repeat that paper. The latter three have their own values of the "
+        "options below; --dry-run shows them.",
         choices=tuple(PRESETS),
     )
     image_size: int = option(
         64, "Side of the generated images in pixels: 32, 64, 128 or 256; 112 for covidgan."
     )
     channels: int = option(
-        1, "1, or 3 equal ones as in the papers of dcgan and covidgan; files are gray either way."
+        1, "1, or 3 equal ones as in the papers of the presets; files are gray either way."
+    )
+    oversampling: int = option(
+        1,
+        "2: the networks draw at twice the size, and what they draw is halved by the filter that "
+        "reads the reals; small-data and pggan only.",
     )
     steps: int = option(6000, "Training steps, each one update of both networks.")
+    stage_steps: int = option(
+        0,
+        "Steps at each side below the last, from 16 px on (pggan: 4), before the networks grow to "
+        "twice the side; 0: all at the last side; small-data and pggan only.",
+    )
     batch_size: int = option(32, "Images per step, of all processes together.")
     width: int = option(
         32, "Channels at half the resolution; deeper layers have up to 8 times as many."
@@ -92,14 +125,12 @@ class GanConfig:
     cooldown: float = option(
         1 / 3, "Share of the training, at its end, over which the learning rate falls to 0."
     )
-    penalty: float = option(
-        0.02, "Weight of the gradient penalties on reals and on fakes; small-data only."
-    )
+    penalty: float = option(0.02, "Weight of the gradient penalties; small-data and pggan only.")
     augment: bool = option(True, "Augment what the discriminator sees.")
     ema_decay: float = option(
         0.998,
         "Decay per step of the averaged generator that makes the samples; 0: no average; "
-        "small-data only.",
+        "small-data and pggan only.",
     )
     sample_every: int = option(500, "Steps between checkpoints, snapshots and sample grids.")
     seed: int = option(0, "Seed of every random decision.")
@@ -113,6 +144,15 @@ class GanConfig:
         return cls(**PRESETS.get(options.get("preset", "small-data"), {}) | options)
 
     @property
+    def sides(self) -> tuple[int, ...]:
+        """Sides of the pictures that the networks draw in training, stage by stage, in pixels."""
+        last = self.image_size * self.oversampling
+        if not self.stage_steps:
+            return (last,)
+        first = PGGAN_FIRST_SIDE if self.preset == "pggan" else FIRST_GROWN_SIDE
+        return tuple(first << stage for stage in range((last // first).bit_length()))
+
+    @property
     def sample_latent_std(self) -> float:
         """Standard deviation of the latents that samples are drawn from."""
         return self.latent_scale * self.sampling_scale
@@ -122,9 +162,7 @@ class GanConfig:
         self._check_whole_numbers()
         self._check_numbers()
         self._check_preset_has()
-        for name in ("beta1", "beta2", "ema_decay", "cooldown"):
-            if not 0 <= getattr(self, name) < 1:
-                raise self._error(name, "expected a number from 0 up to, not including, 1")
+        self._check_stages()
 
     def _error(self, name: str, problem: str) -> OptionError:
         return OptionError(name, getattr(self, name), problem)
@@ -139,6 +177,8 @@ class GanConfig:
             )
         if self.channels not in (1, 3):
             raise self._error("channels", "expected 1 or 3")
+        if self.oversampling not in (1, 2):
+            raise self._error("oversampling", "expected 1 or 2")
 
     def _check_whole_numbers(self) -> None:
         for name in ("steps", "batch_size", "width", "latent_size", "sample_every"):
@@ -155,10 +195,15 @@ class GanConfig:
                 raise self._error(name, "expected a positive number")
         if not 0 <= self.penalty < float("inf"):
             raise self._error("penalty", "expected a number of 0 or more")
+        if self.stage_steps < 0:
+            raise self._error("stage_steps", "expected a whole number of 0 or more")
+        for name in ("beta1", "beta2", "ema_decay", "cooldown"):
+            if not 0 <= getattr(self, name) < 1:
+                raise self._error(name, "expected a number from 0 up to, not including, 1")
 
     def _check_preset_has(self) -> None:
-        """The presets of the papers have neither a gradient penalty nor an average of weights."""
-        if self.preset == "small-data":
+        """DCGAN and CovidGAN know neither a penalty, nor an average of weights, nor stages."""
+        if self.preset in ("small-data", "pggan"):
             return
         if self.penalty:
             raise self._error("penalty", f"the loss of {self.preset} has no penalty; leave it out")
@@ -166,4 +211,22 @@ class GanConfig:
             raise self._error(
                 "ema_decay",
                 f"{self.preset} has BatchNorm, whose statistics belong to no average; leave it out",
+            )
+        if self.stage_steps:
+            raise self._error("stage_steps", f"{self.preset} does not grow; leave it out")
+        if self.oversampling != 1:
+            raise self._error("oversampling", f"{self.preset} draws at its size; leave it out")
+
+    def _check_stages(self) -> None:
+        """The last stage must be faded in before the learning rate falls."""
+        if not self.stage_steps:
+            return
+        needed = math.ceil((len(self.sides) - 1 + FADE) * self.stage_steps)
+        steady = round(self.steps * (1 - self.cooldown))
+        if needed > steady:
+            raise self._error(
+                "stage_steps",
+                f"to grow from {self.sides[0]} to {self.sides[-1]} px takes {needed} steps, and "
+                f"there are {steady} before the learning rate falls; ask for fewer, or for more "
+                "`steps`",
             )

@@ -162,10 +162,13 @@ def _diagnose_class(
 
 
 def _diagnose_discriminator(now: int, losses: Sequence[tuple[int, float]]) -> Finding | None:
-    """Look at the discriminator's losses so far, each with its step."""
+    """Look at the discriminator's losses so far, each with its step.
+
+    A Wasserstein loss, which goes below 0 as no cross-entropy does, cannot saturate.
+    """
     since = now - UNHEALTHY_STEPS
     recent = [loss for step, loss in losses if step > since]
-    if since < 0 or not recent or max(recent) >= SATURATED_LOSS:
+    if since < 0 or not recent or max(recent) >= SATURATED_LOSS or min(recent) < 0:
         return None
     return Finding(
         f"the discriminator tells every image since step {since} (loss {recent[-1]:.3f}), so the "

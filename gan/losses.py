@@ -1,4 +1,4 @@
-"""Losses: pure functions of logits, and the two adversarial games that are played with them.
+"""Losses: pure functions of logits, and the three adversarial games that are played with them.
 
 Relativistic: the pairing loss and zero-centred gradient penalties of R3GAN (Huang et al. 2024,
 "The GAN is dead; long live the GAN!", eqs. 2 to 4). Departure: the squared gradient norm is
@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy, softplus
 
 SIGMA = 0.05  # scale of the finite differences, in units of the −1..1 range
 PENALTY_STRIDE = 8  # the penalties see every eighth image: unbiased, and a step costs a third less
+DRIFT = 1e-3  # weight of the critic's squared logits, which keeps them near 0
 MAX_GAP = 60.0  # a larger one is taken for this: its exponential would come near float32's end
 
 
@@ -113,9 +114,16 @@ class Relativistic:
     the images of a batch. So the generator's gradient is the one that the discriminator's pass
     left on the fakes, times that factor. The two networks are thus updated at once instead of in
     turn.
+
+    Attributes:
+        penalty: Weight of the penalties for images of image_size. A discriminator that looks at
+            pictures of half the side through their means has a squared gradient four times as
+            large, so the weight goes with the square of the side.
+        image_size: In pixels.
     """
 
     penalty: float
+    image_size: int
 
     def discriminator(
         self, network: nn.Module, reals: Tensor, fakes: Tensor, labels: Tensor, noise: Tensor
@@ -131,9 +139,10 @@ class Relativistic:
             [len(labels)] * 2 + [len(probes)] * 2
         )
         penalties = 2 * gradient_penalty(forward, backward, SIGMA)  # of reals plus of fakes
+        weight = self.penalty * (reals.shape[-1] / self.image_size) ** 2
         adversarial = discriminator_loss(real_logits, fake_logits)
         return DiscriminatorLoss(
-            adversarial + self.penalty * penalties, adversarial, real_logits - fake_logits
+            adversarial + weight * penalties, adversarial, real_logits - fake_logits
         )
 
     def generator(
@@ -169,6 +178,54 @@ class Adversarial:
         logits, class_loss = _split_heads(network(fakes, labels), labels)
         loss = binary_loss(logits, True) + class_loss
         return loss, torch.autograd.grad(loss, fakes)[0]
+
+
+@dataclass(frozen=True)
+class Wasserstein:
+    """WGAN-GP (Gulrajani et al. 2017, eq. 3) with the drift term of Karras et al. 2018, section 4.
+
+    Where the discriminator has a class head, both networks also learn from its class loss. The
+    networks are updated in turn. The penalty is of every image, by second derivatives, in float32.
+    """
+
+    penalty: float
+
+    def discriminator(
+        self, network: nn.Module, reals: Tensor, fakes: Tensor, labels: Tensor, noise: Tensor
+    ) -> DiscriminatorLoss:
+        """Judge a batch; `noise` is not looked at, pairs are mixed by torch's own numbers."""
+        real_logits, real_class_loss = _split_heads(network(reals, labels), labels)
+        fake_logits, fake_class_loss = _split_heads(network(fakes, labels), labels)
+        gap = real_logits - fake_logits
+        total = (
+            real_class_loss
+            + fake_class_loss
+            - gap.mean()
+            + self.penalty * _interpolated_penalty(network, reals, fakes.detach(), labels)
+            + DRIFT * real_logits.square().mean()
+        )
+        return DiscriminatorLoss(total, -gap.mean(), gap)
+
+    def generator(
+        self, network: nn.Module, fakes: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the generator's loss and its gradient by the fakes, from a pass of their own."""
+        logits, class_loss = _split_heads(network(fakes, labels), labels)
+        loss = class_loss - logits.mean()
+        return loss, torch.autograd.grad(loss, fakes)[0]
+
+
+def _interpolated_penalty(
+    network: nn.Module, reals: Tensor, fakes: Tensor, labels: Tensor
+) -> Tensor:
+    """Return E (‖∇D(x)‖ − 1)², x at random places between a real and its fake (B, C, S, S); ()."""
+    with torch.autocast(reals.device.type, enabled=False):
+        places = torch.rand(len(reals), 1, 1, 1, device=reals.device)
+        between = torch.lerp(reals.float(), fakes.float(), places).requires_grad_()
+        output = network(between, labels)
+        logits = output if isinstance(output, Tensor) else output[0]
+        (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
+        return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 def _split_heads(output: Tensor | tuple[Tensor, Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:

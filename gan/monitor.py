@@ -17,6 +17,7 @@ from torch import nn
 from gan.batches import TrainingData
 from gan.config import GanConfig
 from gan.doctor import Reference, diagnose
+from gan.resize import resize
 from gan.sample import draw_samples, save_generator, to_float, write_grid
 from gan.snapshots import Snapshot, best_snapshot, list_snapshots, prune_snapshots
 from runtime.dataset import stack_dataset
@@ -31,13 +32,14 @@ MAX_CLASSES_OF_TWO_ROWS = 4  # on a grid; of more classes each has one row
 _log = logging.getLogger(__name__)
 
 
-def measure_references(data: TrainingData) -> list[Reference]:
+def measure_references(config: GanConfig, data: TrainingData) -> list[Reference]:
     """Measure the training and validation images of each class, which samples are compared to."""
     images, labels = stack_dataset(data.training)
     if data.validation is not None and len(data.validation):  # type: ignore[arg-type]
         more_images, more_labels = stack_dataset(data.validation)
         images, labels = torch.cat([images, more_images]), torch.cat([labels, more_labels])
-    return [Reference(to_float(images[labels == index])) for index in range(len(data.classes))]
+    reals = resize(to_float(images), config.image_size)
+    return [Reference(reals[labels == index]) for index in range(len(data.classes))]
 
 
 class Monitor:

@@ -21,11 +21,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import (
-    avg_pool2d,
+    adaptive_avg_pool2d,
     conv_transpose2d,
     embedding,
     interpolate,
@@ -33,7 +34,10 @@ from torch.nn.functional import (
     pad,
 )
 
-COARSE = 4  # the principal components live at this fraction of the resolution
+from gan.growth import Growing, double, halve
+from gan.resize import resize
+
+COARSE = 4  # the principal components live at this fraction of the resolution, or at the first side
 EDGE = 0.97  # gray levels beyond ±EDGE are drawn in for the PCA, where tanh has no inverse
 
 
@@ -61,32 +65,40 @@ def normalise(x: Tensor) -> Tensor:
     return leaky_relu(x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-6), 0.2)
 
 
-class Generator(nn.Module):
+class Generator(Growing):
     """Latents (B, latent_size) and labels (B,) to images (B, channels, S, S) in −1..1.
 
-    S is image_size, a power of two of at least 16.
+    In training S is its present side; in evaluation it is image_size, to which a picture of
+    another side is brought by the filter that reads the reals.
     """
 
     def __init__(
-        self, *, image_size: int, channels: int, classes: int, latent_size: int, width: int
+        self,
+        *,
+        image_size: int,
+        sides: Sequence[int],
+        channels: int,
+        classes: int,
+        latent_size: int,
+        width: int,
     ) -> None:
-        super().__init__()
-        doublings = int(math.log2(image_size // 4))
-        widths = [width * min(2 ** (doublings - 1 - level), 8) for level in range(doublings)]
-        last = max(width // 2, 1)  # full resolution is where arithmetic is dearest
-        self.coarse = image_size // COARSE
+        super().__init__(sides)
+        self.image_size = image_size
+        widths = feature_widths(image_size, sides[-1], width)
+        self.coarse = min(image_size // COARSE, sides[0])
         self.mean = nn.Parameter(torch.zeros(classes, self.coarse**2))
         self.components = nn.Parameter(torch.zeros(classes, latent_size, self.coarse**2))
         self.embedding = nn.Embedding(classes, latent_size)
-        self.project = nn.Linear(2 * latent_size, widths[0] * 16)
+        self.project = nn.Linear(2 * latent_size, widths[4] * 16)
         self.blocks = nn.ModuleList(
-            UpsampleConv(before, after) for before, after in itertools.pairwise([*widths, last])
+            UpsampleConv(before, after) for before, after in itertools.pairwise(widths.values())
         )
-        coarse_width = [*widths, last][int(math.log2(self.coarse // 4))]
-        self.from_coarse = nn.Conv2d(1, coarse_width, 3, padding=1)
-        self.to_image = nn.Conv2d(last, channels, 3, padding=1)
+        self.from_coarse = nn.Conv2d(1, widths[self.coarse], 3, padding=1)
+        heads = {str(side): nn.Conv2d(widths[side], channels, 3, padding=1) for side in sides}
+        self.to_image = nn.ModuleDict(heads)
         initialise(self)
-        nn.init.zeros_(self.to_image.weight)  # the start is the PCA and nothing else
+        for head in heads.values():
+            nn.init.zeros_(head.weight)  # the start is the PCA, then the stage before
 
     @torch.no_grad()
     def fit_pca(self, images: Tensor, labels: Tensor) -> None:
@@ -97,7 +109,7 @@ class Generator(nn.Module):
             labels: (N,); every class has an image.
         """
         gray = images.mean(dim=1, keepdim=True).clamp(-EDGE, EDGE)
-        flat = avg_pool2d(torch.atanh(gray), COARSE).flatten(1)  # (N, coarse²)
+        flat = adaptive_avg_pool2d(torch.atanh(gray), self.coarse).flatten(1)  # (N, coarse²)
         for index in range(len(self.mean)):
             rows = flat[labels == index]
             mean = rows.mean(dim=0)
@@ -109,15 +121,27 @@ class Generator(nn.Module):
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         coarse = self._draw_coarse(latents, labels)
+        picture = interpolate(coarse, size=self.sides[0], mode="bilinear")
         x = self.project(torch.cat([latents, self.embedding(labels)], dim=1))
         x = x.unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
-        x = normalise(x)  # (B, widths[0], 4, 4)
+        x, side = normalise(x), 4  # (B, widths[4], 4, 4)
         for block in self.blocks:
-            if x.shape[2] == self.coarse:
+            if side == self.coarse:
                 x = x + self.from_coarse(coarse)
-            x = normalise(block(x))  # (B, width // 2, S, S) in the end
-        detail = self.to_image(x).float()  # float32: bfloat16 would leave 256 gray levels in bands
-        return torch.tanh(detail + interpolate(coarse, scale_factor=COARSE, mode="bilinear"))
+            x, side = normalise(block(x)), 2 * side  # (B, widths[side], side, side)
+            if side >= self.sides[0]:
+                picture = self._add_detail(picture, x, side)
+            if side == self.side:
+                break
+        image = torch.tanh(picture)
+        return image if self.training else resize(image, self.image_size, side).clamp(-1, 1)
+
+    def _add_detail(self, picture: Tensor, x: Tensor, side: int) -> Tensor:
+        """Return the picture at this side, with what features x of it add."""
+        detail = self.to_image[str(side)](x).float()  # bfloat16 would leave 256 levels in bands
+        if side == self.sides[0]:
+            return picture + detail
+        return double(picture) + (self.fade * detail if side == self.side else detail)
 
     def _draw_coarse(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Return mean + latent · components of each class as maps (B, 1, coarse, coarse)."""
@@ -134,26 +158,28 @@ class Generator(nn.Module):
             return coarse.view(-1, 1, self.coarse, self.coarse)
 
 
-class Discriminator(nn.Module):
+class Discriminator(Growing):
     """Images (B, channels, S, S) and labels (B,) to one logit each (B,), in float32.
 
-    S is image_size, a power of two of at least 16.
+    In training S is its present side; in evaluation images are brought to it.
     """
 
-    def __init__(self, *, image_size: int, channels: int, classes: int, width: int) -> None:
-        super().__init__()
-        halvings = int(math.log2(image_size // 4))
-        widths = [channels] + [width * min(2**level, 8) for level in range(halvings)]
-        self.blocks = nn.Sequential(
-            *(
-                nn.Sequential(
-                    nn.Conv2d(before, after, 4, stride=2, padding=1),
-                    nn.LeakyReLU(0.2, inplace=True),
-                )
-                for before, after in itertools.pairwise(widths)
-            )
+    def __init__(
+        self, *, image_size: int, sides: Sequence[int], channels: int, classes: int, width: int
+    ) -> None:
+        super().__init__(sides)
+        widths = feature_widths(image_size, sides[-1], width, halved=True)
+        self.from_image = nn.ModuleDict(
+            {str(side): _halving(channels, widths[side // 2]) for side in reversed(sides)}
         )
-        features = widths[-1] * 16
+        self.blocks = nn.ModuleDict(
+            {
+                str(side): _halving(widths[side], widths[side // 2])
+                for side in sorted(widths, reverse=True)
+                if side > 4
+            }
+        )
+        features = widths[4] * 16
         # A bias would cancel between real and fake.
         self.validity = nn.Linear(features, 1, bias=False)
         self.embedding = nn.Embedding(classes, features)
@@ -161,10 +187,38 @@ class Discriminator(nn.Module):
         nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(features))
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        features = self.blocks(images).flatten(1)  # (B, 16 · widths[-1])
+        if not self.training:
+            images = resize(images, self.side)
+        side = self.side // 2
+        x = self.from_image[str(self.side)](images)  # (B, widths[side], side, side)
+        if self.fade < 1:
+            before = self.from_image[str(side)](halve(images))
+            x = torch.lerp(before, self.blocks[str(side)](x), self.fade)
+            side //= 2
+        while side > 4:
+            x, side = self.blocks[str(side)](x), side // 2
+        features = x.flatten(1)  # (B, 16 · widths[4])
         with torch.autocast(images.device.type, enabled=False):
             features = features.float()
             return self.validity(features).squeeze(1) + (self.embedding(labels) * features).sum(1)
+
+
+def feature_widths(
+    image_size: int, last_side: int, width: int, *, halved: bool = False
+) -> dict[int, int]:
+    """Return the channels of features by their side, from 4 to last_side (halved: to half of it).
+
+    They are `width` at half of image_size, twice as many at each halving, up to 8 times as many;
+    where arithmetic is dearest, half as many at each doubling.
+    """
+    sides = [4 << level for level in range((last_side // 4).bit_length() - halved)]
+    return {side: max(min(width * image_size // (2 * side), 8 * width), 1) for side in sides}
+
+
+def _halving(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)
+    )
 
 
 def initialise(network: nn.Module) -> None:

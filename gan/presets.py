@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from gan import papers
+from gan import papers, pggan
 from gan.config import GanConfig
-from gan.losses import Adversarial, Game, Relativistic
+from gan.losses import Adversarial, Game, Relativistic, Wasserstein
 from gan.networks import Discriminator, Generator
 
 
@@ -23,7 +23,8 @@ def build_generator(config: GanConfig, classes: int) -> nn.Module:
         )
     if config.preset == "covidgan":
         return papers.CovidGanGenerator(classes=classes, **shape)
-    return Generator(image_size=config.image_size, classes=classes, **shape)
+    network = pggan.Generator if config.preset == "pggan" else Generator
+    return network(image_size=config.image_size, sides=config.sides, classes=classes, **shape)
 
 
 def build_discriminator(config: GanConfig, classes: int) -> nn.Module:
@@ -39,12 +40,17 @@ def build_discriminator(config: GanConfig, classes: int) -> nn.Module:
         )
     if config.preset == "covidgan":
         return papers.CovidGanDiscriminator(classes=classes, **shape)
-    return Discriminator(image_size=config.image_size, classes=classes, **shape)
+    network = pggan.Discriminator if config.preset == "pggan" else Discriminator
+    return network(image_size=config.image_size, sides=config.sides, classes=classes, **shape)
 
 
 def build_game(config: GanConfig) -> Game:
     """Return the losses by which the preset trains."""
-    return Relativistic(config.penalty) if config.preset == "small-data" else Adversarial()
+    if config.preset == "pggan":
+        return Wasserstein(config.penalty)
+    if config.preset == "small-data":
+        return Relativistic(config.penalty, config.image_size)
+    return Adversarial()
 
 
 def parameter_counts(config: GanConfig, classes: int) -> dict[str, int]:

@@ -4,8 +4,8 @@ One step: draw a batch of reals and as many fakes of the same classes; the discr
 on both, then the generator against it. Every random number is keyed by (seed, purpose, step), so
 that a resumed run continues bit for bit. Of several processes each takes its share of the same
 batch and the same random numbers, and gradients are averaged: the number of processes changes the
-speed of training and, but for rounding, nothing else (BatchNorm and Dropout of the papers' presets
-work per process).
+speed of training and, but for rounding, nothing else (BatchNorm, Dropout and the minibatch's
+deviation of the papers' presets work per process).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from gan.augment import augment
 from gan.batches import Batch, BatchSampler, TrainingData, stack_training_images
 from gan.checkpoints import Checkpoints
 from gan.config import GanConfig
+from gan.growth import growth_at
 from gan.losses import DiscriminatorLoss, Game
 from gan.monitor import Monitor, measure_references
 from gan.presets import build_game, count_parameters
@@ -51,7 +52,7 @@ def train(
 
     Args:
         config: What determines the generator.
-        data: Images of side config.image_size.
+        data: Images of the last of config.sides.
         run: Where everything is written, by the main process alone.
         compute: Device, precision and processes.
         max_minutes: Be finished after this much training time in all, with the learning rate at 0.
@@ -72,7 +73,9 @@ def train(
     batches = BatchSampler(config, images, labels, compute)
     networks = build_networks(config, len(data.classes), images, labels)
     game = build_game(config)
-    monitor = Monitor(config, data, run, measure_references(data) if is_main_process else [])
+    monitor = Monitor(
+        config, data, run, measure_references(config, data) if is_main_process else []
+    )
 
     # All that changes as it trains, from the run's checkpoint if it has one.
     time_limit = 60 * max_minutes if max_minutes else math.inf  # seconds
@@ -86,9 +89,12 @@ def train(
         progress(config.steps, "gan-train", "step", done=state.step) as bar,
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
     ):
-        while state.step < state.end and not clock.is_past(1.0):
+        while state.step < state.end and (time_share := clock.share()) < 1:
+            # The networks grow, where they are to, side by side.
+            growth = state.grow(growth_at(config, state.step, time_share))
+
             # The learning rate is constant, then falls to 0 from a state that is kept.
-            end = cooldown_end(config, state, clock)
+            end = cooldown_end(config, state, time_share)
             if end is not None:
                 if is_main_process:
                     checkpoints.save_before_cooldown(state, clock.seconds())
@@ -97,7 +103,7 @@ def train(
 
             # This process's part of the batch, b pairs of a real and a fake of its class.
             torch.manual_seed(key(config.seed, "layers", compute.rank, state.step))  # for Dropout
-            batch = batches.draw(state.step)
+            batch = batches.draw(state.step, growth)
             with compute.autocast():
                 fakes = state.generator(batch.latents, batch.labels)  # (b, C, S, S)
             reals = batch.reals  # (b, C, S, S)
@@ -224,11 +230,11 @@ def log_losses(state: TrainingState, run: Run, bar: tqdm, is_main_process: bool)
             f"losses are no longer finite at step {state.step}; {describe_rollback(run)}; try a "
             "lower `learning_rate`"
         )
+    losses = {"d_loss": round(d_loss, 6), "g_loss": round(g_loss, 6), "gap": round(gap, 6)}
+    side = {} if state.side is None else {"side": state.side}
     if is_main_process:
-        run.log(
-            step=state.step, d_loss=round(d_loss, 6), g_loss=round(g_loss, 6), gap=round(gap, 6)
-        )
-    bar.set_postfix(d_loss=f"{d_loss:.3f}", g_loss=f"{g_loss:.3f}")
+        run.log(step=state.step, **losses, **side)
+    bar.set_postfix(d_loss=f"{d_loss:.3f}", g_loss=f"{g_loss:.3f}", **side)
 
 
 def check_health(

@@ -7,6 +7,7 @@ arXiv:2404.06395, section 4).
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from gan.config import GanConfig
+from gan.growth import Growing
 from gan.networks import Generator
 from gan.presets import build_discriminator, build_generator
 from gan.sample import to_float
@@ -57,6 +59,7 @@ class TrainingState:
         generator_optimizer, discriminator_optimizer: Adam.
         totals: Sums since the last log line: discriminator loss, generator loss, logit gap, (3,).
         step: Steps done.
+        grown_at: The step at which the networks came to their present side.
         seconds_before: Training time of the sessions before this one.
         cooling_from: The step at which the learning rate began to fall, or NOT_COOLING.
         end: The step at which it is 0, and training ends.
@@ -69,6 +72,7 @@ class TrainingState:
     discriminator_optimizer: Adam
     totals: Tensor
     step: int
+    grown_at: int
     seconds_before: float
     cooling_from: int
     end: int
@@ -81,7 +85,10 @@ class TrainingState:
         discriminator: nn.Module,
         device: torch.device,
     ) -> TrainingState:
-        """Take fresh networks to the device, before their first step."""
+        """Take fresh networks to the device, before their first step, at their first side."""
+        for network in (generator, discriminator):
+            if isinstance(network, Growing):
+                network.growth = 0.0
         generator = generator.to(device).to(memory_format=torch.channels_last)
         discriminator = discriminator.to(device).to(memory_format=torch.channels_last)
         average = copy.deepcopy(generator).requires_grad_(False) if config.ema_decay else generator
@@ -95,6 +102,7 @@ class TrainingState:
             discriminator_optimizer=_adam(config, discriminator, device),
             totals=torch.zeros(3, device=device),
             step=0,
+            grown_at=0,
             seconds_before=0.0,
             cooling_from=NOT_COOLING,
             end=config.steps,
@@ -116,6 +124,31 @@ class TrainingState:
         """Whether the learning rate is falling."""
         return self.cooling_from != NOT_COOLING
 
+    @property
+    def side(self) -> int | None:
+        """The side of what the networks draw and judge, None where they do not grow."""
+        generator = self.generator
+        if not isinstance(generator, Growing) or len(generator.sides) == 1:
+            return None
+        return generator.side
+
+    def grow(self, growth: float) -> float:
+        """Let networks that can grow as far, never back; return their growth, 0 where none can.
+
+        Where a new side begins both optimizers start anew, as in the code of Karras et al. 2018:
+        what they know is of other gradients.
+        """
+        if not isinstance(self.generator, Growing):
+            return 0.0
+        growth = max(growth, self.generator.growth)
+        if math.ceil(growth) > math.ceil(self.generator.growth):
+            self.grown_at = self.step
+            self.generator_optimizer.state.clear()
+            self.discriminator_optimizer.state.clear()
+        for network in (self.generator, self.discriminator, self.average):
+            network.growth = growth  # type: ignore[assignment]  # they grow together
+        return growth
+
     def set_learning_rate(self, highest: float) -> None:
         """Set both optimizers' rate for the next step: `highest`, or below it while cooling."""
         if self.is_cooling:
@@ -126,8 +159,9 @@ class TrainingState:
 
     @torch.no_grad()  # or each step would hang on the one before, in memory, to the end
     def update_average(self, decay: float) -> None:
-        """Move the average towards the generator, faster in the first steps."""
-        decay = min(decay, (1 + self.step) / (10 + self.step))
+        """Move the average towards the generator, faster in the first steps of each side."""
+        steps = self.step - self.grown_at
+        decay = min(decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(
             list(self.average.parameters()), list(self.generator.parameters()), 1 - decay
         )
@@ -154,14 +188,14 @@ class Clock:
         """Return the training time so far."""
         return self._seconds_before + time.monotonic() - self._started
 
-    def is_past(self, share: float) -> bool:
-        """Say whether this share of the limit is over, alike in all processes."""
-        if self._limit == float("inf"):
-            return False
-        return self._compute.agree(self.seconds() >= share * self._limit)
+    def share(self) -> float:
+        """Return the share of the limit that is over, alike in all processes."""
+        if self._limit == math.inf:
+            return 0.0
+        return self._compute.agree(self.seconds() / self._limit)
 
 
-def cooldown_end(config: GanConfig, state: TrainingState, clock: Clock) -> int | None:
+def cooldown_end(config: GanConfig, state: TrainingState, time_share: float) -> int | None:
     """Return the step to end at if the learning rate begins to fall now; None if it does not.
 
     It falls over the last share `cooldown` of the steps, or of the time where that is short.
@@ -169,6 +203,6 @@ def cooldown_end(config: GanConfig, state: TrainingState, clock: Clock) -> int |
     if not config.cooldown or state.is_cooling:
         return None
     steady_share = 1 - config.cooldown
-    if clock.is_past(steady_share):
+    if time_share >= steady_share:
         return min(config.steps, max(state.step + 1, round(state.step / steady_share)))
     return config.steps if state.step >= round(config.steps * steady_share) else None

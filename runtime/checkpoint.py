@@ -114,7 +114,10 @@ def build_with_weights(
                 "is damaged or not a file of cxr"
             )
     network = build()
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(weights)
+    except ValueError as error:
+        raise ValueError(f"{path} holds {error}; it is damaged or not a file of cxr") from error
     return network
 
 

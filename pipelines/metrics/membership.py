@@ -34,7 +34,8 @@ def discriminator_logits(
 ) -> tuple[int, dict[str, np.ndarray]]:
     """Ask the last discriminator of a gan-train run about the real images of each set.
 
-    Returns its step, and its logits (N,) on the images, each as of its own class. Raises
+    Returns its step, and its logits (N,) on the images, each as of its own class. One that judges
+    at another side than that of the images is shown them brought to it. Raises
     FileNotFoundError when the run or its checkpoint is gone, ValueError when that is damaged or of
     other images.
     """

@@ -118,9 +118,9 @@ def train_generator(
     training_rows = [row for row in rows if row.split == "train"]
     counts = _count_images(training_rows, {row.label for row in workspace.rows()})
     classes = list(counts)
-    training = _load(workspace, training_rows, config.image_size, classes)
+    training = _load(workspace, training_rows, config.sides[-1], classes)
     validation_rows = [row for row in rows if row.split == "validation"]
-    validation = _load(workspace, validation_rows, config.image_size, classes)
+    validation = _load(workspace, validation_rows, config.sides[-1], classes)
     facts = {"classes": classes, "class_counts": counts, **share.record()}
     data = workspace.fingerprint_of(training_rows + validation_rows)
     run = start.begin({"data": data, **facts, **view_facts(workspace)})
@@ -186,7 +186,7 @@ def preview_augmentation(
     config = GanConfig.from_options(**options)
     training_rows = RealShare().training_rows(workspace)
     classes = list(_count_images(training_rows, {row.label for row in workspace.rows()}))
-    training = _load(workspace, training_rows, config.image_size, classes)
+    training = _load(workspace, training_rows, config.sides[-1], classes)
     groups = []
     for index, label in enumerate(classes):
         reals = training.pixels[training.labels == index][:GAN_PREVIEW_IMAGES]

@@ -57,12 +57,8 @@ from runtime.options import OptionError
             "`synthetic_share`",
             id="svm-of-a-share",
         ),
-        pytest.param(
-            {"arch": "svm", "balance": "sampling"}, "arch", "`balance`", id="sampled-svm"
-        ),
-        pytest.param(
-            {"arch": "svm", "balance": "weights"}, "arch", "`balance`", id="weighted-svm"
-        ),
+        pytest.param({"arch": "svm", "balance": "sampling"}, "arch", "`balance`", id="sampled-svm"),
+        pytest.param({"arch": "svm", "balance": "weights"}, "arch", "`balance`", id="weighted-svm"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused(

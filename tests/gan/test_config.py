@@ -63,6 +63,7 @@ def test_an_option_that_a_preset_does_not_have_is_refused(
     [
         ("small-data", {"batch_size": 32, "augment": True, "penalty": 0.02}),
         ("dcgan", {"learning_rate": 2e-4, "beta1": 0.5, "batch_size": 128, "augment": False}),
+        ("pggan", {"learning_rate": 1e-3, "beta1": 0.0, "penalty": 10.0, "ema_decay": 0.999}),
         ("covidgan", {"latent_scale": 0.02, "image_size": 112, "batch_size": 64}),
     ],
 )

@@ -130,6 +130,7 @@ ALWAYS_WINS = checks(*[0.9] * 20) + [
         pytest.param(checks(0.1, 0.5, 0.9), id="ever more diverse"),
         pytest.param(checks(0.0, 0.1), id="only begun"),
         pytest.param([*ALWAYS_WINS[:-1], {"step": 1000, "d_loss": 0.5}], id="one loss is higher"),
+        pytest.param([*ALWAYS_WINS[:-1], {"step": 1000, "d_loss": -4.0}], id="a Wasserstein loss"),
     ],
 )
 def test_a_healthy_run_gets_no_word(journal: list[dict]) -> None:

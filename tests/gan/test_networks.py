@@ -13,12 +13,15 @@ from gan.config import IMAGE_SIZES, GanConfig
 from gan.networks import Discriminator, Generator, UpsampleConv
 from gan.presets import build_discriminator, build_generator, parameter_counts
 
+TINY: dict[str, Any] = {"image_size": 32, "channels": 1, "classes": 2, "width": 4}
+
 
 @pytest.mark.parametrize("size", IMAGE_SIZES)
 @pytest.mark.parametrize("classes", [1, 3])
 def test_shapes(size: int, classes: int) -> None:
     labels = torch.arange(4) % classes
-    shape: dict[str, Any] = {"image_size": size, "channels": 1, "classes": classes, "width": 4}
+    shape: dict[str, Any] = {"image_size": size, "sides": [size], "classes": classes}
+    shape |= {"channels": 1, "width": 4}
     images = Generator(**shape, latent_size=8)(torch.randn(4, 8), labels)
     assert images.shape == (4, 1, size, size)
     assert images.abs().max() <= 1
@@ -41,7 +44,7 @@ def reals_and_samples() -> tuple[Tensor, Tensor]:
     labels = torch.arange(300) % 2
     varied = torch.einsum("nk,nkhw->nhw", torch.randn(300, 6), patterns[labels])
     images = torch.tanh(0.2 * varied + 0.3 * labels[:, None, None]).unsqueeze(1)
-    network = Generator(image_size=32, channels=1, classes=2, latent_size=16, width=4)
+    network = Generator(sides=[32], **TINY, latent_size=16)
     network.fit_pca(images, labels)
     with torch.no_grad():
         samples = network(torch.randn(2000, 16), torch.arange(2000) % 2)
@@ -69,7 +72,7 @@ def test_the_generator_starts_with_the_covariance_of_each_class(
 
 
 def test_an_image_depends_on_its_own_latent_alone() -> None:
-    network = Generator(image_size=32, channels=1, classes=2, latent_size=8, width=4)
+    network = Generator(sides=[32], **TINY, latent_size=8)
     latents, labels = torch.randn(6, 8), torch.arange(6) % 2
     torch.testing.assert_close(network(latents, labels)[2:4], network(latents[2:4], labels[2:4]))
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +31,21 @@ from tests.gan.tiny_training import (
     spots,
     train_in,
 )
+
+# Stages that are being faded in after 20 steps.
+GROWN: dict[str, dict[str, Any]] = {
+    "small-data": {"stage_steps": 16},
+    "pggan": {
+        "preset": "pggan",
+        "stage_steps": 8,
+        "penalty": 10.0,
+        "augment": False,
+        "learning_rate": 2e-3,
+        "cooldown": 0.0,
+        "ema_decay": 0.9,
+        "width": 16,
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +137,51 @@ def test_stopped_by_a_signal_and_resumed_it_ends_the_same(tmp_path: Path) -> Non
         train_in(stopped, **changes)
     train_in(stopped, **changes)
     assert_same_end(undisturbed, stopped)
+
+
+@dataclass(frozen=True)
+class StoppedRun(Run):
+    """A run that is stopped by a signal as it logs the losses of a step."""
+
+    last_step: int = 20
+
+    def log(self, **event: Any) -> None:
+        super().log(**event)
+        if event["step"] == self.last_step and "d_loss" in event:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("preset", ["small-data", "pggan"])
+def test_stopped_while_it_fades_a_stage_in_and_resumed_it_ends_the_same(
+    preset: str, tmp_path: Path
+) -> None:
+    changes = {"steps": 40, "sample_every": 24} | GROWN[preset]
+    undisturbed = run_training(tmp_path / "undisturbed", **changes)
+    stopped = create_run(tmp_path / "stopped", "gan-train", {})
+    with pytest.raises(Interrupted, match="stopped at step 20"):
+        train_in(StoppedRun(stopped.folder), **changes)
+    assert 0 < load_last_state(stopped)["generator"]["_extra_state"] % 1 < 1
+    train_in(stopped, **changes)
+    assert_same_end(undisturbed, stopped)
+
+
+def test_its_stages_stand_in_the_journal(tmp_path: Path) -> None:
+    run = run_training(tmp_path, steps=40, **GROWN["small-data"])
+    sides = {event["step"]: event["side"] for event in run.journal() if "side" in event}
+    assert sides == {10: 16, 20: 32, 30: 32, 40: 32}
+
+
+def test_it_learns_by_progressive_growing(tmp_path: Path) -> None:
+    """In its first stage, at 4 px, the light comes to lie on the side of each class."""
+    run = create_run(tmp_path, "gan-train", {})
+    changes = GROWN["pggan"] | {"stage_steps": 300, "steps": 1200, "sample_every": 200}
+    with pytest.raises(Interrupted):
+        train_in(StoppedRun(run.folder, last_step=200), **changes | {"learning_rate": 4e-3})
+    samples = sample_block(load_best(run), [0, 1], 0, 0)  # (50, 32, 32)
+    columns = samples.mean(axis=1)
+    leaning = columns[:, 16:].mean(axis=1) - columns[:, :16].mean(axis=1)
+    assert (leaning[0::2] < 0).mean() > 0.9
+    assert (leaning[1::2] > 0).mean() > 0.9
 
 
 def test_after_a_crash_it_goes_on_from_the_checkpoint(finished: Run, tmp_path: Path) -> None:
