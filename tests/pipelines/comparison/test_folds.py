@@ -218,11 +218,14 @@ def test_an_interrupted_comparison_goes_on_with_its_folds(folded: Compared, stud
     classifier = folder / "classifiers" / "real+gan-f1-k1-g0-d0-s0"
     with signalled(classifier / "journal.jsonl", 1, signal.SIGINT):
         assert cxr("compare", "--resume", folder=study).exit_code == 130
+    finished = next(folder.rglob("metrics.json"))
+    written = finished.stat().st_mtime_ns
     refused = cxr("compare", "--resume", "--folds", 3, folder=study)
     assert refused.exit_code == 2
     assert "--folds 2 → 3" in refused.output
     ok(cxr("compare", "--resume", folder=study))
     assert timeless(folder) == timeless(folded.run.folder)
+    assert finished.stat().st_mtime_ns == written, "what was finished is not trained again"
 
 
 # Subsets.
@@ -275,8 +278,8 @@ def test_the_worth_in_real_images_is_told_with_subsets(redrawn: Compared) -> Non
         (["--folds", 60], "--folds 60: covid has"),
         (["--subsets", 0], "--subsets 0: expected at least 1"),
         (["--subsets", 2], "--subsets 2: all of the reals can be drawn in one way only"),
-        (["--folds", 2, "--real-fractions", "0.2,1"], "a generator needs at least 8"),
-        (["--subsets", 2, "--real-fractions", "0.2,1"], "a generator needs at least 8"),
+        (["--folds", 2, "--real-fractions", "0.2,1"], "of normal, expected 8 or more"),
+        (["--subsets", 2, "--real-fractions", "0.2,1"], "of covid, expected 8 or more"),
     ],
     ids=str,
 )

@@ -178,7 +178,7 @@ OFFERS = st.tuples(
 
 
 @settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_whatever_comes_in_no_patient_and_no_film_is_in_two_splits(

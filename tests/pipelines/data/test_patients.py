@@ -124,7 +124,7 @@ NIH_FILES = st.lists(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(files=NIH_FILES, seed=st.integers(0, 5), labelled=st.booleans())
 def test_no_nih_patient_is_in_two_splits_however_files_are_given(
     files: list[tuple[int, int, int, bool]],
