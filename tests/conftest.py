@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
+from hypothesis import settings
 from PIL import Image
 
 from pipelines.cli import main
@@ -36,8 +37,13 @@ from tests.support.command_steps import (
 )
 from tests.support.torchrun_pair import TorchrunPair
 
+PROPERTY_EXAMPLES = 40  # of a property that asks for no other number
 EXPENSIVE_FIXTURES = ("torchrun_pair", "command_server", "chromium")  # seconds to start
 LUNG_STUDY_IMAGES, LUNGS_IN_DOUBT = 48, 3  # of lung_box_study
+
+
+settings.register_profile("suite", max_examples=PROPERTY_EXAMPLES)
+settings.load_profile("suite")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
