@@ -74,6 +74,7 @@ class _Audit:
 
     Attributes:
         run: Of the audit.
+        workspace: The study in the classifier's view.
         source: The classify-train run that is audited.
         trained: Its classifier.
         positive: The class that the ROC AUC is of.
@@ -81,6 +82,7 @@ class _Audit:
     """
 
     run: Run
+    workspace: Workspace
     source: Run
     trained: TrainedClassifier
     positive: str
@@ -119,7 +121,7 @@ def audit(
     needed where it trained stages of them. Returns the finished run and what it found.
     """
     begun = _begin(workspace, request, run_name, steps, weights)
-    workspace = in_view_of(workspace, begun.source)
+    workspace = begun.workspace
     every = load_splits(workspace, begun.trained.image_size, begun.classes)
     splits = {name: _Pictures(every[name], _find_lungs(workspace, every[name])) for name in SPLITS}
     alterations = list_alterations(workspace)
@@ -135,7 +137,7 @@ def audit(
     )
     of_test = probabilities[: len(every["test"].labels)]
     heat = measure_lung_heat(workspace, begun.trained, every["test"], of_test, compute)
-    result = _summarise(begun, every["test"], workspace.view, results, sources, heat)
+    result = _summarise(begun, every["test"], results, sources, heat)
     result.save(begun.run)
     _draw(result, splits["test"], alterations, begun.run.folder / "audit.png")
     begun.run.finish({"classifier": begun.source.name, "warnings": len(result.warnings)})
@@ -182,6 +184,7 @@ def _begin(
     )
     return _Audit(
         run=run,
+        workspace=workspace,
         source=source,
         trained=trained,
         positive=choose_positive_class(list(trained.classes), source.config["positive"]),
@@ -313,7 +316,6 @@ def retained_auc(intact: Skill, altered: Skill | None) -> float | None:
 def _summarise(
     begun: _Audit,
     test: Split,
-    view: str,
     alterations: Sequence[AlterationResult],
     sources: SourceAudit,
     lung_heat: LungHeat | None,
@@ -324,7 +326,7 @@ def _summarise(
         classifier=begun.source.name,
         config=begun.retraining.config,
         image_size=begun.trained.image_size,
-        view=view,
+        view=begun.workspace.view,
         classes=tuple(begun.classes),
         positive=begun.positive,
         synthetic_in_training=begun.source.config["synthetic"],

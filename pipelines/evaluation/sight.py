@@ -13,7 +13,7 @@ from gan.segan.segmentation import LungNetwork
 from pipelines.data.lungs import draw_lungs, load_network
 from pipelines.study.image_io import pixel_hash, to_square
 from pipelines.study.lung_shape import box_of, find_doubts
-from pipelines.study.lungs import Lungs, lungs_of, read_lungs, read_network_hash
+from pipelines.study.lungs import LungRow, Lungs, lungs_of, read_network_hash
 from pipelines.study.manifest import Row
 from pipelines.study.view_names import WHOLE
 from pipelines.study.views import in_view_of, show_lung_share, show_lungs
@@ -39,12 +39,14 @@ class Viewer:
         workspace: The study in the classifier's view.
         size: Pixels of a side.
         rows: Of the study, by the hash of their pixels.
+        lungs: Of the study's images, by file name; empty where lungs are not looked for.
         network: Draws the lungs of pictures from elsewhere; None where lungs are not looked for.
     """
 
     workspace: Workspace
     size: int
     rows: Mapping[str, Row]
+    lungs: Mapping[str, LungRow]
     network: LungNetwork | None
 
     def see(self, gray: np.ndarray) -> Sight:
@@ -67,8 +69,8 @@ class Viewer:
         """Return the study's lungs where the picture is of it, else drawn ones, and any doubts."""
         row = self.rows.get(pixel_hash(gray))
         if row:
-            found = self.workspace.lungs[row.file_name]
-            lungs = lungs_of(self.workspace.data, row, self.workspace.lungs)
+            found = self.lungs[row.file_name]
+            lungs = lungs_of(self.workspace.data, row, self.lungs)
             return lungs, "" if found.is_usable else found.doubts or found.quality
         mask, agreement = draw_lungs(network, gray)
         return Lungs(mask, box_of(mask)), "; ".join(find_doubts(mask, gray, agreement))
@@ -87,8 +89,7 @@ def open_viewer(
     """
     seen = in_view_of(workspace, run)
     rows = {row.sha256: row for row in seen.all_rows()}
-    network = None
-    if seen.view != WHOLE or (find_lungs and seen.has_lungs):
-        read_lungs(seen.data, seen.all_rows())  # refused here, not picture by picture
-        network = load_network(seen, read_network_hash(seen.data), device)
-    return Viewer(seen, size, rows, network)
+    if seen.view == WHOLE and not (find_lungs and seen.has_lungs):
+        return Viewer(seen, size, rows, {}, None)
+    network = load_network(seen, read_network_hash(seen.data), device)
+    return Viewer(seen, size, rows, seen.lungs, network)

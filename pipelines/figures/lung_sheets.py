@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -82,7 +82,7 @@ def draw_study_lungs(workspace: Workspace) -> Path:
     return path
 
 
-def _study_image(workspace: Workspace, row: Row, lung_rows: dict[str, LungRow]) -> Outlined:
+def _study_image(workspace: Workspace, row: Row, lung_rows: Mapping[str, LungRow]) -> Outlined:
     found = lung_rows[row.file_name]
     mask = lungs_of(workspace.data, row, lung_rows).mask
     name = Path(row.file_name).stem

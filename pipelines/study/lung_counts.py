@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from pipelines.study.lungs import HUMAN
 from pipelines.study.manifest import EXTERNAL, SPLITS, Row
-from pipelines.study.view_names import LUNGS
 from pipelines.study.workspace import Workspace
 
 MAX_LOSS_DIFFERENCE = 0.01  # between labels, of their images, from which it counts as a selection
@@ -121,7 +120,7 @@ def count_lungs(workspace: Workspace) -> LungCounts:
     Raises FileNotFoundError that says how to find them, ValueError when they are of other images.
     """
     rows, found = workspace.all_rows(), workspace.lungs
-    shown = {row.file_name for row in workspace.in_view(LUNGS).seen_in_view(rows)}
+    shown = {row.file_name for row in rows if found[row.file_name].is_usable}
     known = Counter(
         row.split == "train"
         for row in rows

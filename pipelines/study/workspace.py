@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +53,7 @@ class Workspace:
         view: What of each image is read, one of VIEWS.
         locks: Those of the runs that the command is at work on, by folder.
         seen: The manifest's rows, once they were asked for.
+        found: The rows of `lungs`, once they were asked for.
     """
 
     root: Path
@@ -61,6 +61,7 @@ class Workspace:
     view: str = WHOLE
     locks: dict[Path, FileLock] = field(default_factory=dict, compare=False, repr=False)
     seen: list[Row] = field(default_factory=list, compare=False, repr=False)
+    found: dict[str, LungRow] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def data(self) -> Path:
@@ -122,10 +123,15 @@ class Workspace:
             raise ValueError(f"view {view!r}: expected one of {', '.join(VIEWS)}")
         return replace(self, view=view)
 
-    @cached_property
-    def lungs(self) -> dict[str, LungRow]:
-        """Where the lungs of every image are, by file name. Raises as `read_lungs` does."""
-        return read_lungs(self.data, self.all_rows())
+    @property
+    def lungs(self) -> Mapping[str, LungRow]:
+        """Where the lungs of every image are, by file name, as they were when first asked for.
+
+        Raises as `read_lungs` does.
+        """
+        if not self.found:
+            self.found.update(read_lungs(self.data, self.all_rows()))
+        return self.found
 
     @property
     def has_lungs(self) -> bool:
@@ -163,6 +169,7 @@ class Workspace:
         """Replace the manifest."""
         write_manifest(self.manifest_path, rows)
         self.seen[:] = rows
+        self.found.clear()  # they are of the images before
 
     def fingerprint(self) -> str:
         """Return one SHA-256 for the images, labels, patients and splits that the view shows.
