@@ -68,6 +68,9 @@ class LungRow:
         return box if self.right else None
 
 
+FloatBox = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+
+
 class Lungs(NamedTuple):
     """The lungs of an image: mask bool (H, W) of its size, and box, None where none was found."""
 
@@ -182,12 +185,16 @@ def mask_hash(mask: np.ndarray) -> str:
     return pixel_hash(mask.astype(np.uint8) * 255)
 
 
-def stretch(gray: np.ndarray, size: int) -> np.ndarray:
-    """Return a whole uint8 image (H, W), stretched to (size, size), as a lung network sees it."""
-    return np.asarray(Image.fromarray(gray).resize((size, size), Image.Resampling.BICUBIC))
+def stretch(gray: np.ndarray, size: int, box: FloatBox | None = None) -> np.ndarray:
+    """Return a uint8 image (H, W), stretched to (size, size): all of it, or what is in a box."""
+    film = Image.fromarray(gray)
+    return np.asarray(film.resize((size, size), Image.Resampling.BICUBIC, box=box))
 
 
-def stretch_mask(mask: np.ndarray, size: int) -> np.ndarray:
-    """Return the share of lung in each pixel, uint8 (size, size) in 0..255, of a bool (H, W)."""
+def stretch_mask(mask: np.ndarray, size: int, box: FloatBox | None = None) -> np.ndarray:
+    """Return the share of lung in each pixel of a bool (H, W), or of what of it is in a box.
+
+    It is uint8 (size, size) in 0..255.
+    """
     gray = Image.fromarray(mask.astype(np.uint8) * 255)
-    return np.asarray(gray.resize((size, size), Image.Resampling.BOX))
+    return np.asarray(gray.resize((size, size), Image.Resampling.BOX, box=box))

@@ -12,18 +12,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from pipelines.study.image_io import read_gray, square_box, to_square
 from pipelines.study.lung_shape import Box
-from pipelines.study.lungs import MADE_BY_COMMAND, Lungs, lungs_of, read_network_hash
+from pipelines.study.lungs import (
+    MADE_BY_COMMAND,
+    FloatBox,
+    Lungs,
+    lungs_of,
+    read_network_hash,
+    stretch,
+    stretch_mask,
+)
 from pipelines.study.manifest import Row
 from pipelines.study.view_names import LUNGS, WHOLE
 from pipelines.study.workspace import Workspace
 from runtime.options import OptionError
 from runtime.run import Run
-
-FloatBox = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
 PIXELS_FORMAT = 1  # of a view of the lungs: to be raised with every change of its pixels
 MARGIN = 1 / 32  # of the box's width and height, on each side
@@ -101,11 +106,8 @@ def read_lung_shares(workspace: Workspace, rows: Sequence[Row], size: int) -> np
 
     Returns the share of each pixel that is lung, float32 (len(rows), size, size).
     """
-    return np.stack([_read_lung_share(workspace, row, size) for row in rows])
-
-
-def _read_lung_share(workspace: Workspace, row: Row, size: int) -> np.ndarray:
-    return show_lung_share(lungs_of(workspace.data, row, workspace.lungs), workspace.view, size)
+    lungs = (lungs_of(workspace.data, row, workspace.lungs) for row in rows)
+    return np.stack([show_lung_share(own, workspace.view, size) for own in lungs])
 
 
 def show_lung_share(lungs: Lungs, view: str, size: int) -> np.ndarray:
@@ -116,8 +118,7 @@ def show_lung_share(lungs: Lungs, view: str, size: int) -> np.ndarray:
     box: FloatBox = square_box(lungs.mask.shape)
     if view != WHOLE and lungs.box is not None:
         box = framed(lungs.box, lungs.mask.shape)
-    share = _stretch(lungs.mask.astype(np.uint8) * 255, box, size, Image.Resampling.BOX)
-    return share.astype(np.float32) / 255
+    return stretch_mask(lungs.mask, size, box).astype(np.float32) / 255
 
 
 def show_lungs(gray: np.ndarray, lungs: Lungs, view: str, size: int) -> np.ndarray:
@@ -129,7 +130,7 @@ def show_lungs(gray: np.ndarray, lungs: Lungs, view: str, size: int) -> np.ndarr
     levels = harmonise(gray[lungs.mask])[gray]  # (H, W)
     if view == LUNGS:
         levels = np.where(lungs.mask, levels, np.uint8(OUTSIDE_GRAY))
-    return _stretch(levels, framed(lungs.box, gray.shape), size, Image.Resampling.BICUBIC)
+    return stretch(levels, size, framed(lungs.box, gray.shape))
 
 
 def framed(box: Box, shape: tuple[int, ...]) -> FloatBox:
@@ -145,15 +146,6 @@ def framed(box: Box, shape: tuple[int, ...]) -> FloatBox:
         min(box.right + across, width),
         min(box.bottom + down, height),
     )
-
-
-def _stretch(
-    gray: np.ndarray,
-    box: FloatBox,
-    size: int,
-    resampling: Image.Resampling,
-) -> np.ndarray:
-    return np.asarray(Image.fromarray(gray).resize((size, size), resampling, box=box))
 
 
 def harmonise(inside: np.ndarray) -> np.ndarray:
