@@ -80,6 +80,16 @@ def growth_at(config: GanConfig, step: int, time_share: float) -> float:
     return stage - 1 + min((position - stage) / FADE, 1.0) if stage else 0.0
 
 
+def feature_widths(image_size: int, last_side: int, width: int, most: int) -> dict[int, int]:
+    """Return the channels of features by their side, from 4 to last_side.
+
+    They are `width` at half of image_size, twice as many at each halving, up to `most`, and half as
+    many at each doubling, where arithmetic is dearest.
+    """
+    sides = [4 << level for level in range((last_side // 4).bit_length())]
+    return {side: max(min(width * image_size // (2 * side), most), 1) for side in sides}
+
+
 def halve(images: Tensor) -> Tensor:
     """Return images (B, C, S, S) at half the side, means of 2×2 pixels."""
     return avg_pool2d(images, 2)

@@ -34,7 +34,7 @@ from torch.nn.functional import (
     pad,
 )
 
-from gan.growth import Growing, double, halve
+from gan.growth import Growing, double, feature_widths, halve
 from gan.resize import resize
 
 COARSE = 4  # the principal components live at this fraction of the resolution, or at the first side
@@ -84,7 +84,7 @@ class Generator(Growing):
     ) -> None:
         super().__init__(sides)
         self.image_size = image_size
-        widths = feature_widths(image_size, sides[-1], width)
+        widths = feature_widths(image_size, sides[-1], width, most=8 * width)
         self.coarse = min(image_size // COARSE, sides[0])
         self.mean = nn.Parameter(torch.zeros(classes, self.coarse**2))
         self.components = nn.Parameter(torch.zeros(classes, latent_size, self.coarse**2))
@@ -168,7 +168,7 @@ class Discriminator(Growing):
         self, *, image_size: int, sides: Sequence[int], channels: int, classes: int, width: int
     ) -> None:
         super().__init__(sides)
-        widths = feature_widths(image_size, sides[-1], width, halved=True)
+        widths = feature_widths(image_size, sides[-1] // 2, width, most=8 * width)
         self.from_image = nn.ModuleDict(
             {str(side): _halving(channels, widths[side // 2]) for side in reversed(sides)}
         )
@@ -201,18 +201,6 @@ class Discriminator(Growing):
         with torch.autocast(images.device.type, enabled=False):
             features = features.float()
             return self.validity(features).squeeze(1) + (self.embedding(labels) * features).sum(1)
-
-
-def feature_widths(
-    image_size: int, last_side: int, width: int, *, halved: bool = False
-) -> dict[int, int]:
-    """Return the channels of features by their side, from 4 to last_side (halved: to half of it).
-
-    They are `width` at half of image_size, twice as many at each halving, up to 8 times as many;
-    where arithmetic is dearest, half as many at each doubling.
-    """
-    sides = [4 << level for level in range((last_side // 4).bit_length() - halved)]
-    return {side: max(min(width * image_size // (2 * side), 8 * width), 1) for side in sides}
 
 
 def _halving(before: int, after: int) -> nn.Sequential:

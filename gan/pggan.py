@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, linear, one_hot
 
 from gan.config import PGGAN_FIRST_SIDE
-from gan.growth import Growing, double, halve
+from gan.growth import Growing, double, feature_widths, halve
 from gan.resize import resize
 
 MAX_WIDTH = 512  # channels of the coarse features
@@ -106,7 +106,7 @@ class Generator(Growing):
     ) -> None:
         super().__init__(sides)
         self.image_size, self.classes = image_size, classes
-        widths = feature_widths(sides[-1], width)
+        widths = feature_widths(sides[-1], sides[-1], width, most=MAX_WIDTH)
         # The gain of the first layer is the published code's.
         self.project = EqualisedLinear(
             latent_size + classes,
@@ -162,7 +162,7 @@ class Discriminator(Growing):
         self, *, image_size: int, sides: Sequence[int], channels: int, classes: int, width: int
     ) -> None:
         super().__init__(sides)
-        widths = feature_widths(sides[-1], width)
+        widths = feature_widths(sides[-1], sides[-1], width, most=MAX_WIDTH)
         self.from_image = nn.ModuleDict(
             {str(side): EqualisedConv(channels, widths[side], 1) for side in sides}
         )
@@ -202,14 +202,3 @@ class Discriminator(Growing):
             side //= 2
         output = self.heads(self.last(append_deviation(x)))  # (B, 1 + classes)
         return output[:, 0], output[:, 1:]
-
-
-def feature_widths(last_side: int, width: int) -> dict[int, int]:
-    """Return the channels of features by their side, from 4 to last_side.
-
-    `width` at half of last_side, twice as many at each halving, no more than MAX_WIDTH.
-    """
-    sides = [
-        PGGAN_FIRST_SIDE << level for level in range((last_side // PGGAN_FIRST_SIDE).bit_length())
-    ]
-    return {side: max(min(width * last_side // (2 * side), MAX_WIDTH), 1) for side in sides}
