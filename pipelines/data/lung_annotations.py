@@ -14,7 +14,7 @@ from pipelines.data.rasterising import fill_paths, fill_runs
 
 LUNG_WORDS = frozenset(("lung", "lungs"))
 BESIDE_LUNG = frozenset(("left", "right", "both", "l", "r", "field", "fields", "mask"))
-MAX_ANNOTATED_PIXELS = 50_000_000  # of a picture
+MAX_MASK_PIXELS = 50_000_000  # of a mask, drawn or to be drawn
 MAX_OVERSHOOT = 0.05  # of the side, by which a point may lie outside of the picture
 
 
@@ -87,9 +87,9 @@ def begin_lungs(
     if not stems:
         raise ValueError(f"{where} does not name its image")
     height, width = (read_whole(picture.get(name), where, name) for name in ("height", "width"))
-    if min(height, width) < 1 or height * width > MAX_ANNOTATED_PIXELS:
+    if min(height, width) < 1 or height * width > MAX_MASK_PIXELS:
         raise ValueError(
-            f"{where}: an image of {width}×{height} px; expected 1 to {MAX_ANNOTATED_PIXELS:,} px"
+            f"{where}: an image of {width}×{height} px; expected 1 to {MAX_MASK_PIXELS:,} px"
         )
     return AnnotatedLungs(where, tuple(dict.fromkeys(stems)), height, width)
 

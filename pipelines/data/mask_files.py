@@ -16,11 +16,10 @@ from PIL import Image
 from pipelines.data.coco_annotations import read_coco
 from pipelines.data.darwin_annotations import read_darwin
 from pipelines.data.folder_names import words_of
-from pipelines.data.lung_annotations import LungAnnotations
+from pipelines.data.lung_annotations import MAX_MASK_PIXELS, LungAnnotations
 from runtime.files import check_file, read_json
 
 MAX_MASK_BYTES = 50_000_000
-MAX_MASK_PIXELS = 50_000_000
 MASK_MODES = ("1", "L", "P", "RGB", "RGBA", "LA")
 MASK_FOLDER_WORDS = frozenset(("lung", "lungs", "mask", "masks"))
 MASK_SUFFIXES = (".png", ".json")

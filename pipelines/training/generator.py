@@ -107,9 +107,14 @@ def train_generator(
     """
     fraction = share and share.fraction
     given = options | {"real_fraction": fraction, "max_minutes": max_minutes, "view": view}
-    grow, change = ("steps",), ("max_minutes",)
     start = prepare_run(
-        workspace, "gan-train", GanTraining, given, request, may_grow=grow, may_change=change
+        workspace,
+        "gan-train",
+        GanTraining,
+        given,
+        request,
+        may_grow=("steps",),
+        may_change=("max_minutes",),
     )
     config, compute = start.settings.config, start.compute
     workspace = workspace.in_view(start.settings.view)
