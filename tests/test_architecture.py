@@ -54,6 +54,7 @@ COMMANDS = [
     ["data", "show"],
     ["data", "sources"],
     ["data", "phantom"],
+    ["data", "export"],
     ["data", "lungs"],
     ["gan-train"],
     ["synthesize"],

@@ -11,6 +11,7 @@ from pipelines.cli.data_tables import check_table, counts_table, held_out_lines,
 from pipelines.cli.lung_tables import lung_counts_table, lungs_table
 from pipelines.cli.options import Commands, compute_options, done, workspace_option
 from pipelines.study.text import one_line
+from pipelines.study.view_names import VIEWS, WHOLE
 
 if TYPE_CHECKING:
     from pipelines.study.import_log import ImportSource, ImportSummary
@@ -27,6 +28,7 @@ KIND_NAMES = (  # of data/sources.py, which imports too much for help
     "csv",
     "folders",
 )
+EXPORT_FORMATS = ("imagefolder", "huggingface", "flat", "stylegan")  # of study/export_formats.py
 
 
 @click.group(cls=Commands)
@@ -279,6 +281,62 @@ def lungs(
     click.echo(lungs_table(summary, rows, beside))
     sheet = draw_study_lungs(workspace)
     done(f"masks of {len(rows)} images", workspace.data / "lungs.csv", f"look at {sheet}")
+
+
+@data.command("export")
+@click.argument("target", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--for",
+    "format",
+    type=click.Choice(EXPORT_FORMATS),
+    required=True,
+    help="imagefolder: a folder per label; huggingface: the same with metadata.jsonl; flat: all "
+    "side by side with metadata.jsonl; stylegan: the zip of StyleGAN2-ADA and StyleGAN3.",
+)
+@click.option("--split", default="train", help="Only train is ever exported.  [default: train]")
+@click.option("--image-size", default=128, help="Side in pixels.  [default: 128]")
+@click.option(
+    "--real-fraction",
+    default="1",
+    metavar="SHARE|LABEL=SHARE",
+    help="This share of the training images, or of those of one label, whole patients at a time.  "
+    "[default: 1]",
+)
+@click.option(
+    "--fold",
+    type=int,
+    metavar="K",
+    help="Leave out the images of fold K too, of a study that was imported with --folds.",
+)
+@click.option(
+    "--view",
+    type=click.Choice(VIEWS),
+    default=WHOLE,
+    help="What of each image is written; lung-box and lungs need cxr data lungs first.  "
+    "[default: whole]",
+)
+@workspace_option()
+def export_(workspace: Workspace, target: Path, real_fraction: str, **choices: Any) -> None:
+    """Write the training images into DIR for a generator of another program.
+
+    TRAINED_ON.json beside them says which they are. Give it back with that generator's images: cxr
+    synthesize --from IMAGES --trained-on DIR/TRAINED_ON.json.
+    """
+    from pipelines.data.export import export_training_images
+    from pipelines.study.fractions import parse_fraction
+    from pipelines.study.trained_on import TRAINED_ON_FILE
+
+    stated = export_training_images(
+        workspace, target, real_fraction=parse_fraction(real_fraction), **choices
+    )
+    classes = ", ".join(f"{index} {label}" for index, label in enumerate(stated.classes))
+    click.echo(f"labels by index: {classes}")
+    done(
+        f"{len(stated.images)} training images of {stated.image_size} px",
+        target,
+        "train a generator on them, then cxr synthesize --from IMAGES --trained-on "
+        f"{target / TRAINED_ON_FILE}",
+    )
 
 
 @data.command()
