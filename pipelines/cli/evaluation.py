@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 FEATURES_HELP = (
     "Networks whose features are compared, several with commas: inception (the one of FID), "
-    "vgg16, resnet50, cnn (the study's own), random. "
+    "vgg16, resnet50, dinov2, raddino (DINOv2 taught on chest X-rays), cnn (the study's own), "
+    "random. "
     "auto is the first that needs no download: vgg16 or inception where their weights are at "
     "hand, cnn, random.  [default: auto]"
 )
@@ -41,7 +42,7 @@ FEATURES_HELP = (
     multiple=True,
     metavar="[NAME=]FILE",
     help="The weights of inception (pytorch-fid's file), vgg16 or resnet50 (as torchvision saves "
-    "them); without it they are downloaded once.",
+    "them), dinov2 or raddino (.pth or .safetensors); without it they are downloaded once.",
 )
 @click.option(
     "--dataset-a",

@@ -19,6 +19,7 @@ from classifier.features import FeatureStore
 from classifier.predict import load_classifier
 from classifier.pretrained import cached_weights, load_trunk
 from classifier.weights import weights_hash
+from pipelines.metrics.dinov2 import PUBLISHED, describe_dinov2, load_dinov2
 from pipelines.metrics.inception import cached_inception, is_published, load_inception
 from pipelines.metrics.scores import ExtractorRecord
 from pipelines.study.views import view_of
@@ -28,8 +29,8 @@ from runtime.options import OptionError
 from runtime.randomness import torch_generator
 from runtime.run import Run, list_runs
 
-EXTRACTORS = ("auto", "inception", "vgg16", "resnet50", "cnn", "random")
-EXTRACTORS_WITH_WEIGHTS = ("inception", "vgg16", "resnet50")
+EXTRACTORS_WITH_WEIGHTS = ("inception", "vgg16", "resnet50", *PUBLISHED)
+EXTRACTORS = ("auto", *EXTRACTORS_WITH_WEIGHTS, "cnn", "random")
 EXTRACTOR_NOTES = {
     "inception": "Inception of 2015 as pytorch-fid has it, input 299 px",
     "vgg16": "ImageNet VGG16, average of the last feature map, input 112 px",
@@ -110,8 +111,8 @@ def _weights_files(names: Sequence[str], weights: Sequence[str]) -> dict[str, Pa
             problem = (
                 f"say whose they are: `weights` {takers[0]}={file}"
                 if takers
-                else "the features asked for take none; use it with `features` inception, vgg16 or "
-                "resnet50"
+                else "the features asked for take none; use it with `features` "
+                + ", ".join(EXTRACTORS_WITH_WEIGHTS)
             )
             raise OptionError("weights", text, problem)
         files[name] = Path(file)
@@ -132,6 +133,10 @@ def _load_extractor(
 ) -> Extractor:
     if name == "cnn":
         return _load_own_cnn(workspace, compute)
+    if name in PUBLISHED:
+        transformer = load_dinov2(name, files.get(name)).to(compute.device).eval()
+        note = describe_dinov2(name, transformer, files.get(name))
+        return Extractor(ExtractorRecord(name, weights_hash(transformer), note), transformer)
     network: nn.Module
     if name == "random":
         network = RandomNetwork()
