@@ -18,9 +18,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import avg_pool2d
 
 from gan.config import FADE, GanConfig
+from gan.resize import enlarge
 
 
 class Growing(nn.Module):
@@ -97,7 +98,7 @@ def halve(images: Tensor) -> Tensor:
 
 def double(images: Tensor) -> Tensor:
     """Return images (B, C, S, S) at twice the side."""
-    return interpolate(images, scale_factor=2, mode="bilinear")
+    return enlarge(images, 2)
 
 
 def fade_in(images: Tensor, fade: float) -> Tensor:

@@ -1,8 +1,12 @@
-"""The filter by which Pillow reads images at another size, as a fixed linear operator.
+"""Images at another size.
 
-Pillow's bicubic (Keys 1981, a = −1/2), widened by the factor of a reduction so that nothing finer
-than the result can hold is left over. An image that a network draws at twice its size is halved by
-the very filter that the reals went through.
+`resize` is the filter by which Pillow reads images, as a fixed linear operator: bicubic (Keys 1981,
+a = −1/2), widened by the factor of a reduction so that nothing finer than the result can hold is
+left over. An image that a network draws at twice its size is halved by the very filter that the
+reals went through.
+
+`enlarge` is bilinear, for pictures within a network. PyTorch's own interpolation has a gradient
+that CUDA sums in any order.
 """
 
 from __future__ import annotations
@@ -27,6 +31,21 @@ def resize(images: Tensor, side: int, before: int | None = None) -> Tensor:
         return images
     matrix = torch.from_numpy(_resize_matrix(before, side)).to(images)
     return matrix @ images @ matrix.T
+
+
+def enlarge(images: Tensor, factor: int) -> Tensor:
+    """Enlarge images (B, C, S, S) to (B, C, factor · S, factor · S), bilinearly.
+
+    Pixels lie in the middle of their squares, and beyond the edge the edge is repeated.
+    """
+    for dim in (2, 3):
+        last = images.shape[dim] - 1
+        before = torch.cat([images.narrow(dim, 0, 1), images.narrow(dim, 0, last)], dim)
+        after = torch.cat([images.narrow(dim, 1, last), images.narrow(dim, last, 1)], dim)
+        places = [(number + 0.5) / factor - 0.5 for number in range(factor)]  # within a pixel
+        parts = [torch.lerp(images, before if at < 0 else after, abs(at)) for at in places]
+        images = torch.stack(parts, dim + 1).flatten(dim, dim + 1)
+    return images
 
 
 @lru_cache

@@ -5,21 +5,27 @@ slower than float32, so `auto` never picks it there and an explicit request is r
 precision of training alone: what is chosen by or reported is computed in float32, and that is never
 TensorFloat-32, which CUDA's convolutions would take instead and which keeps no more than 11 bits.
 
+On CUDA many sums are by default made in whatever order threads come, so that the same seed gives
+other bytes each time. A deterministic Compute has PyTorch take algorithms of one fixed order, and
+raise RuntimeError at an operation that has none.
+
 Several processes are started by `torchrun`, which tells each its rank; they talk by gloo, or NCCL
-on CUDA.
+on CUDA, where each has a GPU of its own.
 """
 
 from __future__ import annotations
 
 import atexit
 import importlib
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, distributed
@@ -31,6 +37,10 @@ Value = TypeVar("Value")
 torch.backends.cudnn.allow_tf32 = False  # of all processes: exported files have it written in
 
 PEER_TIMEOUT = timedelta(days=2)  # of a process that waits for others, each at work of its own
+NOT_DETERMINISTIC = "not deterministic"  # as config.json says it
+CUBLAS_WORKSPACE = ":4096:8"  # 8 buffers of 4 MiB, with which cuBLAS sums in one order
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,12 +52,14 @@ class Compute:
         precision: Of the matrix products of training: "fp32" or "bf16".
         rank: The number of this process, from 0.
         world_size: How many there are.
+        deterministic: Whether the same seed gives the same bytes; False on CUDA alone.
     """
 
     device: torch.device
     precision: str
     rank: int = 0
     world_size: int = 1
+    deterministic: bool = True
 
     @property
     def is_main_process(self) -> bool:
@@ -97,38 +109,53 @@ class Compute:
 
     def __str__(self) -> str:
         """Write it as config.json has it; of several processes the kind of device they share."""
+        parts = [self.device.type if self.world_size > 1 else str(self.device), self.precision]
+        if not self.deterministic:
+            parts.append(NOT_DETERMINISTIC)
         if self.world_size > 1:
-            return f"{self.device.type}, {self.precision}, {self.world_size} processes"
-        return f"{self.device}, {self.precision}"
+            parts.append(f"{self.world_size} processes")
+        return ", ".join(parts)
 
 
-def parse_compute(text: str) -> tuple[str, str]:
-    """Return device and precision, as `choose_compute` takes them, of a Compute written as text.
+class ComputeChoice(NamedTuple):
+    """Device, precision and determinism as `choose_compute` takes them."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    deterministic: bool = True
+
+
+def parse_compute(text: str) -> ComputeChoice:
+    """Return the choice that leads to a Compute written as text.
 
     Raises ValueError when it is no such text.
     """
     match text.split(", "):
-        case [device, precision] | [device, precision, _]:
-            return device, precision
+        case [device, precision, *others] if len(others) < 3:
+            return ComputeChoice(device, precision, NOT_DETERMINISTIC not in others)
     raise ValueError(f"{text!r:.60} names no device and precision, as in 'cpu, fp32'")
 
 
-def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
-    """Resolve device and precision on this machine.
+def choose_compute(
+    device: str = "auto", precision: str = "auto", deterministic: bool = True
+) -> Compute:
+    """Resolve device and precision on this machine, and have PyTorch compute so.
 
     Joins the other processes where torchrun started several.
 
     Args:
         device: "auto" (CUDA, else Apple's MPS, else CPU), "cpu", "cuda", "cuda:N" or "mps".
         precision: "auto" (bf16 where the hardware is fast at it), "fp32" or "bf16".
+        deterministic: Take algorithms that sum in one fixed order. Of CUDA alone: on a CPU all
+            that is done here is so anyway.
 
     Raises:
         OptionError: The device is absent, or is not fast in the precision asked for.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = _choose_device(device)
-    if world_size > 1 and chosen == torch.device("cuda"):
-        chosen = _choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
+    if world_size > 1 and chosen.type == "cuda":
+        chosen = _own_gpu(device)
     fast = _is_fast_in_bf16(chosen)
     if precision not in ("auto", "fp32", "bf16"):
         raise OptionError("precision", precision, "expected auto, fp32 or bf16")
@@ -138,25 +165,65 @@ def choose_compute(device: str = "auto", precision: str = "auto") -> Compute:
             precision,
             f"{chosen} has no native bfloat16 and would only be slower; use fp32 or auto",
         )
+    if precision == "auto" and chosen.type == "cuda" and not fast:
+        _say_once(f"{chosen} has no native bfloat16; training is in fp32")
+    deterministic = deterministic or chosen.type != "cuda"
+    _set_determinism(chosen, deterministic)
     if world_size > 1 and not distributed.is_initialized():
         _join_processes(chosen)
     return Compute(
-        chosen,
-        "bf16" if precision != "fp32" and fast else "fp32",
-        distributed.get_rank() if world_size > 1 else 0,
-        world_size,
+        device=chosen,
+        precision="bf16" if precision != "fp32" and fast else "fp32",
+        rank=distributed.get_rank() if world_size > 1 else 0,
+        world_size=world_size,
+        deterministic=deterministic,
     )
+
+
+def _own_gpu(device: str) -> torch.device:
+    """Return the GPU of this process, one of several on this machine."""
+    if ":" in device:
+        raise OptionError(
+            "device", device, "each process takes a GPU of its own; expected cuda, cpu or auto"
+        )
+    rank, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if rank >= count:
+        raise OptionError(
+            "device",
+            device,
+            f"each process takes a GPU of its own and this machine has {count}; start as many "
+            "processes, or use cpu",
+        )
+    return torch.device("cuda", rank)
+
+
+def _set_determinism(device: torch.device, deterministic: bool) -> None:
+    """Have PyTorch compute so from here on; before CUDA has computed anything."""
+    is_fixed = deterministic and device.type == "cuda"
+    if is_fixed:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
+    torch.use_deterministic_algorithms(is_fixed)
+    torch.backends.cudnn.deterministic = is_fixed
+    torch.backends.cudnn.benchmark = False  # it tries algorithms, and takes another each time
+    # Nothing here reads memory that nobody has written; to fill it would take a pass over it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@cache
+def _say_once(text: str) -> None:
+    _log.warning("%s", text)
 
 
 def _join_processes(device: torch.device) -> None:
     """Join the processes that torchrun started; leave them when the interpreter ends."""
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     # Imported once the group exists (Adam does so), this module's default arguments hold it for
     # ever: its threads outlive the interpreter, ask it for its lock and abort the process.
     importlib.import_module("torch.distributed.nn")
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=PEER_TIMEOUT)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        distributed.init_process_group("nccl", timeout=PEER_TIMEOUT, device_id=device)
+    else:
+        distributed.init_process_group("gloo", timeout=PEER_TIMEOUT)
     atexit.register(distributed.destroy_process_group)
 
 

@@ -13,7 +13,7 @@ import itertools
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import conv_transpose2d, pad
 
 LEAK = 0.2  # slope of LeakyReLU below 0
 
@@ -28,6 +28,7 @@ class Segmentor(nn.Module):
             nn.Sequential(_convolve(before, after, stride=2), _convolve(after, after))
             for before, after in itertools.pairwise([1, *widths])
         )
+        self.doubling = Doubling()
         self.up = nn.ModuleList(
             _convolve(above + below, below)
             for below, above in reversed(list(itertools.pairwise(widths)))
@@ -43,9 +44,28 @@ class Segmentor(nn.Module):
             features.append(x)
         x = features.pop()  # (B, 4·width, S/16, S/16)
         for layer in self.up:
-            finer = interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-            x = layer(torch.cat([finer, features.pop()], dim=1))
+            x = layer(torch.cat([self.doubling(x), features.pop()], dim=1))
         return self.head(x)
+
+
+class Doubling(nn.Module):
+    """Feature maps (B, C, H, W) at twice the side, bilinearly.
+
+    As a convolution, since the gradient of PyTorch's interpolation is summed on CUDA in any order.
+    """
+
+    kernel: Tensor  # (4, 4)
+
+    def __init__(self) -> None:
+        super().__init__()
+        line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
+        self.register_buffer("kernel", torch.outer(line, line), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels = x.shape[1]
+        kernel = self.kernel.to(x.dtype).expand(channels, 1, 4, 4)
+        edged = pad(x, (1, 1, 1, 1), mode="replicate")
+        return conv_transpose2d(edged, kernel, stride=2, padding=3, groups=channels)
 
 
 class Critic(nn.Module):

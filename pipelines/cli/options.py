@@ -123,14 +123,15 @@ def workspace_option(default: Path = Path()) -> Callable[[Command], Command]:
 
 
 def compute_options(command: Command) -> Command:
-    """`--device` and `--precision` of a command that runs in one process; it gets a `compute`."""
+    """`--device` and the like of a command that runs in one process; it gets a `compute`."""
 
     @functools.wraps(command)
-    def chosen(device: str, precision: str, **arguments: Any) -> Any:
-        from runtime.device import choose_compute
+    def chosen(device: str, precision: str, deterministic: bool | None, **arguments: Any) -> Any:
+        from pipelines.study.runs import RunRequest
 
         _refuse_torchrun()
-        return command(compute=choose_compute(device, precision), **arguments)
+        request = RunRequest(None, device, precision, deterministic)
+        return command(compute=request.choose_compute(), **arguments)
 
     return _device_options(chosen)
 
@@ -138,7 +139,7 @@ def compute_options(command: Command) -> Command:
 def run_options(
     *, several_processes: bool = False, resumable: bool = True
 ) -> Callable[[Command], Command]:
-    """`--resume [RUN]`, `--device` and `--precision`; the command gets a `request` for its run.
+    """`--resume [RUN]`, `--device` and the like; the command gets a `request` for its run.
 
     several_processes: whether the command may be started by torchrun; then only the main process
     writes to standard output. resumable: False for a command that finds by itself what to go on
@@ -148,7 +149,11 @@ def run_options(
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
         def requested(
-            device: str, precision: str, resume: str | None = None, **arguments: Any
+            device: str,
+            precision: str,
+            deterministic: bool | None,
+            resume: str | None = None,
+            **arguments: Any,
         ) -> Any:
             from pipelines.study.runs import RunRequest
 
@@ -157,7 +162,8 @@ def run_options(
             silenced = os.environ.get("RANK", "0") != "0"
             output = contextlib.redirect_stdout(io.StringIO())
             with output if silenced else contextlib.nullcontext():
-                return command(request=RunRequest(resume, device, precision), **arguments)
+                request = RunRequest(resume, device, precision, deterministic)
+                return command(request=request, **arguments)
 
         with_device = _device_options(requested)
         if not resumable:
@@ -175,6 +181,14 @@ def run_options(
 
 
 def _device_options(command: Command) -> Command:
+    with_determinism = click.option(
+        "--deterministic",
+        type=bool,
+        default=None,
+        metavar="yes|no",
+        help="Whether the same seed gives the same bytes on CUDA too, which may cost speed; on a "
+        "CPU it always does.  [default: yes]",
+    )
     with_precision = click.option(
         "--precision",
         type=click.Choice(["auto", "fp32", "bf16"]),
@@ -185,7 +199,7 @@ def _device_options(command: Command) -> Command:
     with_device = click.option(
         "--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps."
     )
-    return with_device(with_precision(command))
+    return with_device(with_precision(with_determinism(command)))
 
 
 def _refuse_torchrun() -> None:

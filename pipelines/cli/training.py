@@ -263,11 +263,14 @@ def _find_learning_rate(
 ) -> None:
     """Print which learning rate a range test suggests."""
     from pipelines.training.classifier import suggest_learning_rate
-    from runtime.device import choose_compute
 
-    compute = choose_compute(request.device, request.precision)
     rate, curve = suggest_learning_rate(
-        workspace, options, compute, choices["image_size"], choices["view"], choices["weights"]
+        workspace,
+        options,
+        request.choose_compute(),
+        choices["image_size"],
+        choices["view"],
+        choices["weights"],
     )
     done(
         f"a learning-rate test, which suggests {rate:.1e}",

@@ -5,7 +5,8 @@ run was begun with. Then it makes what its work needs (images, weights), and `Ru
 the run with what was found there, so that a resumed run is refused when its data or weights have
 changed.
 
-A run remembers the device and the precision that it was begun with, and goes on with them.
+A run remembers the device and the precision that it was begun with, and whether its algorithms were
+deterministic, and goes on with them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Generic, TypeVar, cast, get_type_hints
 
 from pipelines.study.text import flag_of
 from pipelines.study.workspace import Workspace
-from runtime.device import Compute, choose_compute, parse_compute
+from runtime.device import Compute, ComputeChoice, choose_compute, parse_compute
 from runtime.files import parse_config
 from runtime.options import OptionError
 from runtime.run import Run
@@ -36,18 +37,27 @@ class RunRequest:
             unfinished one of the command.
         device, precision: As the command line has them; "auto" leaves them to the machine or, on
             going on, to the run.
+        deterministic: Whether the same seed is to give the same bytes on CUDA; None leaves it to
+            the run, on going on, and is yes otherwise.
         compute: Where this is settled already, by a command that makes the run for itself.
     """
 
     resume: str | None = None
     device: str = "auto"
     precision: str = "auto"
+    deterministic: bool | None = None
     compute: Compute | None = None
 
     @classmethod
     def of(cls, begun: Run | None, compute: Compute) -> RunRequest:
         """Ask a command for a run within another one: to go on with one, or for a new one."""
         return cls(resume=begun.name if begun else None, compute=compute)
+
+    def choose_compute(self) -> Compute:
+        """Settle where a new run computes. Raises OptionError as `runtime.device` does."""
+        if self.compute is not None:
+            return self.compute
+        return choose_compute(self.device, self.precision, self.deterministic is not False)
 
 
 @dataclass(frozen=True)
@@ -217,37 +227,41 @@ def _as_declared(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _other_compute(run: Run, request: RunRequest) -> list[str]:
-    """What was asked of device and precision that is not the run's own."""
-    device, precision = _recorded_compute(run)
+    """What was asked of device, precision and determinism that is not the run's own."""
+    own = _recorded_compute(run)
+    # Of CUDA alone: elsewhere it is asked for in vain, on going on as at the beginning.
+    deterministic = request.deterministic if own.device.startswith("cuda") else None
+    asked: tuple[Any, ...] = request.device, request.precision, deterministic
     if request.compute is not None:
         asked = parse_compute(str(request.compute))
-    else:
-        asked = request.device, request.precision
     return [
-        f"{flag_of(name)} {old} → {new}"
-        for name, old, new in zip(("device", "precision"), (device, precision), asked, strict=True)
-        if new not in ("auto", old)
+        f"{flag_of(name)} {_as_typed(old)} → {_as_typed(new)}"
+        for name, old, new in zip(own._fields, own, asked, strict=True)
+        if new not in ("auto", None, old)
     ]
 
 
-def _recorded_compute(run: Run) -> tuple[str, str]:
-    """Device and precision that a run was begun with; "auto" where an older version noted none."""
+def _as_typed(value: Any) -> str:
+    """A value as the command line has it."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def _recorded_compute(run: Run) -> ComputeChoice:
+    """What a run was begun with; "auto" where an older version noted nothing."""
     recorded = run.config.get("compute")
-    return ("auto", "auto") if recorded is None else parse_compute(recorded)
+    return ComputeChoice() if recorded is None else parse_compute(recorded)
 
 
 def _choose_compute(resumed: Run | None, request: RunRequest) -> Compute:
-    if request.compute is not None:
-        return request.compute
-    if resumed is None:
-        return choose_compute(request.device, request.precision)
-    device, precision = _recorded_compute(resumed)
+    if resumed is None or request.compute is not None:
+        return request.choose_compute()
+    own = _recorded_compute(resumed)
     try:
-        return choose_compute(device, precision)
+        return choose_compute(*own)
     except OptionError as error:
         raise ValueError(
-            f"{resumed.name} was begun on {device} in {precision}, which this machine cannot do "
-            f"({error.problem}); go on where it can, or {WITHOUT_RESUME}"
+            f"{resumed.name} was begun on {own.device} in {own.precision}, which this machine "
+            f"cannot do ({error.problem}); go on where it can, or {WITHOUT_RESUME}"
         ) from error
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import interpolate
 
-from gan.resize import resize
+from gan.resize import enlarge, resize
 from pipelines.study.image_io import to_square
 
 
@@ -24,6 +25,13 @@ def test_it_is_pillows_filter(before: int, after: int) -> None:
     resized = resize(torch.from_numpy(levels)[None, None], after)
     assert resized.shape == (1, 1, after, after)
     assert np.abs(resized[0, 0].numpy() - np.asarray(expected)).max() < 1e-3
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4])
+def test_enlarging_is_bilinear(factor: int) -> None:
+    images = torch.from_numpy(random_levels(16))[None, None].expand(2, 3, -1, -1)
+    expected = interpolate(images, scale_factor=factor, mode="bilinear")
+    assert torch.allclose(enlarge(images, factor), expected, rtol=1e-5)
 
 
 def test_a_picture_is_halved_as_reals_are_read() -> None:

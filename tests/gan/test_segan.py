@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
 from gan.segan.augment import augment
 from gan.segan.config import LungsConfig
 from gan.segan.losses import multi_scale_l1, pixel_loss
-from gan.segan.networks import Critic, Segmentor
+from gan.segan.networks import Critic, Doubling, Segmentor
 from gan.segan.segmentation import (
     LungNetwork,
     dice_of_masks,
@@ -52,6 +53,12 @@ def train_in_new_run(folder: Path, config: LungsConfig, data: LungData) -> Run:
     run = create_run(folder, "lungs-train", {})
     train(config, data, run, CPU)
     return run
+
+
+def test_feature_maps_are_doubled_bilinearly() -> None:
+    features = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    expected = interpolate(features, scale_factor=2, mode="bilinear")
+    assert torch.allclose(Doubling()(features), expected, atol=1e-6)
 
 
 # --- losses ---

@@ -142,6 +142,18 @@ def test_another_device_or_precision_is_refused(
         prepare(tmp_path, request_)
 
 
+def test_a_run_keeps_to_the_determinism_it_was_begun_with(tmp_path: Path) -> None:
+    rewrite_config(begin(tmp_path), compute="cuda, bf16, not deterministic")
+    with pytest.raises(ValueError, match=r"other options \(--deterministic no → yes\)"):
+        prepare(tmp_path, RunRequest(resume="", deterministic=True))
+
+
+def test_a_run_on_a_cpu_goes_on_whatever_is_said_of_determinism(tmp_path: Path) -> None:
+    begin(tmp_path)
+    request = RunRequest(resume="", deterministic=False)
+    assert prepare(tmp_path, request).compute.deterministic
+
+
 def test_a_machine_without_the_recorded_device_says_the_way_out(tmp_path: Path) -> None:
     rewrite_config(begin(tmp_path), compute="cuda:99, bf16")
     with pytest.raises(ValueError, match="go on where it can, or start a new run without --resume"):
