@@ -202,7 +202,9 @@ def _set_determinism(device: torch.device, deterministic: bool) -> None:
     is_fixed = deterministic and device.type == "cuda"
     if is_fixed:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
-    torch.use_deterministic_algorithms(is_fixed)
+        os.environ["TORCHINDUCTOR_DETERMINISTIC"] = "1"  # where networks are compiled
+    # As `use_deterministic_algorithms`, which takes seconds, to import the compiler.
+    torch.set_deterministic_debug_mode("error" if is_fixed else "default")
     torch.backends.cudnn.deterministic = is_fixed
     torch.backends.cudnn.benchmark = False  # it tries algorithms, and takes another each time
     # Nothing here reads memory that nobody has written; to fill it would take a pass over it.

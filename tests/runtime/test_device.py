@@ -61,8 +61,9 @@ def one_gpu_without_bf16(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (7, 5))
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "as it was")
-    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    for name in ("CUBLAS_WORKSPACE_CONFIG", "TORCHINDUCTOR_DETERMINISTIC"):
+        monkeypatch.setenv(name, "")  # so that it is as it was afterwards
+        monkeypatch.delenv(name)
     yield
     monkeypatch.undo()
     choose_compute("cpu", "fp32")
