@@ -23,6 +23,7 @@ from runtime.options import OptionError
 from runtime.randomness import batch_indices, torch_generator
 
 RESIZED = 256  # reals that are resized together
+STEPS_AHEAD = 64  # whose images are chosen together, so that the device is seldom waited for
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,15 @@ class Batch:
     draws: Tensor
     noise: Tensor
 
+    def clone(self) -> Batch:
+        """Return a copy in memory of its own."""
+        return Batch(**{name: tensor.clone() for name, tensor in vars(self).items()})
+
+    def copy_(self, other: Batch) -> None:
+        """Take over the values of another batch of the same shapes."""
+        for name, tensor in vars(self).items():
+            tensor.copy_(getattr(other, name))
+
 
 class BatchSampler:
     """Draws the batch of any step; of several processes each gets its part of the same batch.
@@ -98,6 +108,7 @@ class BatchSampler:
         self.config = config
         self.reals, self.labels = reals.to(compute.device), labels.to(compute.device)
         self._resized = self.reals
+        self._chosen_block, self._chosen = -1, torch.empty(0)
         per_rank = batch_size // world_size
         self.local_batch = slice(compute.rank * per_rank, (compute.rank + 1) * per_rank)
         self.num_probes = math.ceil(batch_size / PENALTY_STRIDE)  # of all processes
@@ -112,8 +123,7 @@ class BatchSampler:
         stage, fade = split_growth(growth)
         reals = self._reals_at(config.sides[stage])  # (N, 1, S, S)
         random = torch_generator(config.seed, "step", step, device=device)
-        indices = batch_indices(len(self.reals), config.batch_size, step, config.seed)
-        local = indices[self.local_batch].to(device)  # (b,)
+        local = self._choose_images(step)[self.local_batch]  # (b,)
         latents = torch.randn(
             config.batch_size, config.latent_size, generator=random, device=device
         )
@@ -127,6 +137,16 @@ class BatchSampler:
             draws=draws[:, self.local_batch],
             noise=noise[:, self.local_probes].flatten(0, 1),
         )
+
+    def _choose_images(self, step: int) -> Tensor:
+        """Return the places (batch_size,) of a step's images, on the device."""
+        block, position = divmod(step, STEPS_AHEAD)
+        if block != self._chosen_block:
+            count = self.config.batch_size * STEPS_AHEAD
+            chosen = batch_indices(len(self.reals), count, block, self.config.seed)
+            self._chosen = chosen.view(STEPS_AHEAD, -1).to(self.reals.device)
+            self._chosen_block = block
+        return self._chosen[position]
 
     def _reals_at(self, side: int) -> Tensor:
         """Return all reals at this side, uint8 (N, 1, side, side); those of one side are kept."""

@@ -53,6 +53,15 @@ def build_game(config: GanConfig) -> Game:
     return Adversarial()
 
 
+def is_steady(config: GanConfig) -> bool:
+    """Say whether each step of a training does the same with other numbers.
+
+    It does not where networks grow, have layers with random numbers of their own, or are penalised
+    by second derivatives, as those of the papers are.
+    """
+    return config.preset == "small-data" and not config.stage_steps
+
+
 def parameter_counts(config: GanConfig, classes: int) -> dict[str, int]:
     """Count the trained numbers of "generator" and "discriminator".
 

@@ -10,7 +10,10 @@ deviation of the papers' presets work per process).
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,11 +23,13 @@ from tqdm import tqdm
 from gan.augment import augment
 from gan.batches import Batch, BatchSampler, TrainingData, stack_training_images
 from gan.checkpoints import Checkpoints
+from gan.compiled import compile_networks
 from gan.config import GanConfig
 from gan.growth import growth_at
 from gan.losses import DiscriminatorLoss, Game
 from gan.monitor import Monitor, measure_references
-from gan.presets import build_game, count_parameters
+from gan.presets import build_game, count_parameters, is_steady
+from gan.recorded_step import RecordedStep
 from gan.snapshots import describe_rollback
 from gan.training_state import Clock, TrainingState, build_networks, cooldown_end
 from runtime.device import Compute
@@ -35,6 +40,8 @@ from runtime.run import Interrupted, Run, stop_on_signal
 LOG_EVERY = 10  # steps between two log lines of the losses
 CHECK_EVERY = 50  # steps between two looks of the doctor
 
+_log = logging.getLogger(__name__)
+
 
 def train(
     config: GanConfig,
@@ -44,6 +51,8 @@ def train(
     *,
     max_minutes: float | None = None,
     keep_going: bool = False,
+    compiled: bool = False,
+    graph: bool = True,
 ) -> dict[str, Any]:
     """Train a generator; leave snapshots in the run's folder, and the best as `generator.pt`.
 
@@ -57,6 +66,8 @@ def train(
         compute: Device, precision and processes.
         max_minutes: Be finished after this much training time in all, with the learning rate at 0.
         keep_going: Go on whatever the doctor says.
+        compiled: Compile the networks first; their arithmetic then rounds differently.
+        graph: Launch each step as one CUDA graph where that can be; the results are the same.
 
     Returns:
         What goes into the run's result: step, seconds, images, and parameters of each network.
@@ -72,7 +83,6 @@ def train(
     images, labels = stack_training_images(data, config)  # (N, 1, S, S) uint8, (N,)
     batches = BatchSampler(config, images, labels, compute)
     networks = build_networks(config, len(data.classes), images, labels)
-    game = build_game(config)
     monitor = Monitor(
         config, data, run, measure_references(config, data) if is_main_process else []
     )
@@ -83,6 +93,7 @@ def train(
     checkpoints = Checkpoints(run, config, data.trained_on, time_limit)
     checkpoints.resume(state, is_main_process=is_main_process)
     clock = Clock(state.seconds_before, time_limit, compute)
+    take_step = prepare_steps(config, state, compute, compiled=compiled, graph=graph)
 
     with (
         stop_on_signal() as stop,
@@ -99,24 +110,11 @@ def train(
                 if is_main_process:
                     checkpoints.save_before_cooldown(state, clock.seconds())
                 state.cooling_from, state.end = state.step, end
-            state.set_learning_rate(config.learning_rate)
+            state.prepare_step(config)
 
             # This process's part of the batch, b pairs of a real and a fake of its class.
             torch.manual_seed(key(config.seed, "layers", compute.rank, state.step))  # for Dropout
-            batch = batches.draw(state.step, growth)
-            with compute.autocast():
-                fakes = state.generator(batch.latents, batch.labels)  # (b, C, S, S)
-            reals = batch.reals  # (b, C, S, S)
-            if config.augment:
-                reals, fakes = augment(reals, batch.draws[0]), augment(fakes, batch.draws[1])
-
-            # Discriminator, generator, average.
-            judged = fakes.detach().requires_grad_()
-            loss = discriminator_step(state, game, reals, judged, batch, compute)
-            statistics = generator_step(state, game, fakes, judged, loss, batch, compute)
-            if config.ema_decay:
-                state.update_average(config.ema_decay)
-            state.totals += statistics
+            take_step(batches.draw(state.step, growth))
             state.step += 1
             bar.update()
 
@@ -150,6 +148,43 @@ def train(
     }
 
 
+def prepare_steps(
+    config: GanConfig, state: TrainingState, compute: Compute, *, compiled: bool, graph: bool
+) -> Callable[[Batch], None]:
+    """Return what takes a step on a batch: `training_step`, or a recording of it."""
+    if compiled:
+        compile_networks(config, state)
+    take_step = partial(training_step, config, state, build_game(config), compute)
+    if graph and is_steady(config) and compute.world_size == 1:
+        return RecordedStep(take_step, compute.device)
+    if graph and compute.device.type == "cuda" and compute.is_main_process:
+        _log.warning(
+            "each kernel is launched by itself: a step is one CUDA graph with preset small-data at "
+            "one side, in one process"
+        )
+    return take_step
+
+
+def training_step(
+    config: GanConfig, state: TrainingState, game: Game, compute: Compute, batch: Batch
+) -> None:
+    """Update discriminator, generator and average by one batch.
+
+    Nothing is read back from the device here, and all that changes from step to step is in the
+    batch and the state's tensors: so that the step can be recorded.
+    """
+    with compute.autocast():
+        fakes = state.generator(batch.latents, batch.labels)  # (b, C, S, S)
+    reals = batch.reals  # (b, C, S, S)
+    if config.augment:
+        reals, fakes = augment(reals, batch.draws[0]), augment(fakes, batch.draws[1])
+    judged = fakes.detach().requires_grad_()
+    loss = discriminator_step(state, game, reals, judged, batch, compute)
+    state.totals += generator_step(state, game, fakes, judged, loss, batch, compute)
+    if config.ema_decay:
+        state.update_average()
+
+
 def discriminator_step(
     state: TrainingState,
     game: Game,
@@ -170,7 +205,7 @@ def discriminator_step(
     """
     with compute.autocast():
         loss = game.discriminator(state.discriminator, reals, judged, batch.labels, batch.noise)
-    state.discriminator_optimizer.zero_grad(set_to_none=False)
+    state.discriminator_optimizer.zero_grad()
     loss.total.backward()
     compute.average(gradients(state.discriminator))
     state.discriminator_optimizer.step()
@@ -208,7 +243,7 @@ def generator_step(
             state.discriminator, judged, judged.grad, gap, batch.labels
         )
     state.discriminator.requires_grad_(True)
-    state.generator_optimizer.zero_grad(set_to_none=False)
+    state.generator_optimizer.zero_grad()
     fakes.backward(gradient)
     statistics = torch.stack([loss.adversarial.detach(), generator_loss.detach(), gap.mean()])
     compute.average([*gradients(state.generator), statistics])

@@ -57,6 +57,8 @@ class TrainingState:
         average: The generator that samples are drawn from: an average over the steps, or
             `generator` itself.
         generator_optimizer, discriminator_optimizer: Adam.
+        learning_rate: Of both, for the next step, ().
+        average_weight: Of the generator of the next step in the average, ().
         totals: Sums since the last log line: discriminator loss, generator loss, logit gap, (3,).
         step: Steps done.
         grown_at: The step at which the networks came to their present side.
@@ -70,6 +72,8 @@ class TrainingState:
     average: nn.Module
     generator_optimizer: Adam
     discriminator_optimizer: Adam
+    learning_rate: Tensor
+    average_weight: Tensor
     totals: Tensor
     step: int
     grown_at: int
@@ -92,14 +96,17 @@ class TrainingState:
         generator = generator.to(device).to(memory_format=torch.channels_last)
         discriminator = discriminator.to(device).to(memory_format=torch.channels_last)
         average = copy.deepcopy(generator).requires_grad_(False) if config.ema_decay else generator
-        for parameter in [*generator.parameters(), *discriminator.parameters()]:
-            parameter.grad = torch.zeros_like(parameter)
+        # A CPU works with the number itself, CUDA with its float32.
+        precise = torch.float64 if device.type == "cpu" else torch.float32
+        learning_rate = torch.tensor(config.learning_rate, dtype=precise, device=device)
         return cls(
             generator=generator,
             discriminator=discriminator,
             average=average,
-            generator_optimizer=_adam(config, generator, device),
-            discriminator_optimizer=_adam(config, discriminator, device),
+            generator_optimizer=_adam(config, generator, learning_rate),
+            discriminator_optimizer=_adam(config, discriminator, learning_rate),
+            learning_rate=learning_rate,
+            average_weight=torch.zeros((), device=device),
             totals=torch.zeros(3, device=device),
             step=0,
             grown_at=0,
@@ -149,30 +156,38 @@ class TrainingState:
             network.growth = growth  # type: ignore[assignment]  # they grow together
         return growth
 
-    def set_learning_rate(self, highest: float) -> None:
-        """Set both optimizers' rate for the next step: `highest`, or below it while cooling."""
+    def prepare_step(self, config: GanConfig) -> None:
+        """Set what of the next step depends on how far the training has come.
+
+        The learning rate is that of the configuration, or below it while cooling. The average
+        follows the generator faster in the first steps of each side.
+        """
+        left = 1.0
         if self.is_cooling:
-            for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
-                optimizer.param_groups[0]["lr"] = (
-                    highest * (self.end - self.step) / max(self.end - self.cooling_from, 1)
-                )
+            left = (self.end - self.step) / max(self.end - self.cooling_from, 1)
+        self.learning_rate.fill_(config.learning_rate * left)
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            optimizer.param_groups[0]["lr"] = self.learning_rate  # a resumed one has another
+        steps = self.step - self.grown_at
+        self.average_weight.fill_(1 - min(config.ema_decay, (1 + steps) / (10 + steps)))
 
     @torch.no_grad()  # or each step would hang on the one before, in memory, to the end
-    def update_average(self, decay: float) -> None:
-        """Move the average towards the generator, faster in the first steps of each side."""
-        steps = self.step - self.grown_at
-        decay = min(decay, (1 + steps) / (10 + steps))
-        torch._foreach_lerp_(
-            list(self.average.parameters()), list(self.generator.parameters()), 1 - decay
-        )
+    def update_average(self) -> None:
+        """Move the average towards the generator."""
+        for averaged, weight in zip(
+            self.average.parameters(), self.generator.parameters(), strict=True
+        ):
+            averaged.lerp_(weight, self.average_weight)
 
 
-def _adam(config: GanConfig, network: nn.Module, device: torch.device) -> Adam:
+def _adam(config: GanConfig, network: nn.Module, learning_rate: Tensor) -> Adam:
+    device = learning_rate.device.type
     return Adam(
         network.parameters(),
-        lr=config.learning_rate,
+        lr=learning_rate,
         betas=(config.beta1, config.beta2),
-        fused=device.type != "mps",
+        fused=device != "mps",
+        capturable=device == "cuda",
     )
 
 

@@ -215,7 +215,12 @@ def state() -> TrainingState:
     """A training of a thousand steps at its first side, the average far from the generator."""
     config = configure("small-data")
     state = TrainingState.initial(config, *build(config), torch.device("cpu"))
-    for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
+    for network, optimizer in (
+        (state.generator, state.generator_optimizer),
+        (state.discriminator, state.discriminator_optimizer),
+    ):
+        for parameter in network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
         optimizer.step()
     for parameter in state.average.parameters():
         parameter.data += 1
@@ -230,13 +235,15 @@ def distance_of_average(state: TrainingState) -> float:
 
 def test_the_average_follows_the_generator_anew_at_each_side(state: TrainingState) -> None:
     state.grow(0.1)
-    state.update_average(0.998)
+    state.prepare_step(configure("small-data"))
+    state.update_average()
     assert distance_of_average(state) == pytest.approx(0.1, abs=1e-3)
 
 
 def test_the_average_is_slow_where_no_side_begins(state: TrainingState) -> None:
     state.grow(0.0)
-    state.update_average(0.998)
+    state.prepare_step(configure("small-data"))
+    state.update_average()
     assert distance_of_average(state) == pytest.approx(0.991, abs=1e-3)  # 1001 / 1010
 
 
