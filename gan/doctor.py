@@ -57,25 +57,29 @@ class Finding:
 
 
 class Reference:
-    """The reals of one class, reduced to what samples are measured against."""
+    """The reals of one class, reduced to what samples are measured against.
+
+    Images may be on any device; what is made of their features is computed on the CPU.
+    """
 
     def __init__(self, images: Tensor) -> None:
-        """Measure reals (N, 1, S, S) in −1..1, on the CPU."""
-        self.diversity = diversity(images)
-        features = extract_features(images)
+        """Measure reals (N, 1, S, S) in −1..1."""
+        self._diversity = diversity(images)
+        features = extract_features(images).cpu()
         self.spread = features.std(dim=0).clamp(min=1e-3)  # (D,)
         self.mean, self.scatter = _fit_gaussian(features / self.spread)
 
-    def measure(self, samples: Tensor) -> tuple[float, float]:
-        """Return the diversity of samples relative to the reals, and their distance from them.
+    def diversity(self, samples: Tensor) -> float:
+        """Return the diversity of samples (N, 1, S, S) in −1..1 relative to the reals."""
+        return diversity(samples) / max(self._diversity, 1e-9)
 
-        The distance is ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 √(Σ₁Σ₂)) (Dowson & Landau 1982), in squared
-        units of the features' spread. It depends on N: compare only at equal N.
+    def distance(self, samples: Tensor) -> float:
+        """Return the distance of samples (N, 1, S, S) in −1..1 from the reals.
 
-        Args:
-            samples: (N, 1, S, S) in −1..1, on the CPU.
+        It is ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 √(Σ₁Σ₂)) (Dowson & Landau 1982), in squared units of the
+        features' spread. It depends on N: compare only at equal N.
         """
-        mean, scatter = _fit_gaussian(extract_features(samples) / self.spread)
+        mean, scatter = _fit_gaussian(extract_features(samples).cpu() / self.spread)
         # tr √(Σ₁Σ₂) is the nuclear norm of the product of the centred feature matrices, which have
         # fewer rows than columns.
         overlap = torch.linalg.svdvals(self.scatter @ scatter.T).sum()
@@ -85,7 +89,7 @@ class Reference:
             + scatter.square().sum()
             - 2 * overlap
         )
-        return diversity(samples) / max(self.diversity, 1e-9), distance.item()
+        return distance.item()
 
 
 def extract_features(images: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gan.batches import TrainingData
 from gan.config import GanConfig
@@ -58,7 +58,8 @@ class Monitor:
         """
         if any(snapshot.step == step for snapshot in list_snapshots(self.run)):
             return
-        diversity, distance = self._measure(network, SNAPSHOT_SAMPLES)
+        samples = self._draw(network, SNAPSHOT_SAMPLES)
+        diversity, distance = self._diversities(samples), self._distances(samples)
         self.run.log(step=step, diversity=diversity, distance=distance)
         paths = [self.run.folder / "snapshots" / f"step-{step:06d}.pt"]
         best = best_snapshot(self.run)
@@ -78,8 +79,7 @@ class Monitor:
 
     def check_health(self, network: nn.Module, step: int) -> str | None:
         """Log the diversity of samples and what is wrong; return it where all hope is lost."""
-        diversity, _ = self._measure(network, CHECK_SAMPLES)
-        self.run.log(step=step, diversity=diversity)
+        self.run.log(step=step, diversity=self._diversities(self._draw(network, CHECK_SAMPLES)))
         journal = self.run.journal()
         finding = diagnose(journal, self.data.classes)
         if finding is None:
@@ -91,17 +91,25 @@ class Monitor:
             self.run.log(step=step, doctor=finding.text)
         return finding.text if finding.is_hopeless else None
 
-    def _measure(self, network: nn.Module, count: int) -> tuple[list[float], list[float]]:
-        """Return diversity and distance of each class, from `count` samples of each."""
+    def _draw(self, network: nn.Module, count: int) -> list[Tensor]:
+        """Draw samples of each class, (count, 1, S, S) in −1..1, on the network's device."""
         samples = draw_samples(network, self._labels(count), self.config, "measure")
-        scores = [
-            reference.measure(part)
-            for reference, part in zip(self.references, to_float(samples).split(count), strict=True)
+        device = next(network.parameters()).device
+        return list(to_float(samples.to(device)).split(count))
+
+    def _diversities(self, samples: Sequence[Tensor]) -> list[float]:
+        """Return the diversity of the samples of each class."""
+        return [
+            round(reference.diversity(part), 4)
+            for reference, part in zip(self.references, samples, strict=True)
         ]
-        return (
-            [round(diversity, 4) for diversity, _ in scores],
-            [round(distance, 4) for _, distance in scores],
-        )
+
+    def _distances(self, samples: Sequence[Tensor]) -> list[float]:
+        """Return the distance of the samples of each class from its reals."""
+        return [
+            round(reference.distance(part), 4)
+            for reference, part in zip(self.references, samples, strict=True)
+        ]
 
     def _write_sample_grid(self, network: nn.Module, step: int) -> None:
         rows = 2 if len(self.data.classes) <= MAX_CLASSES_OF_TWO_ROWS else 1
