@@ -300,4 +300,6 @@ def reader_study(
         f"give the reader {run.folder / 'reader.html'} and nothing else; key.json beside it holds "
         "the answers"
     )
+    if result["caution"]:
+        click.echo(f"beware: {result['caution']}")
     done("a reader study", run.folder / "reader.html", "cxr reader-study --score ANSWERS.json")

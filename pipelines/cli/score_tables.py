@@ -74,11 +74,13 @@ def checks_table(summary: ScoreSummary) -> str:
         if not isinstance(section, LeftOut)
         for warning in section.warnings
     ]
+    warnings += summary.held_out.warnings if summary.held_out else []
     return "\n".join(
         [
             *_memorisation_lines(summary.memorisation),
             *_label_lines(summary.label_audit),
             *_fingerprint_lines(summary.fingerprints),
+            *([summary.held_out.sentence] if summary.held_out else []),
             *(f"warning: {warning}" for warning in warnings),
         ]
     )

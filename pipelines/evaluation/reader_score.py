@@ -86,7 +86,7 @@ def _score(reading: Reading) -> ReaderScore:
     )
     synthetic, real = (len(key.file_names(answer)) for answer in (SYNTHETIC_ANSWER, REAL_ANSWER))
     right = n - len(wrong)
-    stem = reading.file.stem
+    stem, caution = reading.file.stem, reading.run.result.get("caution")
     return ReaderScore(
         study=key.study,
         run=reading.run.name,
@@ -104,7 +104,8 @@ def _score(reading: Reading) -> ReaderScore:
         called_synthetic=called_synthetic,
         file=f"score-{stem}.json",
         sheet=f"sheet-{stem}.png" if wrong else None,
-        limit=ONE_READER.format(reading.reader or "this reader"),
+        limit=ONE_READER.format(reading.reader or "this reader")
+        + (f" Beware: {caution}." if caution else ""),
     )
 
 

@@ -81,6 +81,7 @@ def make_reader_study(workspace: Workspace, *, n: int, synthetic: str | None, se
             SYNTHETIC_ANSWER: n // 2,
             "labels": dict(Counter(image.label for image in images)),
             "patients": len({image.patient for image in images if image.answer == REAL_ANSWER}),
+            "caution": synthetic_set.caution,
         }
     )
     return run

@@ -14,6 +14,7 @@ from pipelines.evaluation.score_material import read_material
 from pipelines.metrics.extractors import choose_extractors
 from pipelines.metrics.frechet import warn_of_few_images
 from pipelines.metrics.per_class import score_groups
+from pipelines.results.held_out_nearness import HeldOutNearness
 from pipelines.results.score_summary import ScoreSummary
 from pipelines.study.leak_lock import check_leak
 from pipelines.study.synthetic import read_synthetic
@@ -63,19 +64,23 @@ def score_synthetic(
         },
         instead=True,
     )
-    generator = added.rows[0].generator
+    generator = None if added.statement else added.rows[0].generator
     checks = check_synthetic(workspace, generator, material, names[0], compute, run.folder)
     summary = ScoreSummary(
         synthetic=added.folder.name,
         held_out_split=held_out_split,
         classes=material.classes,
         extractors=[extractor.record for extractor in extractors],
-        warnings=warn_of_few_images(material.features, material.count_patients()),
+        warnings=[
+            *([added.caution] if added.caution else []),
+            *warn_of_few_images(material.features, material.count_patients()),
+        ],
         scores=scores,
         unscored=unscored,
         memorisation=checks.memorisation,
         label_audit=checks.label_audit,
         fingerprints=checks.fingerprints,
+        held_out=HeldOutNearness.load(added.folder),
     )
     summary.save(run)
     run.finish({"extractors": names})

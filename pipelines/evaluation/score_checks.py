@@ -28,7 +28,7 @@ class SyntheticChecks:
 
 def check_synthetic(
     workspace: Workspace,
-    generator: str,
+    generator: str | None,
     material: ScoredMaterial,
     extractor: str,
     compute: Compute,
@@ -38,16 +38,15 @@ def check_synthetic(
 
     Args:
         workspace: The study.
-        generator: The name of the run that made the images.
+        generator: The name of the run that made the images; None where another program did.
         material: The images and their features.
         extractor: Whose features memorisation and the map are of.
         compute: Where the networks run.
         folder: Of the score's run.
     """
     sets = material.sets
-    memorisation = _check_memorisation(
-        material, extractor, Run(workspace.folder_of(generator)), compute, folder
-    )
+    made_by = Run(workspace.folder_of(generator)) if generator else None
+    memorisation = _check_memorisation(material, extractor, made_by, compute, folder)
     label_audit: LeftOut | LabelAudit
     try:
         label_audit = audit_labels(
@@ -63,7 +62,7 @@ def check_synthetic(
 
 
 def _check_memorisation(
-    material: ScoredMaterial, extractor: str, generator: Run, compute: Compute, folder: Path
+    material: ScoredMaterial, extractor: str, generator: Run | None, compute: Compute, folder: Path
 ) -> LeftOut | Memorisation:
     sets = material.sets
     try:

@@ -322,6 +322,7 @@ def _summarise(
 ) -> AuditResult:
     intact = alterations[0].retrained or alterations[0].as_it_is
     may_be_chance = intact.roc_auc.low <= 0.5
+    caution = begun.source.config.get("caution")
     return AuditResult(
         classifier=begun.source.name,
         config=begun.retraining.config,
@@ -336,7 +337,11 @@ def _summarise(
         lung_heat=lung_heat,
         rule=CLOSE_RULE,
         close_from=None if may_be_chance else 0.5 + CLOSE_SHARE * (intact.roc_auc.value - 0.5),
-        warnings=(*warn_of_skill(intact, alterations), *warn_of_sources(sources)),
+        warnings=(
+            *([caution] if caution else []),
+            *warn_of_skill(intact, alterations),
+            *warn_of_sources(sources),
+        ),
         intended_use=INTENDED_USE,
     )
 

@@ -54,7 +54,7 @@ def measure_memorisation(
     features: Parts,
     extractor: str,
     classes: Sequence[str],
-    generator: Run,
+    generator: Run | None,
     compute: Compute,
 ) -> tuple[Memorisation, dict[str, Neighbours]]:
     """Measure what a synthetic set gives away of the training images.
@@ -67,7 +67,8 @@ def measure_memorisation(
         features: (N, d) of each set.
         extractor: Whose features they are.
         classes: The names of the label indices.
-        generator: The run whose discriminator is asked, if it is still there.
+        generator: The run whose discriminator is asked, if it is still there; None where another
+            program made the images.
         compute: Where the discriminator runs.
 
     Raises ValueError when a set is too small, or the training images are of one patient.
@@ -103,9 +104,11 @@ def measure_memorisation(
 
 
 def _ask_discriminator(
-    generator: Run, sets: Mapping[str, Split], classes: Sequence[str], compute: Compute
+    generator: Run | None, sets: Mapping[str, Split], classes: Sequence[str], compute: Compute
 ) -> tuple[dict[str, Estimate], str]:
     """Return membership by class, and whose discriminator says so, or why there is none."""
+    if generator is None:
+        return {}, "none: another program made the images"
     try:
         step, logits = discriminator_logits(generator, sets, classes, compute)
         by_class = membership_by_class(sets, logits, classes)

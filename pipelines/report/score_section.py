@@ -105,7 +105,8 @@ def score_section(scored: RunResult[ScoreSummary] | None) -> ScoreSection | None
             for section in sections
             if not isinstance(section, LeftOut)
             for warning in section.warnings
-        ],
+        ]
+        + (summary.held_out.warnings if summary.held_out else []),
         pairs=embed_picture(folder / "nearest_pairs.png"),
         map=embed_picture(folder / "feature_map.png"),
     )

@@ -24,6 +24,7 @@ class ClassifierResult:
         synthetic_images: The synthetic ones of them.
         steps: Optimizer steps done; 0 for an svm.
         best_step: The step of the lowest validation loss, whose weights were kept.
+        caution: What must be said of the synthetic images; None where there is nothing.
     """
 
     test: Metrics
@@ -33,6 +34,7 @@ class ClassifierResult:
     synthetic_images: int
     steps: int
     best_step: int
+    caution: str | None = None
 
     @classmethod
     def load(cls, run: Run) -> ClassifierResult:

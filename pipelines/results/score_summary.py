@@ -10,6 +10,7 @@ from pipelines.metrics.fingerprints import Fingerprints
 from pipelines.metrics.label_audit import LabelAudit
 from pipelines.metrics.memorisation import Memorisation
 from pipelines.metrics.scores import OVERALL, ExtractorRecord, LeftOut, Score, Unscored
+from pipelines.results.held_out_nearness import HeldOutNearness
 from pipelines.study.tables import format_table
 from runtime.files import write_text
 from runtime.records import read_record, write_record
@@ -40,6 +41,7 @@ class ScoreSummary:
         scores, unscored: Of every class, overall, and in every space.
         memorisation, label_audit: Or why they were left out.
         fingerprints: Of simple properties.
+        held_out: Of a set that another program made, its nearness to the held-out images.
     """
 
     synthetic: str
@@ -52,6 +54,7 @@ class ScoreSummary:
     memorisation: LeftOut | Memorisation
     label_audit: LeftOut | LabelAudit
     fingerprints: Fingerprints
+    held_out: HeldOutNearness | None = None
 
     @property
     def overall_distances(self) -> list[Score]:

@@ -28,6 +28,7 @@ from runtime.progress import progress
 MAX_THREADS = 16
 
 Item = TypeVar("Item")
+Image = TypeVar("Image")
 
 
 def load_images(workspace: Workspace, rows: Sequence[Row], size: int) -> np.ndarray:
@@ -80,8 +81,8 @@ def _delete_others(path: Path, pattern: str) -> None:
 
 
 def read_in_order(
-    items: Sequence[Item], read: Callable[[Item], np.ndarray], what: str
-) -> Iterator[np.ndarray]:
+    items: Sequence[Item], read: Callable[[Item], Image], what: str
+) -> Iterator[Image]:
     """Read images of something each, in order.
 
     They are read in parallel, with few at a time in memory. what: the progress bar's text.

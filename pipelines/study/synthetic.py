@@ -1,7 +1,9 @@
 """Synthetic images into the training split, and into nothing else.
 
 A set that cannot say what its generator saw is refused, and so is one that the leak lock
-(`leak_lock`) finds to have seen held-out images.
+(`leak_lock`) finds to have seen held-out images. A set that another program made says it by the
+word of whoever brought it: STATED in a TRAINED_ON.json, NOTHING of this study, or UNKNOWN; in the
+last case every result that rests on it says so.
 """
 
 from __future__ import annotations
@@ -19,7 +21,12 @@ from pipelines.study.leak_lock import check_copies, check_leak
 from pipelines.study.manifest import Row, fingerprint
 from pipelines.study.split import Split
 from pipelines.study.tables import check_inside, format_table, read_table
-from runtime.files import read_json, write_text
+from runtime.files import Record, read_json, write_text
+from runtime.run import Run
+
+STATED, NOTHING, UNKNOWN = "stated", "nothing", "unknown"
+STATEMENTS = (STATED, NOTHING, UNKNOWN)
+UNKNOWN_WARNING = "unknown, may have seen the test images"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +38,9 @@ class SyntheticRow:
         label: The class that the generator was asked for.
         index, seed: What it was drawn from.
         synthetic: Always "yes".
-        generator: The run that made it.
-        trained_on: Fingerprint of the generator's training images.
+        generator: The run that made it, or the name of a set that another program made.
+        trained_on: Fingerprint of the generator's training images; NOTHING or UNKNOWN where they
+            are not listed.
     """
 
     file_name: str
@@ -49,12 +57,22 @@ SYNTHETIC_COLUMNS = tuple(field.name for field in fields(SyntheticRow))
 
 @dataclass(frozen=True)
 class SyntheticSet:
-    """A finished synthesis: its rows, and the hashes of all real images behind it."""
+    """A finished synthesis: its rows, and the hashes of all real images behind it.
+
+    Attributes:
+        statement: One of STATEMENTS, of a set that another program made; None of one of ours.
+    """
 
     folder: Path
     rows: list[SyntheticRow]
     image_size: int
     trained_on: frozenset[str]
+    statement: str | None = None
+
+    @property
+    def caution(self) -> str:
+        """What every result that rests on the set has to say; empty where there is nothing."""
+        return caution_of(self.folder.name, self.statement)
 
     @property
     def paths(self) -> list[Path]:
@@ -89,13 +107,41 @@ def read_synthetic(folder: Path) -> SyntheticSet:
     if not rows:
         raise ValueError(f"{path} lists no image; make some with: cxr synthesize --n 2000")
     config = read_json(folder / "config.json").expect(image_size=int)
-    hashes = _parse_hashes(config.get("trained_on"))
-    if not hashes or {row.trained_on for row in rows} != {fingerprint(hashes)}:
+    hashes, statement = _parse_hashes(config.get("trained_on")), _parse_statement(config)
+    listed = fingerprint(hashes) if hashes else ""
+    expected = statement if statement in (NOTHING, UNKNOWN) else listed
+    if not expected or {row.trained_on for row in rows} != {expected}:
         raise ValueError(
             f"{folder} cannot prove which images its generator was trained on; "
             "make a new set with: cxr synthesize"
         )
-    return SyntheticSet(folder, rows, config["image_size"], frozenset(hashes))
+    return SyntheticSet(folder, rows, config["image_size"], frozenset(hashes), statement)
+
+
+def statement_of(run: Run) -> str | None:
+    """Return what was stated of the images behind a set, one of STATEMENTS; None of one of ours."""
+    return _parse_statement(run.config)
+
+
+def caution_of(name: str, statement: str | None) -> str:
+    """Return what every result has to say that rests on a set; empty where there is nothing."""
+    if statement != UNKNOWN:
+        return ""
+    return f"what the generator of {name} was trained on is {UNKNOWN_WARNING}"
+
+
+def _parse_statement(config: Record) -> str | None:
+    """Return the statement of a set's configuration; None where it is of ours."""
+    if config.get("foreign") is None:
+        return None
+    foreign = config.expect(foreign=dict)["foreign"]
+    if foreign.get("statement") not in STATEMENTS:
+        raise ValueError(
+            f"{config.path}: foreign.statement is {foreign.get('statement')!r:.40}, expected one "
+            f"of {', '.join(STATEMENTS)}; it is damaged, or another version of cxr wrote it"
+        )
+    statement: str = foreign["statement"]
+    return statement
 
 
 def _parse_row(path: Path, line_number: int, values: dict[str, str]) -> SyntheticRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from pipelines.figures.evaluation_figures import (
 )
 from pipelines.figures.image_sheet import draw_image_sheet
 from pipelines.figures.training_figures import draw_training_curves
+from pipelines.results.classifier_result import ClassifierResult
 from pipelines.study.labels import (
     check_every_class,
     choose_image_size,
@@ -86,6 +87,7 @@ def train_classifier(
     classes = list_classes(workspace.rows())
     positive = choose_positive_class(classes, settings.positive)
     added = read_synthetic(added_run.folder) if added_run else None
+    caution = added.caution if added else ""
     size = choose_image_size(workspace, added, settings.image_size)
     splits = load_splits(workspace, size, classes)
     check_every_class(splits, classes)
@@ -101,6 +103,7 @@ def train_classifier(
             "trunk_sha256": weights_hash(trunk) if trunk else None,
             "data": workspace.fingerprint(),
             **view_facts(workspace),
+            **({"caution": caution} if caution else {}),
         }
     )
     setup = TrainingSetup(
@@ -113,6 +116,8 @@ def train_classifier(
     tested, result = train_and_test(config, splits, run, setup)
     metrics = {name: answers.metrics for name, answers in tested.items()}
     if compute.is_main_process:
+        if caution:
+            replace(ClassifierResult.load(run), caution=caution).save(run)
         _draw(run, config, tested, splits, classes)
         write_classifier_card(workspace, run, workspace.rows(), metrics)
         run.finish(result)

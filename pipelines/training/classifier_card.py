@@ -122,7 +122,9 @@ def _list_recalls(metrics: Metrics) -> str:
 
 
 def _describe_caveats(run: Run, rows: Sequence[Row], metrics: Mapping[str, Metrics]) -> list[str]:
+    caution = run.config.get("caution")
     lines = [
+        *([f"- Beware: {caution}."] if caution else []),
         *describe_shortcuts(rows),
         "- What it is shown gets one of its labels, whatever it is; its probabilities are no "
         "diagnosis.",

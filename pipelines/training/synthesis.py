@@ -68,6 +68,11 @@ def synthesize(
     }
     start = prepare_run(workspace, "synthesize", Synthesis, given, request)
     settings, compute = start.settings, start.compute
+    if start.resumed and start.resumed.config.get("foreign"):
+        raise ValueError(
+            f"{start.resumed.name} is an import of another program's images that was killed; give "
+            "its own command again, without `resume`"
+        )
     source = workspace.find_run("gan-train", settings.generator, holding="generator.pt")
     workspace = in_view_of(workspace, source)
     share = RealShare.from_record(source.config)
