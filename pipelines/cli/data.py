@@ -28,7 +28,7 @@ KIND_NAMES = (  # of data/sources.py, which imports too much for help
     "csv",
     "folders",
 )
-EXPORT_FORMATS = ("imagefolder", "huggingface", "flat", "stylegan")  # of study/export_formats.py
+EXPORT_NAMES = ("imagefolder", "huggingface", "flat", "stylegan")  # of study/folder_formats.py
 
 
 @click.group(cls=Commands)
@@ -288,7 +288,7 @@ def lungs(
 @click.option(
     "--for",
     "format",
-    type=click.Choice(EXPORT_FORMATS),
+    type=click.Choice(EXPORT_NAMES),
     required=True,
     help="imagefolder: a folder per label; huggingface: the same with metadata.jsonl; flat: all "
     "side by side with metadata.jsonl; stylegan: the zip of StyleGAN2-ADA and StyleGAN3.",

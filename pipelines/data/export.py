@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from pipelines.study.export_formats import (
+from pipelines.study.folder_formats import (
     LabelledImage,
     check_format,
     new_folder,
@@ -44,7 +44,7 @@ def export_training_images(
     Args:
         workspace: The study.
         folder: Absent or empty.
-        format: One of EXPORT_FORMATS.
+        format: One of FOLDER_FORMATS.
         image_size: Side in pixels.
         split: "train"; what is held out is never exported.
         real_fraction: The share that `cxr gan-train` has by the same number.

@@ -23,7 +23,7 @@ from PIL import Image
 from pipelines.data.cleaning import perceptual_hash
 from pipelines.data.folders import walk_images
 from pipelines.data.listing import make_label
-from pipelines.study.export_formats import METADATA_FILE, STYLEGAN_LABELS
+from pipelines.study.folder_formats import METADATA_FILE, STYLEGAN_LABELS
 from pipelines.study.image_cache import read_in_order
 from pipelines.study.image_io import MAX_BYTES, pixel_hash, read_picture, to_square
 from pipelines.study.raster import IMAGE_FORMATS
@@ -32,8 +32,8 @@ from runtime.files import MAX_JSON, check_file
 from runtime.options import OptionError
 from runtime.run import Interrupted, stop_on_signal
 
-MAX_IMAGES = 200_000  # of a set: all are in memory while they are checked
-MIN_SIDE = 16  # pixels
+MAX_FOREIGN_IMAGES = 200_000  # of a set: all are in memory while they are checked
+MIN_FOREIGN_SIDE = 16  # pixels
 MIN_PER_LABEL = 8  # fewer say nothing in any score
 LOSSY = ("JPEG", "MPO", "WEBP")
 COLOURED = 1.0  # gray levels by which colours vary, see `colourfulness`
@@ -171,7 +171,7 @@ def _decode(file: ForeignFile, size: int | None) -> ForeignImage:
         said = str(error).replace(str(file.path), file.name)
         raise ValueError(f"{said}; take it out or replace it") from error
     side = min(picture.gray.shape)
-    if side < MIN_SIDE:
+    if side < MIN_FOREIGN_SIDE:
         raise ValueError(f"{file.name} is {picture.width}×{picture.height} px: too small")
     return ForeignImage(
         name=file.name,
@@ -219,8 +219,8 @@ def _check_alike(source: Path, images: Sequence[ForeignImage]) -> None:
 
 def _check_files(source: Path, files: Sequence[ForeignFile], classes: Sequence[str]) -> None:
     """Raise ValueError when a label is none of the study's, or has too few images."""
-    if len(files) > MAX_IMAGES:
-        raise ValueError(f"{source} holds {len(files):,} images, more than {MAX_IMAGES:,}")
+    if len(files) > MAX_FOREIGN_IMAGES:
+        raise ValueError(f"{source} holds {len(files):,} images, more than {MAX_FOREIGN_IMAGES:,}")
     counts = Counter(file.label for file in files)
     for label in counts:
         if label not in classes:
@@ -350,8 +350,8 @@ def _zip_labels(
 ) -> Mapping[str, str]:
     """Return the label of each image of a zip by its name."""
     names = [name for name in archive.namelist() if name.lower().endswith((".png", ".jpg"))]
-    if len(names) > MAX_IMAGES:
-        raise ValueError(f"{path} holds {len(names):,} images, more than {MAX_IMAGES:,}")
+    if len(names) > MAX_FOREIGN_IMAGES:
+        raise ValueError(f"{path} holds {len(names):,} images, more than {MAX_FOREIGN_IMAGES:,}")
     if label:
         return dict.fromkeys(names, label)
     with archive.open(STYLEGAN_LABELS) as entry:

@@ -64,15 +64,14 @@ def score_synthetic(
         },
         instead=True,
     )
-    generator = None if added.statement else added.rows[0].generator
-    checks = check_synthetic(workspace, generator, material, names[0], compute, run.folder)
+    checks = check_synthetic(workspace, added, material, names[0], compute, run.folder)
     summary = ScoreSummary(
         synthetic=added.folder.name,
         held_out_split=held_out_split,
         classes=material.classes,
         extractors=[extractor.record for extractor in extractors],
         warnings=[
-            *([added.caution] if added.caution else []),
+            *filter(None, [added.caution]),
             *warn_of_few_images(material.features, material.count_patients()),
         ],
         scores=scores,

@@ -12,6 +12,7 @@ from pipelines.metrics.label_audit import LabelAudit, audit_labels
 from pipelines.metrics.memorisation import Memorisation, measure_memorisation
 from pipelines.metrics.nearness import write_neighbours
 from pipelines.metrics.scores import LeftOut
+from pipelines.study.synthetic import SyntheticSet
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute
 from runtime.run import Run
@@ -28,7 +29,7 @@ class SyntheticChecks:
 
 def check_synthetic(
     workspace: Workspace,
-    generator: str | None,
+    added: SyntheticSet,
     material: ScoredMaterial,
     extractor: str,
     compute: Compute,
@@ -38,14 +39,16 @@ def check_synthetic(
 
     Args:
         workspace: The study.
-        generator: The name of the run that made the images; None where another program did.
+        added: The synthetic set.
         material: The images and their features.
         extractor: Whose features memorisation and the map are of.
         compute: Where the networks run.
         folder: Of the score's run.
     """
     sets = material.sets
-    made_by = Run(workspace.folder_of(generator)) if generator else None
+    made_by = None
+    if added.statement is None:  # not of another program
+        made_by = Run(workspace.folder_of(added.rows[0].generator))
     memorisation = _check_memorisation(material, extractor, made_by, compute, folder)
     label_audit: LeftOut | LabelAudit
     try:

@@ -87,7 +87,6 @@ def train_classifier(
     classes = list_classes(workspace.rows())
     positive = choose_positive_class(classes, settings.positive)
     added = read_synthetic(added_run.folder) if added_run else None
-    caution = added.caution if added else ""
     size = choose_image_size(workspace, added, settings.image_size)
     splits = load_splits(workspace, size, classes)
     check_every_class(splits, classes)
@@ -103,7 +102,7 @@ def train_classifier(
             "trunk_sha256": weights_hash(trunk) if trunk else None,
             "data": workspace.fingerprint(),
             **view_facts(workspace),
-            **({"caution": caution} if caution else {}),
+            **({"caution": added.caution} if added and added.caution else {}),
         }
     )
     setup = TrainingSetup(
@@ -116,13 +115,18 @@ def train_classifier(
     tested, result = train_and_test(config, splits, run, setup)
     metrics = {name: answers.metrics for name, answers in tested.items()}
     if compute.is_main_process:
-        if caution:
-            replace(ClassifierResult.load(run), caution=caution).save(run)
+        _note_caution(run)
         _draw(run, config, tested, splits, classes)
         write_classifier_card(workspace, run, workspace.rows(), metrics)
         run.finish(result)
     compute.agree(None)
     return run, metrics
+
+
+def _note_caution(run: Run) -> None:
+    """Add to metrics.json what must be said of the synthetic images, if there is anything."""
+    if caution := run.config.get("caution"):
+        replace(ClassifierResult.load(run), caution=caution).save(run)
 
 
 def _prepare(

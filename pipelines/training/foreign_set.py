@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -251,7 +250,7 @@ def _measure_held_out(
 
 def _describe(
     checked: _CheckedSet, statement: _Statement, source: Path, reject_copies: bool
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Write what config.json holds of the set."""
     stated, images = statement.stated, checked.images
     share = {"real_fraction": stated.real_fraction} if stated else {}
@@ -278,9 +277,10 @@ def _describe(
 
 
 def _write_set(
-    workspace: Workspace, checked: _CheckedSet, statement: _Statement, config: dict[str, Any]
+    workspace: Workspace, checked: _CheckedSet, statement: _Statement, config: dict[str, object]
 ) -> Run:
     """Write the run's folder, or nothing of it."""
+    labels = sorted({image.label for image in checked.images})
     _delete_begun(workspace)
     run = workspace.create_run("synthesize", config)
     try:
@@ -296,12 +296,12 @@ def _write_set(
             )
             for index, image in enumerate(checked.images)
         ]
-        for label in config["labels"]:
+        for label in labels:
             (run.folder / "images" / label).mkdir(parents=True)
         for row, image in zip(rows, checked.images, strict=True):
             notes = PNG_NOTES | {"Source": f"{checked.name}, brought from elsewhere"}
             write_gray(run.folder / row.file_name, image.pixels, **notes)
-        _write_sheet(run, checked.images, config["labels"])
+        _write_sheet(run, checked.images, labels)
         if checked.nearness:
             checked.nearness.save(run.folder)
         write_synthetic_manifest(run.folder / "manifest.csv", rows)

@@ -25,8 +25,8 @@ from pipelines.study.persons import NEAR_BITS
 from pipelines.study.workspace import Workspace
 
 SAME_THUMBNAIL = 0.1  # distance of thumbnails below which two are one picture
-_BLOCK = 1024  # hashes compared at once
-SHOWN = 3  # copies that a message names
+_HASHES_AT_ONCE = 1024  # hashes compared at once
+SHOWN_COPIES = 3  # copies that a message names
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def refuse_copies(copies: Sequence[RealCopy], total: int, source: str) -> None:
     if not copies:
         return
     held_out = [copy for copy in copies if copy.row.split != "train"]
-    first = [*held_out, *(copy for copy in copies if copy.row.split == "train")][:SHOWN]
-    listed = "; ".join(map(str, first)) + ("; …" if len(copies) > SHOWN else "")
+    first = [*held_out, *(copy for copy in copies if copy.row.split == "train")][:SHOWN_COPIES]
+    listed = "; ".join(map(str, first)) + ("; …" if len(copies) > SHOWN_COPIES else "")
     way_out = (
         "whoever made them has seen images that are held out: the set cannot be used in this study"
         if held_out
@@ -106,8 +106,8 @@ def _nearest_hashes(
     nearest = np.zeros(len(images), np.int64)
     bits = np.full(len(images), 256)
     for words in (queries, queries_at_size):
-        for start in range(0, len(words), _BLOCK):
-            block = slice(start, start + _BLOCK)
+        for start in range(0, len(words), _HASHES_AT_ONCE):
+            block = slice(start, start + _HASHES_AT_ONCE)
             distance = np.bitwise_count(words[block, None] ^ known[None]).sum(axis=-1)
             place = distance.argmin(axis=1)
             least = distance[np.arange(len(place)), place]

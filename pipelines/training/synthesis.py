@@ -68,11 +68,7 @@ def synthesize(
     }
     start = prepare_run(workspace, "synthesize", Synthesis, given, request)
     settings, compute = start.settings, start.compute
-    if start.resumed and start.resumed.config.get("foreign"):
-        raise ValueError(
-            f"{start.resumed.name} is an import of another program's images that was killed; give "
-            "its own command again, without `resume`"
-        )
+    _check_ours(start.resumed)
     source = workspace.find_run("gan-train", settings.generator, holding="generator.pt")
     workspace = in_view_of(workspace, source)
     share = RealShare.from_record(source.config)
@@ -103,6 +99,15 @@ def synthesize(
     )
     write_sample_set(SampleSource(run, trained, asked_labels), compute, guard)
     return run
+
+
+def _check_ours(resumed: Run | None) -> None:
+    """Raise ValueError when a run to go on with is an import of another program's images."""
+    if resumed and resumed.config.get("foreign"):
+        raise ValueError(
+            f"{resumed.name} is an import of another program's images that was killed; give its "
+            "own command again, without `resume`"
+        )
 
 
 def _load_usable(

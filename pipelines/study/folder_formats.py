@@ -26,7 +26,7 @@ from PIL import Image, PngImagePlugin
 from runtime.files import write_text
 
 IMAGEFOLDER, HUGGINGFACE, FLAT, STYLEGAN = "imagefolder", "huggingface", "flat", "stylegan"
-EXPORT_FORMATS = (IMAGEFOLDER, HUGGINGFACE, FLAT, STYLEGAN)
+FOLDER_FORMATS = (IMAGEFOLDER, HUGGINGFACE, FLAT, STYLEGAN)
 METADATA_FILE = "metadata.jsonl"
 STYLEGAN_ZIP, STYLEGAN_LABELS = "dataset.zip", "dataset.json"
 _IMAGES_PER_FOLDER = 1000  # of a StyleGAN zip: the first five of eight digits name it
@@ -76,8 +76,8 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 def check_format(format: str, image_size: int) -> None:
     """Raise ValueError when a format is unknown or does not hold images of this size."""
-    if format not in EXPORT_FORMATS:
-        raise ValueError(f"format {format!r}: expected one of {', '.join(EXPORT_FORMATS)}")
+    if format not in FOLDER_FORMATS:
+        raise ValueError(f"format {format!r}: expected one of {', '.join(FOLDER_FORMATS)}")
     if format == STYLEGAN and image_size & (image_size - 1):
         raise ValueError(
             f"StyleGAN takes images whose side is a power of two, not {image_size} px; "

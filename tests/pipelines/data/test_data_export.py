@@ -15,8 +15,8 @@ from hypothesis.extra import numpy as st_numpy
 from PIL import Image
 
 from pipelines.study.dataset import open_study
-from pipelines.study.export_formats import (
-    EXPORT_FORMATS,
+from pipelines.study.folder_formats import (
+    FOLDER_FORMATS,
     LabelledImage,
     new_folder,
     write_images,
@@ -57,7 +57,7 @@ def read_export(folder: Path, format: str) -> dict[str, list[np.ndarray]]:
 @given(
     pixels=st_numpy.arrays(np.uint8, st.tuples(st.integers(1, 6), st.just(8), st.just(8))),
     labels=st.lists(st.sampled_from(CLASSES), min_size=6, max_size=6),
-    format=st.sampled_from(EXPORT_FORMATS),
+    format=st.sampled_from(FOLDER_FORMATS),
 )
 def test_what_is_written_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, pixels: np.ndarray, labels: list[str], format: str
@@ -75,7 +75,7 @@ def test_what_is_written_is_read_back(
         assert all(np.array_equal(one, other) for one, other in pairs)
 
 
-@pytest.mark.parametrize("format", EXPORT_FORMATS)
+@pytest.mark.parametrize("format", FOLDER_FORMATS)
 def test_an_export_holds_the_training_images_and_no_other(
     phantom_study: Path, tmp_path: Path, format: str
 ) -> None:
