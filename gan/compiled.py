@@ -6,6 +6,8 @@ rounds differently, so that a run says whether its networks were compiled.
 
 from __future__ import annotations
 
+import logging
+
 import torch
 
 from gan.config import GanConfig
@@ -48,6 +50,7 @@ def settle_compilation(choice: str, config: GanConfig, compute: Compute) -> bool
 
 def find_compiler_problem(device: torch.device) -> str | None:
     """Compile a little function for the device; return what is in the way, None if nothing is."""
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # "no CUDA runtime"
     function = torch.compile(lambda x: torch.sin(x) + 1)
     try:
         function(torch.zeros(8, device=device))

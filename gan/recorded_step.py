@@ -15,11 +15,13 @@ import torch
 
 from gan.batches import Batch
 
-WARM_UP = 3  # steps that are taken as they are, in which libraries and optimizers make their memory
+UNRECORDED_STEPS = (
+    3  # steps that are taken as they are, in which libraries and optimizers make their memory
+)
 
 
 class RecordedStep:
-    """Takes the step that a function takes; on CUDA, after WARM_UP of them, from a recording."""
+    """Takes the step that a function takes; on CUDA, after UNRECORDED_STEPS of them, from a recording."""
 
     def __init__(self, take: Callable[[Batch], None], device: torch.device) -> None:
         """take: does the same to the same tensors each time, and reads nothing from the device."""
@@ -38,7 +40,7 @@ class RecordedStep:
             self._batch.copy_(batch)
         if self._stream is None:
             self._take(self._batch)
-        elif self._steps_taken < WARM_UP:
+        elif self._steps_taken < UNRECORDED_STEPS:
             self._warm_up(self._batch, self._stream)
         else:
             if self._graph is None:

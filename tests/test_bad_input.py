@@ -179,6 +179,8 @@ ROWS = [
     Row("gan-train --device tpu", "--device tpu"),
     Row("gan-train --device cuda:42", "--device cuda:42"),
     Row("gan-train --precision fp64", "'fp64' is not one of"),
+    Row("gan-train --compile maybe", "'maybe' is not one of"),
+    Row("gan-train --preset dcgan --compile yes", "--compile yes"),
     Row("gan-train --preset dcgan --penalty 0.1", "has no penalty"),
     Row("gan-train --preset covidgan --image-size 64", "112"),
     Row("gan-train --dry-run --width 0", "--width 0"),

@@ -13,6 +13,7 @@ from torch.utils.data import TensorDataset
 
 from gan.augment import DRAWS, augment
 from gan.batches import TrainingData
+from gan.compiled import settle_compilation
 from gan.config import GanConfig
 from gan.presets import parameter_counts
 from gan.sample import to_float, to_uint8
@@ -50,6 +51,7 @@ class GanTraining:
     real_fraction: RealFraction = 1.0  # of the training images, whole patients at a time
     max_minutes: float | None = None
     view: str = WHOLE  # what of the images it draws
+    compile: str = "auto"  # the networks: yes, no or auto; a run has yes or no
 
     def __post_init__(self) -> None:
         if self.max_minutes is not None and not self.max_minutes > 0:
@@ -98,15 +100,21 @@ def train_generator(
     view: str | None = None,
     max_minutes: float | None = None,
     keep_going: bool = False,
+    compile: str | None = None,
 ) -> Run:
     """Train a generator on the study's training images, and return the finished run.
 
     options: the fields of GanConfig that were asked for. share: the reals to train on, all of the
     study's training split when None; a resumed run has its own. view: what it draws, one of VIEWS;
-    whole images when None. keep_going: whatever the doctor says.
+    whole images when None. keep_going: whatever the doctor says. compile: the networks, yes, no or
+    auto, which it is when None.
     """
-    fraction = share and share.fraction
-    given = options | {"real_fraction": fraction, "max_minutes": max_minutes, "view": view}
+    given = options | {
+        "real_fraction": share and share.fraction,
+        "max_minutes": max_minutes,
+        "view": view,
+        "compile": compile,
+    }
     start = prepare_run(
         workspace,
         "gan-train",
@@ -117,8 +125,38 @@ def train_generator(
         may_change=("max_minutes",),
     )
     config, compute = start.settings.config, start.compute
+    is_compiled = settle_compilation(start.settings.compile, config, compute)
     workspace = workspace.in_view(start.settings.view)
     share = _settle_share(start, share)
+    data, facts = _load_data(workspace, share, config)
+    run = start.begin(facts | {"compile": "yes" if is_compiled else "no"})
+
+    journal_size = run.journal_size()
+    try:
+        result = train(
+            config,
+            data,
+            run,
+            compute,
+            max_minutes=start.settings.max_minutes,
+            keep_going=keep_going,
+            compiled=is_compiled,
+        )
+    except (Interrupted, ValueError, FloatingPointError):
+        # The pictures show how far it came; where the disk is full there is nothing to draw on.
+        if compute.is_main_process and run.journal_size() != journal_size:
+            _draw(run, data.classes)
+        raise
+    if compute.is_main_process:
+        _conclude(run, workspace, share, data.classes, result)
+    compute.agree(None)
+    return run
+
+
+def _load_data(
+    workspace: Workspace, share: RealShare, config: GanConfig
+) -> tuple[TrainingData, dict[str, object]]:
+    """Load the images of a training, and say what a run records of them."""
     rows = share.rows(workspace)
     training_rows = [row for row in rows if row.split == "train"]
     counts = _count_images(training_rows, {row.label for row in workspace.rows()})
@@ -126,29 +164,14 @@ def train_generator(
     training = _load(workspace, training_rows, config.sides[-1], classes)
     validation_rows = [row for row in rows if row.split == "validation"]
     validation = _load(workspace, validation_rows, config.sides[-1], classes)
-    facts = {"classes": classes, "class_counts": counts, **share.record()}
-    data = workspace.fingerprint_of(training_rows + validation_rows)
-    run = start.begin({"data": data, **facts, **view_facts(workspace)})
-
-    journal_size = run.journal_size()
-    try:
-        result = train(
-            config,
-            TrainingData(training.dataset, classes, training.hashes, validation.dataset),
-            run,
-            compute,
-            max_minutes=start.settings.max_minutes,
-            keep_going=keep_going,
-        )
-    except (Interrupted, ValueError, FloatingPointError):
-        # The pictures show how far it came; where the disk is full there is nothing to draw on.
-        if compute.is_main_process and run.journal_size() != journal_size:
-            _draw(run, classes)
-        raise
-    if compute.is_main_process:
-        _conclude(run, workspace, share, classes, result)
-    compute.agree(None)
-    return run
+    facts: dict[str, object] = {
+        "data": workspace.fingerprint_of(training_rows + validation_rows),
+        "classes": classes,
+        "class_counts": counts,
+        **share.record(),
+        **view_facts(workspace),
+    }
+    return TrainingData(training.dataset, classes, training.hashes, validation.dataset), facts
 
 
 def _conclude(

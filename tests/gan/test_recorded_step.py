@@ -12,13 +12,13 @@ from torch import Tensor
 from gan.batches import Batch, BatchSampler
 from gan.config import GanConfig
 from gan.presets import build_game
-from gan.recorded_step import WARM_UP, RecordedStep
+from gan.recorded_step import UNRECORDED_STEPS, RecordedStep
 from gan.train import training_step
 from gan.training_state import TrainingState, build_networks
 from runtime.device import Compute
 
 CONFIG = GanConfig(image_size=32, width=4, latent_size=8, batch_size=8)
-STEPS = WARM_UP + 3
+STEPS = UNRECORDED_STEPS + 3
 
 ON_CUDA = (
     pytest.mark.cuda,
