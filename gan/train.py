@@ -36,6 +36,7 @@ from runtime.device import Compute
 from runtime.progress import progress
 from runtime.randomness import key
 from runtime.run import Interrupted, Run, stop_on_signal
+from runtime.stopwatch import Stopwatch
 
 LOG_EVERY = 10  # steps between two log lines of the losses
 CHECK_EVERY = 50  # steps between two looks of the doctor
@@ -70,7 +71,8 @@ def train(
         graph: Launch each step as one CUDA graph where that can be; the results are the same.
 
     Returns:
-        What goes into the run's result: step, seconds, images, and parameters of each network.
+        What goes into the run's result: step, seconds, those of each part of this session, images,
+        and parameters of each network.
 
     Raises:
         OptionError: The processes cannot share a batch equally.
@@ -79,6 +81,7 @@ def train(
         FloatingPointError: The losses are no longer finite.
         Interrupted: A signal stopped it; everything is saved.
     """
+    watch = Stopwatch("preparation")
     is_main_process, device = compute.is_main_process, compute.device
     images, labels = stack_training_images(data, config)  # (N, 1, S, S) uint8, (N,)
     batches = BatchSampler(config, images, labels, compute)
@@ -94,6 +97,7 @@ def train(
     checkpoints.resume(state, is_main_process=is_main_process)
     clock = Clock(state.seconds_before, time_limit, compute)
     take_step = prepare_steps(config, state, compute, compiled=compiled, graph=graph)
+    watch.begin("first step")
 
     with (
         stop_on_signal() as stop,
@@ -122,8 +126,10 @@ def train(
             if state.step % LOG_EVERY == 0:
                 log_losses(state, run, bar, is_main_process)
             if state.step % CHECK_EVERY == 0:
+                watch.begin("doctor")
                 check_health(state, monitor, run, compute, keep_going=keep_going)
             if state.step % config.sample_every == 0 and is_main_process:
+                watch.begin("snapshots")
                 monitor.save_snapshot(state.average, state.step)
                 checkpoints.save(state, clock.seconds())
             may_stop = compute.world_size == 1 or state.step % LOG_EVERY == 0
@@ -133,13 +139,16 @@ def train(
                 raise Interrupted(
                     f"stopped at step {state.step} of {config.steps}, saved; continue with `resume`"
                 )
+            watch.begin("steps")
 
     if is_main_process:
+        watch.begin("snapshots")
         monitor.save_snapshot(state.average, state.step)
         checkpoints.save(state, clock.seconds())
     return {
         "step": state.step,
         "seconds": round(clock.seconds(), 1),
+        "seconds_by_part": watch.read(),
         "images": len(images),
         "parameters": {
             "generator": count_parameters(state.generator),

@@ -25,6 +25,7 @@ from runtime.device import Compute
 from runtime.randomness import key
 
 NOT_COOLING = -1
+EXCHANGE_EVERY = 10  # steps between two looks of several processes at the time
 
 
 def build_networks(
@@ -198,16 +199,24 @@ class Clock:
         """Start it. seconds_before: of earlier sessions. limit: in seconds, perhaps infinite."""
         self._seconds_before, self._limit, self._compute = seconds_before, limit, compute
         self._started = time.monotonic()
+        self._asked, self._share = 0, 0.0
 
     def seconds(self) -> float:
         """Return the training time so far."""
         return self._seconds_before + time.monotonic() - self._started
 
     def share(self) -> float:
-        """Return the share of the limit that is over, alike in all processes."""
+        """Return the share of the limit that is over, alike in all processes.
+
+        To be asked at each step. Several processes exchange it only every EXCHANGE_EVERY times,
+        since each has to wait for the others then.
+        """
         if self._limit == math.inf:
             return 0.0
-        return self._compute.agree(self.seconds() / self._limit)
+        if self._compute.world_size == 1 or self._asked % EXCHANGE_EVERY == 0:
+            self._share = self._compute.agree(self.seconds() / self._limit)
+        self._asked += 1
+        return self._share
 
 
 def cooldown_end(config: GanConfig, state: TrainingState, time_share: float) -> int | None:

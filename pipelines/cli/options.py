@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -155,6 +156,7 @@ def run_options(
             resume: str | None = None,
             **arguments: Any,
         ) -> Any:
+            started = time.monotonic()  # before what takes longest to be imported
             from pipelines.study.runs import RunRequest
 
             if not several_processes:
@@ -162,7 +164,7 @@ def run_options(
             silenced = os.environ.get("RANK", "0") != "0"
             output = contextlib.redirect_stdout(io.StringIO())
             with output if silenced else contextlib.nullcontext():
-                request = RunRequest(resume, device, precision, deterministic)
+                request = RunRequest(resume, device, precision, deterministic, started=started)
                 return command(request=request, **arguments)
 
         with_device = _device_options(requested)

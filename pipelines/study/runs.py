@@ -11,8 +11,9 @@ deterministic, and goes on with them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast, get_type_hints
 
@@ -40,6 +41,7 @@ class RunRequest:
         deterministic: Whether the same seed is to give the same bytes on CUDA; None leaves it to
             the run, on going on, and is yes otherwise.
         compute: Where this is settled already, by a command that makes the run for itself.
+        started: When the command was, by time.monotonic.
     """
 
     resume: str | None = None
@@ -47,6 +49,7 @@ class RunRequest:
     precision: str = "auto"
     deterministic: bool | None = None
     compute: Compute | None = None
+    started: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(cls, begun: Run | None, compute: Compute) -> RunRequest:
@@ -266,7 +269,7 @@ def _choose_compute(resumed: Run | None, request: RunRequest) -> Compute:
 
 
 def _own_names(kind: type) -> list[str]:
-    return [field.name for field in fields(kind) if field.name != "config"]
+    return [own.name for own in fields(kind) if own.name != "config"]
 
 
 def _config_kind(kind: type) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+TIMES = ("seconds", "seconds_by_part")  # in JSON
 TIMES_OF_A_REPORT = re.compile(
     r"(?<=<td>)\d+ s(?=</td>)"
     r"|(?<= in )\d+\.\d(?= minutes;)"
@@ -78,7 +79,7 @@ def _same_content(path: Path, other: Path) -> bool:
 def _read_json(content: bytes) -> Any:
     return json.loads(
         content,
-        object_pairs_hook=lambda pairs: [pair for pair in pairs if pair[0] != "seconds"],
+        object_pairs_hook=lambda pairs: [pair for pair in pairs if pair[0] not in TIMES],
     )
 
 
