@@ -41,6 +41,9 @@ positive_option = click.option(
     help="The class that sensitivity is about.  [default: covid, where there is one]",
 )
 
+verbose_option = click.option(
+    "--verbose", is_flag=True, help="Also print how many seconds each part took."
+)
 view_option = click.option(
     "--view",
     type=click.Choice(VIEWS),

@@ -28,6 +28,7 @@ from pipelines.cli.options import (
     positive_option,
     run_options,
     say,
+    verbose_option,
     view_option,
     weights_option,
     workspace_option,
@@ -37,6 +38,7 @@ from pipelines.study.view_names import VIEWS
 if TYPE_CHECKING:
     from pipelines.study.runs import RunRequest
     from pipelines.study.workspace import Workspace
+    from runtime.run import Run
 
 
 @click.command("gan-train")
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
 @click.option(
     "--keep-going", is_flag=True, help="Do not stop a run that has collapsed, only say so."
 )
+@verbose_option
 @click.option(
     "--compile",
     type=click.Choice(["auto", "yes", "no"]),
@@ -88,6 +91,7 @@ def gan_train(
     options: dict[str, Any],
     dry_run: bool,
     preview_augment: bool,
+    verbose: bool,
     **choices: Any,
 ) -> None:
     """Train a class-conditional GAN on the study's training split.
@@ -133,6 +137,8 @@ def gan_train(
         f"{result['step']} steps on {result['images']} images in {_minutes(result['seconds'])} "
         f"({run.config['compute']}); best snapshot: step {result['best_step']}"
     )
+    if verbose:
+        _tell_parts(run)
     click.echo(
         f"look at {run.folder / 'progress.png'}, {run.folder / 'curves.png'}, "
         f"{run.folder / 'interpolation.png'} and {run.folder / 'samples'}"
@@ -225,6 +231,7 @@ def synthesize(
 @view_option
 @weights_option
 @positive_option
+@verbose_option
 @click.option(
     "--preview-augment",
     is_flag=True,
@@ -245,6 +252,7 @@ def classify_train(
     synthetic: str | None,
     preview_augment: bool,
     find_learning_rate: bool,
+    verbose: bool,
     **choices: Any,
 ) -> None:
     """Train a classifier and judge it once on the test split.
@@ -275,6 +283,8 @@ def classify_train(
         click.echo(metrics_table(measured, "test split" if name == "test" else "external set"))
     if "caution" in run.config:
         click.echo(f"beware: {run.config['caution']}")
+    if verbose:
+        _tell_parts(run)
     click.echo(f"look at {', '.join(sorted(path.name for path in run.folder.glob('*.png')))} there")
     done(
         "a classifier",
@@ -384,6 +394,13 @@ def export(workspace: Workspace, run_name: str | None, format: str) -> None:
         folder / exported.file,
         f"read {folder / f'{exported.kind}.json'}",
     )
+
+
+def _tell_parts(run: Run) -> None:
+    """Print how long each part of the command that made a run took."""
+    from runtime.stopwatch import describe_parts
+
+    click.echo(describe_parts(run.result["seconds_by_part"]))
 
 
 def _minutes(seconds: float) -> str:

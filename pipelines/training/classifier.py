@@ -47,6 +47,7 @@ from runtime.device import Compute
 from runtime.options import OptionError
 from runtime.randomness import torch_generator
 from runtime.run import Run
+from runtime.stopwatch import Stopwatch
 
 CLASSIFIER_PREVIEW_IMAGES = 8  # images of each class on the sheet
 
@@ -79,6 +80,8 @@ def train_classifier(
     that were asked for. synthetic: the set to add, "" for the newest. weights: a file of
     pretrained weights. Returns the finished run, and its metrics on `test` and perhaps `external`.
     """
+    watch = Stopwatch("imports", request.started)
+    watch.begin("data")
     given = options | {"image_size": image_size, "view": view, "positive": positive}
     start = _prepare(workspace, given, request, synthetic)
     settings, config, compute = start.settings, start.settings.config, start.compute
@@ -112,13 +115,15 @@ def train_classifier(
         trunk=trunk,
         store=FeatureStore(workspace.features),
     )
+    watch.begin("training and test")
     tested, result = train_and_test(config, splits, run, setup)
     metrics = {name: answers.metrics for name, answers in tested.items()}
     if compute.is_main_process:
         _note_caution(run)
+        watch.begin("figures")
         _draw(run, config, tested, splits, classes)
         write_classifier_card(workspace, run, workspace.rows(), metrics)
-        run.finish(result)
+        run.finish(result | {"seconds_by_part": watch.read()})
     compute.agree(None)
     return run, metrics
 

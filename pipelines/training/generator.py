@@ -38,6 +38,7 @@ from pipelines.training.generator_card import write_generator_card
 from runtime.options import OptionError
 from runtime.randomness import torch_generator
 from runtime.run import Interrupted, Run
+from runtime.stopwatch import Stopwatch
 
 MIN_IMAGES_PER_CLASS = 8
 GAN_PREVIEW_IMAGES = 16  # reals per class on the sheet of augmentations
@@ -109,6 +110,8 @@ def train_generator(
     whole images when None. keep_going: whatever the doctor says. compile: the networks, yes, no or
     auto, which it is when None.
     """
+    watch = Stopwatch("imports", request.started)
+    watch.begin("data")
     given = options | {
         "real_fraction": share and share.fraction,
         "max_minutes": max_minutes,
@@ -132,6 +135,7 @@ def train_generator(
     run = start.begin(facts | {"compile": "yes" if is_compiled else "no"})
 
     journal_size = run.journal_size()
+    watch.begin("training")
     try:
         result = train(
             config,
@@ -148,7 +152,7 @@ def train_generator(
             _draw(run, data.classes)
         raise
     if compute.is_main_process:
-        _conclude(run, workspace, share, data.classes, result)
+        _conclude(run, workspace, share, result, watch)
     compute.agree(None)
     return run
 
@@ -178,16 +182,20 @@ def _conclude(
     run: Run,
     workspace: Workspace,
     share: RealShare,
-    classes: Sequence[str],
-    trained: Mapping[str, object],
+    trained: Mapping[str, Any],
+    watch: Stopwatch,
 ) -> None:
     """Draw the pictures of a finished training, write its card, and finish its run."""
-    _draw(run, classes)
+    watch.begin("figures")
+    _draw(run, run.config["classes"])
+    around = watch.read()
+    parts = {name: around[name] for name in ("imports", "data")}
+    parts |= trained["seconds_by_part"] | {"figures": around["figures"]}
     best = best_snapshot(run)
     assert best is not None  # training ends with a snapshot
     training_rows = share.training_rows(workspace)
     data = workspace.fingerprint_of(training_rows)
-    result = {**trained, "best_step": best.step, "data": data}
+    result = {**trained, "seconds_by_part": parts, "best_step": best.step, "data": data}
     all_rows = share.whole().rows(workspace)
     write_generator_card(run, workspace, all_rows, training_rows, result, best)
     run.finish(result)
