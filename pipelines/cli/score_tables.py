@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipelines.metrics.label_audit import Agreement, LabelAudit
     from pipelines.metrics.memorisation import Memorisation
     from pipelines.metrics.nearness import Nearness
+    from pipelines.metrics.privacy import Privacy
     from pipelines.metrics.scores import ExtractorRecord, Score
     from pipelines.results.score_summary import FolderScores, ScoreSummary
     from runtime.run import Run
@@ -117,6 +118,8 @@ def _memorisation_lines(memorisation: Memorisation | LeftOut) -> list[str]:
         f"{'by lot':>8}{'p':>8}{'C_T':>8}{'membership AUC':>22}",
         _nearness_line("pixels", memorisation.pixels),
         _nearness_line(memorisation.extractor, memorisation.features),
+        *_privacy_lines("pixels", memorisation.pixels.privacy),
+        *_privacy_lines(memorisation.extractor, memorisation.features.privacy),
         f"  membership AUC of the discriminator ({memorisation.discriminator_note})"
         + (f": {by_class}" if by_class else ""),
     ]
@@ -129,6 +132,24 @@ def _nearness_line(space: str, nearness: Nearness) -> str:
         f"{100 * favour.share:21.1f}{100 * favour.by_lot:8.1f}{favour.p:8.4f}"
         f"{nearness.closeness.c_t:8.1f}{nearness.membership.percent():>22}"
     )
+
+
+def _privacy_lines(space: str, privacy: Privacy | None) -> list[str]:
+    if privacy is None:
+        return []
+    identified, strangers = privacy.identified, privacy.reals_identified
+    known_again = "too few held-out patients to say who is known again"
+    if identified and strangers:
+        known_again = (
+            f"{identified.percent()} of {identified.n} training patients known again, of "
+            f"{strangers.n} held-out ones {strangers.percent()}"
+        )
+    return [
+        f"  privacy in {space}: authentic {privacy.authentic.percent()}, reals "
+        f"{privacy.reals_authentic.percent()}; {known_again}",
+        f"      mean distance to the nearest training image {privacy.distance.text('.3g')}, of "
+        f"held-out reals {privacy.reals_distance.text('.3g')}",
+    ]
 
 
 def _label_lines(audit: LabelAudit | LeftOut) -> list[str]:

@@ -15,6 +15,8 @@ favour      Is the nearest of all reals a training image more often than when pa
             was, so this holds however smooth the images are: the test to rely on.
 membership  Can training images be told from held-out ones by their distance to the nearest
             synthetic image (Hayes et al. 2019; Chen et al. 2020)? ROC AUC; 50 % is a guess.
+
+Beside them stand the scores that others report, see `privacy`.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from pipelines.metrics.nearest import (
     nearest,
     threshold_of_distances,
 )
+from pipelines.metrics.privacy import Privacy, measure_privacy
 from pipelines.metrics.scores import Parts
 from pipelines.study.split import Split
 from pipelines.study.tables import format_table
@@ -112,6 +115,7 @@ class Nearness:
     closeness: Closeness
     favour: Favour
     membership: Estimate
+    privacy: Privacy | None = None  # of a score of an earlier version
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,7 @@ def measure_nearness(sets: Mapping[str, Split], rows: Parts) -> tuple[Nearness, 
     to_strangers = distances_to_strangers(reals.rows, reals.is_training, reals.patients.tolist())
     alone = one_of_each_patient(reals.patients)
     held_out_alone = alone[~reals.is_training[alone]]  # no patient is in both
+    to_synthetic = nearest(reals.rows, synthetic).distance
     nearness = Nearness(
         copies=_count_copies(neighbours, to_strangers[alone]),
         closeness=_measure_closeness(
@@ -148,10 +153,14 @@ def measure_nearness(sets: Mapping[str, Split], rows: Parts) -> tuple[Nearness, 
             [*sets["synthetic"].patients, *reals.patients[held_out_alone]],
         ),
         favour=_measure_favour(neighbours, reals),
-        membership=estimate_auc(
+        membership=estimate_auc(reals.is_training, -to_synthetic, reals.patients.tolist()),
+        privacy=measure_privacy(
+            neighbours.training,
+            nearest(reals.rows[held_out_alone], train),
+            to_strangers[reals.is_training],
+            to_synthetic,
             reals.is_training,
-            -nearest(reals.rows, synthetic).distance,
-            reals.patients.tolist(),
+            reals.patients,
         ),
     )
     return nearness, neighbours

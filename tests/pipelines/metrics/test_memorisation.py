@@ -20,8 +20,16 @@ from sklearn.metrics import roc_auc_score
 
 from pipelines.data.phantom import draw, list_cases
 from pipelines.metrics.confidence_intervals import estimate_auc, estimate_share
-from pipelines.metrics.nearest import CopyGuard, copy_threshold, nearest, persons, thumbnails
+from pipelines.metrics.nearest import (
+    CopyGuard,
+    copy_threshold,
+    distances_to_strangers,
+    nearest,
+    persons,
+    thumbnails,
+)
 from pipelines.metrics.nearness import Nearness, measure_nearness
+from pipelines.metrics.privacy import measure_privacy
 from pipelines.study.image_io import write_gray
 from pipelines.study.manifest import Row
 from pipelines.study.split import Split
@@ -139,6 +147,10 @@ def test_fresh_reals_are_no_copies(films: dict[str, Split]) -> None:
     assert abs(found.closeness.c_t) < 3
     low, high = found.membership.low, found.membership.high
     assert low < 0.5 < high
+    privacy = found.privacy
+    assert privacy.identified.low < 0.05 < privacy.identified.high
+    assert privacy.authentic.low < privacy.reals_authentic.value < privacy.authentic.high
+    assert privacy.distance.low < privacy.reals_distance.value < privacy.distance.high
 
 
 def test_copies_are_caught(films: dict[str, Split]) -> None:
@@ -153,6 +165,9 @@ def test_copies_are_caught(films: dict[str, Split]) -> None:
     assert found.closeness.p < 1e-10
     assert found.closeness.nearer.value > 0.99
     assert found.membership.value == 1
+    assert found.privacy.authentic.value == 0
+    assert found.privacy.distance.value == 0
+    assert found.privacy.identified.value == 1
 
 
 def test_what_is_caught_of_changed_copies(films: dict[str, Split]) -> None:
@@ -186,6 +201,31 @@ def test_a_few_copies_among_many_fresh_images(films: dict[str, Split]) -> None:
     assert 12 <= found.copies.count <= 12 + 0.1 * len(fresh.labels)
     assert found.copies.p < 0.01
     assert found.copies.share.low > found.copies.reals_share.value
+
+
+def test_privacy_by_hand() -> None:
+    """Two training patients on a line, two synthetic images: one at a patient's, one far off."""
+    places = np.arange(40) * 10.0  # of held-out patients, one image each
+    reals = np.concatenate([[1000, 1003, 1100], -places])[:, None]
+    is_training = np.arange(len(reals)) < 3
+    patients = np.array(["a", "a", "b", *(f"held out {place}" for place in range(40))])
+    synthetic = np.array([[1001.0], [2000.0]])
+    train = reals[is_training]
+    privacy = measure_privacy(
+        nearest(synthetic, train),
+        nearest(reals[~is_training], train),
+        distances_to_strangers(reals, is_training, patients.tolist())[is_training],
+        nearest(reals, synthetic).distance,
+        is_training,
+        patients,
+    )
+    # 1001 is at 1 of 1000, whose nearest stranger is at 100; 2000 is at 900 of 1100, whose is at 97
+    assert (privacy.authentic.value, privacy.authentic.n) == (0.5, 2)
+    assert privacy.distance.value == pytest.approx((1 + 900) / 2)
+    assert privacy.reals_distance.value == pytest.approx(np.mean(1000 + places))
+    # Two of 40 strangers, at 1001 and 1011, are within the threshold, and so are both patients.
+    assert (privacy.identified.value, privacy.identified.n) == (1, 2)
+    assert privacy.reals_identified.value == pytest.approx(2 / 40)
 
 
 def test_films_of_one_patient_do_not_set_the_threshold(films: dict[str, Split]) -> None:
