@@ -256,13 +256,12 @@ def _mistakes() -> Iterator[None]:
     except Interrupted as error:
         say(f"cxr: {_with_flags(str(error))}")
         sys.exit(130)
-    except RuntimeError as error:
-        if (
-            "out of memory" not in str(error).lower()
-            and "can't allocate memory" not in str(error).lower()
-        ):
+    except (RuntimeError, MemoryError) as error:
+        from runtime.memory import is_out_of_memory
+
+        if not is_out_of_memory(error):
             raise
-        fail(f"out of memory; try a smaller --batch-size ({one_line(error)[:200]})")
+        fail(_memory_line(error))
 
 
 def done(what: str, where: Path, next_step: str) -> None:
@@ -292,6 +291,16 @@ def _option_line(error: OptionError) -> str:
 def _with_flags(text: str) -> str:
     """The text of a library with the fields that it names, in backticks, as flags."""
     return re.sub(r"`([a-z_]+)`", lambda match: flag_of(match.group(1)), text)
+
+
+def _memory_line(error: BaseException) -> str:
+    text = _with_flags(one_line(error))
+    if text.startswith("out of memory with"):
+        return text  # our own words
+    return (
+        "out of memory; close other programs, or choose smaller images, or on a GPU --device cpu "
+        f"({text[:120]})"
+    )
 
 
 def _disk_line(error: OSError) -> str:

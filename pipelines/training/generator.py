@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ from pipelines.study.view_names import WHOLE
 from pipelines.study.views import view_facts
 from pipelines.study.workspace import Workspace
 from pipelines.training.generator_card import write_generator_card
+from runtime.device import Compute
+from runtime.memory import explain_out_of_memory
 from runtime.options import OptionError
 from runtime.randomness import torch_generator
 from runtime.run import Interrupted, Run
@@ -134,9 +137,8 @@ def train_generator(
     data, facts = _load_data(workspace, share, config)
     run = start.begin(facts | {"compile": "yes" if is_compiled else "no"})
 
-    journal_size = run.journal_size()
     watch.begin("training")
-    try:
+    with explain_out_of_memory(config.batch_size, run), _draw_when_stopped(run, compute):
         result = train(
             config,
             data,
@@ -146,11 +148,6 @@ def train_generator(
             keep_going=keep_going,
             compiled=is_compiled,
         )
-    except (Interrupted, ValueError, FloatingPointError):
-        # The pictures show how far it came; where the disk is full there is nothing to draw on.
-        if compute.is_main_process and run.journal_size() != journal_size:
-            _draw(run, data.classes)
-        raise
     if compute.is_main_process:
         _conclude(run, workspace, share, result, watch)
     compute.agree(None)
@@ -176,6 +173,21 @@ def _load_data(
         **view_facts(workspace),
     }
     return TrainingData(training.dataset, classes, training.hashes, validation.dataset), facts
+
+
+@contextmanager
+def _draw_when_stopped(run: Run, compute: Compute) -> Iterator[None]:
+    """Draw how far a training came that a signal, the doctor or its losses stop.
+
+    Where the disk or the memory is full there is nothing to draw on.
+    """
+    journal_size = run.journal_size()
+    try:
+        yield
+    except (Interrupted, ValueError, FloatingPointError):
+        if compute.is_main_process and run.journal_size() != journal_size:
+            _draw(run, run.config["classes"])
+        raise
 
 
 def _conclude(

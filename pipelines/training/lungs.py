@@ -28,6 +28,7 @@ from pipelines.study.workspace import Workspace
 from pipelines.training.lungs_card import write_lungs_card
 from runtime.estimate import Estimate
 from runtime.files import sha256_of, write_text
+from runtime.memory import explain_out_of_memory
 from runtime.options import OptionError
 from runtime.run import Run
 
@@ -129,7 +130,8 @@ def train_lungs(
         [row.sha256 for row in training.rows],
         *splits["validation"].tensors(config.image_size),
     )
-    state = train(config, data, run, start.compute, first)
+    with explain_out_of_memory(config.batch_size, run):
+        state = train(config, data, run, start.compute, first)
     file = run.folder / "lungs.pt"
     network = load_lung_network(file, start.compute.device)  # as it is kept, in float16
     agreements = {name: _draw_all(network, splits[name]) for name in ("validation", "test")}

@@ -26,6 +26,7 @@ from pipelines.study.split import Split
 from pipelines.study.tables import format_table
 from runtime.device import Compute
 from runtime.files import write_text
+from runtime.memory import explain_out_of_memory
 from runtime.options import OptionError
 from runtime.run import Run
 
@@ -73,16 +74,17 @@ def train_and_test(
     the validation images. Probabilities are computed in float32 whatever the precision of training.
     """
     started = time.monotonic()
-    trained = train(
-        config,
-        _training_data(splits, setup),
-        run,
-        setup.compute,
-        trunk=setup.trunk,
-        start=start,
-        store=setup.store,
-        what=what,
-    )
+    with explain_out_of_memory(config.batch_size, run):
+        trained = train(
+            config,
+            _training_data(splits, setup),
+            run,
+            setup.compute,
+            trunk=setup.trunk,
+            start=start,
+            store=setup.store,
+            what=what,
+        )
     probabilities = {
         name: _probabilities(trained, splits[name], setup)
         for name in ("validation", *HELD_OUT)
