@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,10 +36,12 @@ class Run:
     Attributes:
         folder: Its name is the run's: a number, and the command that made it.
         lock: For as long as this is there no other process works on the run.
+        on_change: Called when the journal has grown, and when the run is finished.
     """
 
     folder: Path
     lock: FileLock | None = field(default=None, compare=False, repr=False)
+    on_change: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -78,6 +80,7 @@ class Run:
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result, last of all."""
         write_json(self.folder / "result.json", result)
+        self._tell_change()
 
     def reopen(self, config: dict[str, Any]) -> None:
         """Go on with a run, perhaps a finished one, under a longer configuration."""
@@ -104,6 +107,11 @@ class Run:
             with suppress(OSError):  # take back what came of the line before the disk was full
                 os.truncate(self.journal_path, size)
             raise
+        self._tell_change()
+
+    def _tell_change(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
 
     def journal(self, size: int | None = None) -> list[Record]:
         """Return every event so far, oldest first, or those in the first `size` bytes.

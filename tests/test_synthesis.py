@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -62,3 +63,45 @@ def test_a_snapshot_that_is_not_there_is_refused_with_those_that_are(study: Path
     refused = cxr("synthesize", "--n", 2, "--snapshot", "7", folder=study)
     assert refused.exit_code == 2
     assert "best, last, 4, 8" in refused.output
+
+
+def test_a_finished_set_is_written_as_hugging_face_reads_it(study: Path, tmp_path: Path) -> None:
+    ok(cxr("synthesize", "--to", "huggingface", tmp_path / "set", folder=study))
+    root = tmp_path / "set" / "train"
+    lines = [json.loads(line) for line in (root / "metadata.jsonl").read_text().splitlines()]
+    assert len(lines) == 24
+    originals = study / "runs" / "0002-synthesize" / "images"
+    for line in lines:
+        assert line["synthetic"] is True
+        assert line["generator"] == "0001-gan-train"
+        with Image.open(root / line["file_name"]) as image:
+            assert "synthetic" in image.text["Comment"]
+            assert np.array_equal(image, Image.open(originals / line["file_name"]))
+    assert "Every image is synthetic" in (tmp_path / "set" / "README.md").read_text()
+    assert not (study / "runs" / "0004-synthesize").exists()  # none is made
+
+
+def test_a_finished_set_is_written_as_a_folder_per_label(study: Path, tmp_path: Path) -> None:
+    ok(cxr("synthesize", "--to", "imagefolder", tmp_path / "set", folder=study))
+    loaded = ImageFolder(str(tmp_path / "set"))
+    assert Counter(loaded.targets) == {0: 12, 1: 12}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--to", "stylegan", "new"], "--to stylegan: expected imagefolder or huggingface"),
+        (["--to", "imagefolder", "data"], "is not empty; choose a new folder"),
+        (["--to", "imagefolder", "new", "--n", "5"], "--n is about making images; leave it out"),
+        (["--to", "imagefolder", "new", "--synthetic", "7"], "no run '7' in"),
+        (["--synthetic", "2"], "add --to FORMAT DIR"),
+    ],
+)
+def test_what_writes_no_set_is_refused(
+    study: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], problem: str
+) -> None:
+    monkeypatch.chdir(study)
+    refused = cxr("synthesize", *arguments, folder=study)
+    assert refused.exit_code == 2
+    assert problem in refused.output
+    assert not (study / "new").exists()

@@ -1,5 +1,5 @@
-"""The options of `cxr synthesize` for images that another program made. Heavy imports stand inside
-the functions, as in `pipelines.cli`.
+"""The options of `cxr synthesize` for images that another program made, and for sets that another
+program shall read. Heavy imports stand inside the functions, as in `pipelines.cli`.
 """
 
 from __future__ import annotations
@@ -75,6 +75,51 @@ def check_without_source(choices: Mapping[str, Any]) -> None:
     for name in FOREIGN_OPTIONS:
         if choices[name] is not None:
             raise ValueError(f"{flag_of(name)} is about images of another program; add --from PATH")
+
+
+def export_options(command: Command) -> Command:
+    """`--to` and what goes with it."""
+    command = click.option(
+        "--synthetic", metavar="RUN", help="The set that --to writes.  [default: the newest]"
+    )(command)
+    return click.option(
+        "--to",
+        "target",
+        type=(str, click.Path(path_type=Path)),
+        metavar="FORMAT DIR",
+        help="Make no images, but write a finished set into a new folder: a folder per label "
+        "(imagefolder), or the same with metadata.jsonl (huggingface).",
+    )(command)
+
+
+def export_set(
+    workspace: Workspace,
+    request: RunRequest,
+    target: tuple[str, Path] | None,
+    synthetic: str | None,
+    choices: Mapping[str, Any],
+) -> None:
+    """Write a finished set for other programs, and say so."""
+    from pipelines.training.synthetic_export import export_synthetic
+
+    if target is None:
+        raise ValueError("--synthetic names the set that --to writes; add --to FORMAT DIR")
+    given = [name for name, value in choices.items() if value]
+    given += ["resume"] if request.resume is not None else []
+    if given:
+        flag = {"source": "--from", "labels": "--label"}.get(given[0], flag_of(given[0]))
+        raise ValueError(f"{flag} is about making images; leave it out beside --to")
+    format, folder = target
+    found = export_synthetic(workspace, format, folder, synthetic=synthetic)
+    if found.caution:
+        say(f"cxr: {found.caution}")
+    reader = {
+        "imagefolder": f"torchvision.datasets.ImageFolder({str(folder)!r})",
+        "huggingface": f"datasets.load_dataset('imagefolder', data_dir={str(folder)!r})",
+    }[format]
+    done(
+        f"{len(found.rows)} synthetic images of {found.folder.name}", folder, f"{reader} in Python"
+    )
 
 
 def import_set(

@@ -44,6 +44,12 @@ positive_option = click.option(
 verbose_option = click.option(
     "--verbose", is_flag=True, help="Also print how many seconds each part took."
 )
+tensorboard_option = click.option(
+    "--tensorboard",
+    is_flag=True,
+    help="Write the journal and sample grids for TensorBoard too, into the run's folder; needs the "
+    "package tensorboard.",
+)
 view_option = click.option(
     "--view",
     type=click.Choice(VIEWS),

@@ -6,6 +6,7 @@ Heavy imports stand inside the commands, so that help is instant.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from pipelines.cli.classifier_tables import metrics_table, options_table
 from pipelines.cli.foreign import (
     FOREIGN_OPTIONS,
     check_without_source,
+    export_options,
+    export_set,
     foreign_options,
     import_set,
 )
@@ -28,6 +31,7 @@ from pipelines.cli.options import (
     positive_option,
     run_options,
     say,
+    tensorboard_option,
     verbose_option,
     view_option,
     weights_option,
@@ -64,6 +68,7 @@ if TYPE_CHECKING:
     "--keep-going", is_flag=True, help="Do not stop a run that has collapsed, only say so."
 )
 @verbose_option
+@tensorboard_option
 @click.option(
     "--compile",
     type=click.Choice(["auto", "yes", "no"]),
@@ -92,6 +97,7 @@ def gan_train(
     dry_run: bool,
     preview_augment: bool,
     verbose: bool,
+    tensorboard: bool,
     **choices: Any,
 ) -> None:
     """Train a class-conditional GAN on the study's training split.
@@ -131,6 +137,7 @@ def gan_train(
         return
     fraction = choices.pop("real_fraction")
     share = None if fraction is None else RealShare(parse_fraction(fraction))
+    request = replace(request, tensorboard=tensorboard)
     run = train_generator(workspace, options, request, share=share, **choices)
     result = run.result
     click.echo(
@@ -174,16 +181,25 @@ def gan_train(
     "training split.",
 )
 @foreign_options
+@export_options
 @run_options(several_processes=True)
 @workspace_option()
 def synthesize(
-    workspace: Workspace, request: RunRequest, source: Path | None, **choices: Any
+    workspace: Workspace,
+    request: RunRequest,
+    source: Path | None,
+    target: tuple[str, Path] | None,
+    synthetic: str | None,
+    **choices: Any,
 ) -> None:
     """Write synthetic images from the newest generator, as PNGs with a manifest, or make such a
-    set of images that another program made.
+    set of images that another program made, or write a finished set for other programs.
     """
     from pipelines.training.synthesis import synthesize
 
+    if target is not None or synthetic is not None:
+        export_set(workspace, request, target, synthetic, choices | {"source": source})
+        return
     if source is not None:
         import_set(workspace, request, source, choices)
         return
@@ -232,6 +248,7 @@ def synthesize(
 @weights_option
 @positive_option
 @verbose_option
+@tensorboard_option
 @click.option(
     "--preview-augment",
     is_flag=True,
@@ -253,6 +270,7 @@ def classify_train(
     preview_augment: bool,
     find_learning_rate: bool,
     verbose: bool,
+    tensorboard: bool,
     **choices: Any,
 ) -> None:
     """Train a classifier and judge it once on the test split.
@@ -278,6 +296,7 @@ def classify_train(
     if find_learning_rate:
         _find_learning_rate(workspace, request, options, choices)
         return
+    request = replace(request, tensorboard=tensorboard)
     run, metrics = train_classifier(workspace, options, request, synthetic=synthetic, **choices)
     for name, measured in metrics.items():
         click.echo(metrics_table(measured, "test split" if name == "test" else "external set"))

@@ -23,6 +23,7 @@ from runtime.device import Compute, ComputeChoice, choose_compute, parse_compute
 from runtime.files import parse_config
 from runtime.options import OptionError
 from runtime.run import Run
+from runtime.tensorboard import TensorBoardLog, require_tensorboard
 
 Settings = TypeVar("Settings")
 
@@ -42,6 +43,7 @@ class RunRequest:
             the run, on going on, and is yes otherwise.
         compute: Where this is settled already, by a command that makes the run for itself.
         started: When the command was, by time.monotonic.
+        tensorboard: Whether the run's journal is written for TensorBoard too.
     """
 
     resume: str | None = None
@@ -50,6 +52,7 @@ class RunRequest:
     deterministic: bool | None = None
     compute: Compute | None = None
     started: float = field(default_factory=time.monotonic)
+    tensorboard: bool = False
 
     @classmethod
     def of(cls, begun: Run | None, compute: Compute) -> RunRequest:
@@ -73,6 +76,7 @@ class RunStart(Generic[Settings]):
     compute: Compute
     resumed: Run | None
     may_change: frozenset[str]
+    tensorboard: bool = False
 
     def begin(self, facts: Mapping[str, Any]) -> Run:
         """Make the run's folder and hold it, or hold the resumed run; the same run in every
@@ -85,7 +89,10 @@ class RunStart(Generic[Settings]):
         """
         record = settings_record(self.settings) | dict(facts) | {"compute": str(self.compute)}
         folder = str(self._open(record).folder) if self.compute.is_main_process else ""
-        return Run(Path(self.compute.agree(folder)))
+        run = Run(Path(self.compute.agree(folder)))
+        if self.tensorboard and self.compute.is_main_process:
+            return replace(run, on_change=TensorBoardLog(run, record["classes"]).update)
+        return run
 
     def _open(self, record: dict[str, Any]) -> Run:
         if self.resumed is None:
@@ -122,8 +129,11 @@ def prepare_run(
     name; None is not asked for. may_grow, may_change: the settings that a resumed run may get
     anew, larger ones only or any.
     Raises ValueError that lists every option that differs from the run's own, and says so when
-    this machine lacks the device or the precision that it was begun with.
+    this machine lacks the device or the precision that it was begun with. Raises OptionError when
+    TensorBoard is asked for and not installed.
     """
+    if request.tensorboard:
+        require_tensorboard()
     asked = {name: value for name, value in given.items() if value is not None}
     resumed = None
     if request.resume is None:
@@ -140,6 +150,7 @@ def prepare_run(
         compute=_choose_compute(resumed, request),
         resumed=resumed,
         may_change=frozenset(may_grow) | frozenset(may_change),
+        tensorboard=request.tensorboard,
     )
 
 
