@@ -2,6 +2,9 @@
 
 Workers that run side by side share the studies that no test may change. Tests that use the same
 expensive fixture, such as the browser, run in one worker.
+
+GPUs are hidden from all tests but those that `-m cuda` asks for, and from the processes that they
+start: what they test is the same code on a CPU, and to open a GPU in each process takes longer.
 """
 
 from __future__ import annotations
@@ -44,6 +47,22 @@ LUNG_STUDY_IMAGES, LUNGS_IN_DOUBT = 48, 3  # of lung_box_study
 
 settings.register_profile("suite", max_examples=PROPERTY_EXAMPLES)
 settings.load_profile("suite")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide GPUs, before anything has looked for one, where no test is to see them."""
+    if config.option.markexpr != "cuda":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none to be seen."""
+    if item.get_closest_marker("cuda") is None:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no NVIDIA GPU here, or not asked for: python -m pytest -m cuda on one")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

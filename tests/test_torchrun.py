@@ -43,7 +43,7 @@ def test_two_processes_train_the_generator_that_one_does(
     alone, together = (
         Path(shutil.copytree(phantom_study, tmp_path / name)) for name in ("alone", "together")
     )
-    command = ("gan-train", "--steps", 5, *TINY_GAN, "--batch-size", 16, *IN_FP32)
+    command = ("gan-train", "--steps", 5, *TINY_GAN, "--batch-size", 16, "--max-minutes", 60)
     ok(cxr(*command, folder=alone))
     done = torchrun_pair.run(*command, folder=together)
     assert done.returncode == 0, done.stderr
