@@ -7,8 +7,11 @@ a side, and no cutout, which costs a small budget more than it saves.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
 BRIGHTNESS = 0.1  # at most this is added or taken away, in units of the −1..1 range
@@ -40,12 +43,37 @@ def _change_gray_levels(images: Tensor, brightness: Tensor, contrast: Tensor) ->
 
 
 def _translate(images: Tensor, draws: Tensor) -> Tensor:
-    batch_size, _, size, _ = images.shape
-    reach = int(size * TRANSLATION)
+    reach = int(images.shape[-1] * TRANSLATION)
     shift = (draws * (2 * reach + 1)).long().clamp(max=2 * reach)  # (B, 2); rounding may exceed
-    positions = torch.arange(size, device=images.device)
-    rows, columns = positions + shift[:, :1], positions + shift[:, 1:]  # (B, S), (B, S)
+    return _Shifted.apply(images, shift - reach, reach)
+
+
+class _Shifted(torch.autograd.Function):
+    """`_shift`, whose gradient is shifted back: the gradient of indexing is a slow sum."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, shift: Tensor, reach: int) -> Tensor:
+        ctx.save_for_backward(shift)
+        ctx.reach = reach
+        return _shift(images, shift, reach)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (shift,) = ctx.saved_tensors
+        return _shift(gradient, -shift, ctx.reach), None, None
+
+
+def _shift(images: Tensor, shift: Tensor, reach: int) -> Tensor:
+    """Return what images (B, C, S, S) have so many rows and columns (B, 2) further on, 0 beyond.
+
+    reach: the furthest that any is shifted.
+    """
+    batch_size, channels, size, _ = images.shape
     padded = pad(images, (reach, reach, reach, reach)).permute(0, 2, 3, 1)  # (B, H, W, C)
-    index = torch.arange(batch_size, device=images.device)[:, None, None]
-    shifted = padded[index, rows[:, :, None], columns[:, None, :]]  # (B, S, S, C)
-    return shifted.permute(0, 3, 1, 2)  # (B, C, S, S)
+    positions = torch.arange(reach, reach + size, device=images.device)
+    rows, columns = positions + shift[:, :1], positions + shift[:, 1:]  # (B, S), (B, S)
+    first_row = padded.shape[1] * torch.arange(batch_size, device=images.device).unsqueeze(1)
+    index = (first_row + rows).unsqueeze(2) * padded.shape[2] + columns.unsqueeze(1)  # (B, S, S)
+    shifted = padded.reshape(-1, channels)[index.flatten()]  # (B · S · S, C)
+    return shifted.view(batch_size, size, size, channels).permute(0, 3, 1, 2)

@@ -22,22 +22,22 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import (
     adaptive_avg_pool2d,
     conv_transpose2d,
-    embedding,
-    interpolate,
     leaky_relu,
-    pad,
 )
 
 from gan.growth import Growing, double, feature_widths, halve
-from gan.resize import resize
+from gan.resize import enlarge, resize
 
 COARSE = 4  # the principal components live at this fraction of the resolution, or at the first side
+SLOPE = 0.2  # of the LeakyReLU below zero
 EDGE = 0.97  # gray levels beyond ±EDGE are drawn in for the PCA, where tanh has no inverse
 
 
@@ -49,20 +49,63 @@ class UpsampleConv(nn.Conv2d):
     al. 2018, progressive GAN, the "fused scale" of its code). (B, C, H, W) → (B, C', 2H, 2W).
     """
 
+    summed_taps: Tensor  # which of the nine taps are summed at each place, (16, 9) of 0 and 1
+
     def __init__(self, before: int, after: int) -> None:
         super().__init__(before, after, 3, padding=1)
+        rows = torch.tensor([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
+        self.register_buffer("summed_taps", torch.kron(rows, rows), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        taps = pad(self.weight.flip(2, 3).transpose(0, 1), (1, 1, 1, 1))  # (before, after, 5, 5)
-        kernel = (
-            taps[:, :, 1:, 1:] + taps[:, :, :-1, 1:] + taps[:, :, 1:, :-1] + taps[:, :, :-1, :-1]
-        )
-        return conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
+        with torch.autocast(x.device.type, enabled=False):
+            taps = self.weight.permute(0, 2, 3, 1).flatten(1, 2)  # (after, 9, before)
+            kernel = (self.summed_taps @ taps).unflatten(1, (4, 4))  # (after, 4, 4, before)
+        return conv_transpose2d(x, kernel.permute(3, 0, 1, 2), self.bias, stride=2, padding=1)
 
 
 def normalise(x: Tensor) -> Tensor:
     """Scale features (B, C, H, W) to a mean square of 1 over each pixel's channels; LeakyReLU."""
-    return leaky_relu(x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-6), 0.2)
+    return _Normalised.apply(x) if x.requires_grad else _normalise(x)[0]
+
+
+def _normalise(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the result (B, C, H, W) and the scale of each pixel, (B, 1, H, W) in float32."""
+    precise = torch.promote_types(x.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=precise)
+    scale = torch.rsqrt(norm.square() / x.shape[1] + 1e-6)
+    return leaky_relu(x * scale.to(x.dtype), SLOPE, inplace=True), scale
+
+
+class _Normalised(torch.autograd.Function):
+    """`normalise` with its gradient written out, in a third of the passes over memory."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y, scale = _normalise(x)
+        ctx.save_for_backward(x, scale)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        # y = s · f(x) with f the LeakyReLU and s = (mean x² + ε)^(−1/2), so that
+        # dL/dx = s · f'(x) · dL/dy − s³ · x · mean(f'(x) · dL/dy · x).
+        x, scale = ctx.saved_tensors
+        before = torch.ops.aten.leaky_relu_backward(gradient, x, SLOPE, False)
+        mean = (before * x).mean(dim=1, keepdim=True, dtype=scale.dtype)
+        before.mul_(scale.to(x.dtype))
+        return before.addcmul_(x, (mean * scale**3).to(x.dtype), value=-1)
+
+
+def look_up(table: Tensor, labels: Tensor) -> Tensor:
+    """Return the row of a table (classes, F) for each label (B,), (B, F).
+
+    By a matrix product, whose gradient is summed in one order: that of plain indexing is summed by
+    threads in any, and a resumed run would differ.
+    """
+    one_hot = labels.unsqueeze(1) == torch.arange(len(table), device=labels.device)
+    with torch.autocast(labels.device.type, enabled=False):
+        return one_hot.to(table.dtype) @ table
 
 
 class Generator(Growing):
@@ -121,8 +164,8 @@ class Generator(Growing):
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         coarse = self._draw_coarse(latents, labels)
-        picture = interpolate(coarse, size=self.sides[0], mode="bilinear")
-        x = self.project(torch.cat([latents, self.embedding(labels)], dim=1))
+        picture = enlarge(coarse, self.sides[0] // self.coarse)
+        x = self.project(torch.cat([latents, look_up(self.embedding.weight, labels)], dim=1))
         x = x.unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         x, side = normalise(x), 4  # (B, widths[4], 4, 4)
         for block in self.blocks:
@@ -138,18 +181,18 @@ class Generator(Growing):
 
     def _add_detail(self, picture: Tensor, x: Tensor, side: int) -> Tensor:
         """Return the picture at this side, with what features x of it add."""
-        detail = self.to_image[str(side)](x).float()  # bfloat16 would leave 256 levels in bands
+        detail = self.to_image[str(side)](x).to(
+            picture.dtype
+        )  # bfloat16 would leave 256 levels in bands
         if side == self.sides[0]:
             return picture + detail
         return double(picture) + (self.fade * detail if side == self.side else detail)
 
     def _draw_coarse(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Return mean + latent · components of each class as maps (B, 1, coarse, coarse)."""
-        # `embedding`, since the gradient of plain indexing is summed by threads in any order, and
-        # a resumed run would differ.
         with torch.autocast(latents.device.type, enabled=False):
-            mean = embedding(labels, self.mean)  # (B, coarse²)
-            components = embedding(labels, self.components.flatten(1))  # (B, latent_size · coarse²)
+            mean = look_up(self.mean, labels)  # (B, coarse²)
+            components = look_up(self.components.flatten(1), labels)  # (B, latent_size · coarse²)
             coarse = torch.baddbmm(
                 mean.unsqueeze(1),
                 latents.unsqueeze(1),
@@ -199,13 +242,14 @@ class Discriminator(Growing):
             x, side = self.blocks[str(side)](x), side // 2
         features = x.flatten(1)  # (B, 16 · widths[4])
         with torch.autocast(images.device.type, enabled=False):
-            features = features.float()
-            return self.validity(features).squeeze(1) + (self.embedding(labels) * features).sum(1)
+            features = features.to(self.validity.weight.dtype)
+            chosen = look_up(self.embedding.weight, labels)  # (B, 16 · widths[4])
+            return self.validity(features).squeeze(1) + (chosen * features).sum(1)
 
 
 def _halving(before: int, after: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)
+        nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE, inplace=True)
     )
 
 
@@ -213,7 +257,7 @@ def initialise(network: nn.Module) -> None:
     """Draw weights that keep the scale of activations (He et al. 2015); set biases to zero."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, a=0.2)
+            nn.init.kaiming_normal_(module.weight, a=SLOPE)
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=1 / math.sqrt(module.in_features))
         if isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:

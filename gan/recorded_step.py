@@ -21,7 +21,7 @@ UNRECORDED_STEPS = (
 
 
 class RecordedStep:
-    """Takes the step that a function takes; on CUDA, after UNRECORDED_STEPS of them, from a recording."""
+    """Takes the step that a function takes; on CUDA from a recording, after UNRECORDED_STEPS."""
 
     def __init__(self, take: Callable[[Batch], None], device: torch.device) -> None:
         """take: does the same to the same tensors each time, and reads nothing from the device."""
