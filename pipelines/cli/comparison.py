@@ -104,7 +104,12 @@ DESIGN_OPTIONS = (
     help="Say what would be trained, how long that takes and which difference could be found, and "
     "leave the study as it is.",
 )
-@click.option("--synthetic", metavar="RUN", help="The synthetic set to add.  [default: the newest]")
+@click.option(
+    "--synthetic",
+    metavar="[NAME=]RUN[,[NAME=]RUN]",
+    help="The synthetic set to add, or several, the first that of the question: each has arms of "
+    "its own, real+NAME for real+gan and so on.  [default: the newest]",
+)
 @view_option
 @config_options(ClassifierConfig)
 @weights_option

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def arms_table(summary: ComparisonSummary) -> str:
     """Write every measure of each arm, how far arms differ, and the verdicts, in per cent."""
-    lines = [_budget_line(summary)]
+    lines = [_budget_line(summary), *_set_lines(summary)]
     for fraction in summary.fractions:
         results = [result for result in summary.results if result.fraction == fraction]
         lines.append(_header_line(results[0].real_images))
@@ -58,6 +58,14 @@ def _budget_line(summary: ComparisonSummary) -> str:
         f"{budget.arch}, {steps}, {len(budget.seeds)} seeds{nested}; "
         f"test: {test.images} images of {test.patients} patients; mean [95 % interval] in %"
     )
+
+
+def _set_lines(summary: ComparisonSummary) -> list[str]:
+    """Say what each set is, where the sets have names, or another program made one."""
+    sets = summary.sets or ()
+    if not any(own.statement for own in sets) and len(sets) < 2:
+        return []
+    return [f"{own.name}: {own.run}, {own.trained_on}" for own in sets]
 
 
 def _header_line(real_images: int) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from pipelines.comparison.arms import OWN_SET
 from pipelines.comparison.design import Design
 from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.metrics.paired_tests import FEW_PATIENTS, judge, speaks_of
 from pipelines.results.arm_result import ArmResult, Condition, PairedDifference, find_result
-from pipelines.results.comparison_summary import ExternalSet
+from pipelines.results.comparison_summary import ExternalSet, SetUse
 from pipelines.results.image_count import ImageCount
 from pipelines.study.view_names import VIEW_TITLES, WHOLE
 
@@ -24,6 +26,12 @@ MISBEHAVING_CONTROLS = {
     ),
 }
 LIMITS = {
+    "foreign": (
+        "Images that another program made are those of one training of one generator: how much "
+        "another would change the result is not in the intervals. What it was trained on, and with "
+        "how much choosing, is the word of whoever brought them; the study can only look for "
+        "copies."
+    ),
     "generator": (
         "One generator: the answer is about its images. How much another one, of another seed, "
         "would change it is not in the intervals. (--generators 3)"
@@ -72,10 +80,12 @@ LIMITS = {
 
 
 def limits(
-    design: Design, has_generator: bool, test_patients: int, has_external: bool
+    design: Design, sets: Sequence[SetUse], test_patients: int, has_external: bool
 ) -> tuple[str, ...]:
     """Return what a comparison of this design, tested on so many patients, cannot say."""
+    has_generator = any(own.statement is None for own in sets)
     applies = {
+        "foreign": len(sets) > 0 and any(own.statement is not None for own in sets),
         "generator": has_generator and design.generators == 1 and design.folds == 1,
         "few generators": has_generator and design.generators == 2 and design.folds == 1,
         "seeds": design.seeds == 2,
@@ -104,9 +114,16 @@ def patient_warnings(patients_per_label: dict[str, int]) -> list[str]:
 def control_warnings(differences: Iterable[PairedDifference]) -> list[str]:
     """Warn of controls that do not behave, which casts doubt on everything else."""
     behaviours = [
-        (own.condition.arm, own.verdict) for own in differences if own.reference.arm == "real"
+        (_control_name(own.condition.arm), own.verdict)
+        for own in differences
+        if own.reference.arm == "real"
     ]
     return [MISBEHAVING_CONTROLS[pair] for pair in behaviours if pair in MISBEHAVING_CONTROLS]
+
+
+def _control_name(arm: str) -> str:
+    """Return the name of an arm without that of its set, where it is a control."""
+    return "real+shuffled" if arm.endswith("-shuffled") else arm
 
 
 def answer_sentence(
@@ -132,7 +149,7 @@ def answer_sentence(
     seen = "" if view == WHOLE else f"on {VIEW_TITLES[view]} "
     without, with_them = (result.measures.of(measure).value for result in (reference, arm))
     sentence = (
-        f"{_lead(arm, reference, primary.verdict, design.folds)}: "
+        f"{_lead(arm, reference, primary.verdict, design)}: "
         f"{seen}{MEASURE_TITLES[measure]} is {100 * without:.1f} % without and "
         f"{100 * with_them:.1f} % with them, a difference of {_points(primary, measure)} "
         f"({_interval(primary, measure)}; "
@@ -140,7 +157,8 @@ def answer_sentence(
         f"the smallest difference such a study finds is {100 * difference.detectable:.1f} points)."
     )
     sentence += _other_measures_sentence(primary, measure)
-    sentence += _other_baselines_sentence(primary, differences, measure)
+    sentence += _other_baselines_sentence(primary, differences, design)
+    sentence += _other_sets_sentence(primary, differences, design)
     sentence += "".join(f" Beware: {warning}." for warning in warnings)
     return sentence.replace(" -", " −")
 
@@ -175,10 +193,11 @@ def outside_sentence(
     return sentence.replace(" -", " −").replace("(-", "(−")
 
 
-def _lead(arm: ArmResult, reference: ArmResult, verdict: str, folds: int) -> str:
+def _lead(arm: ArmResult, reference: ArmResult, verdict: str, design: Design) -> str:
     """Write the verdict on the primary question's arm."""
     augmented = "classically augmented " if reference.arm == "real+classical" else ""
-    if arm.arm not in ("real+gan", "real+gan+classical"):
+    name = design.sets[0]
+    if arm.arm not in (f"real+{name}", f"real+{name}+classical"):
         training = f"raining on {arm.about} ({arm.arm})"
         return {
             "helps": f"T{training} beats {augmented}real images alone",
@@ -188,8 +207,9 @@ def _lead(arm: ArmResult, reference: ArmResult, verdict: str, folds: int) -> str
                 "study"
             ),
         }[verdict]
-    images = f"{arm.synthetic_images} synthetic images"
-    if speaks_of(arm.replicates, folds) == "images":
+    of_set = "" if name == OWN_SET else f" of {name}"
+    images = f"{arm.synthetic_images} synthetic images{of_set}"
+    if speaks_of(arm.replicates, design.folds) == "images":
         generators = len({replicate.generator for replicate in arm.replicates})
         images = f"these {images}, of {'one generator' if generators == 1 else 'two generators'},"
     these = "these " if arm.fraction != 1 and arm.replicates[0].subset is None else ""
@@ -220,12 +240,13 @@ def _other_measures_sentence(primary: PairedDifference, measure: str) -> str:
 
 
 def _other_baselines_sentence(
-    primary: PairedDifference, differences: Sequence[PairedDifference], measure: str
+    primary: PairedDifference, differences: Sequence[PairedDifference], design: Design
 ) -> str:
     """Say what comes of other baselines: no augmentation, the best by validation, and classical."""
+    measure, first = design.measure, f"real+{design.sets[0]}"
     at_hand = {(own.condition, own.reference): own for own in differences}
     fraction, ratio = primary.condition.fraction, primary.condition.ratio
-    real, gan = Condition("real", fraction, None), Condition("real+gan", fraction, ratio)
+    real, gan = Condition("real", fraction, None), Condition(first, fraction, ratio)
     classical = Condition("real+classical", fraction, None)
     best = next(
         (
@@ -236,7 +257,7 @@ def _other_baselines_sentence(
         None,
     )
     parts = [
-        ("Against real images as they are, real+gan makes", at_hand.get((gan, real))),
+        (f"Against real images as they are, {first} makes", at_hand.get((gan, real))),
         ("Classical augmentation alone makes", at_hand.get((classical, real))),
     ]
     if best:
@@ -252,6 +273,25 @@ def _other_baselines_sentence(
         for text, own in parts
         if own and not own.is_primary
     )
+
+
+def _other_sets_sentence(
+    primary: PairedDifference, differences: Sequence[PairedDifference], design: Design
+) -> str:
+    """Say what the same arm makes with every other set, and how far the first set's is from it."""
+    measure, arm = design.measure, design.arm(primary.condition.arm)
+    others = [other for other in design.selected_arms() if other.is_rival_of(arm)]
+    text = ""
+    for other in others:
+        condition = replace(primary.condition, arm=other.name)
+        for own in differences:
+            is_rival = own.condition == primary.condition and own.reference == condition
+            if (own.condition, own.reference) == (condition, primary.reference) or is_rival:
+                text += (
+                    f" {own.condition.arm} against {own.reference.arm}: {_points(own, measure)} "
+                    f"({_interval(own, measure)}; {own.verdict}, exploratory)."
+                )
+    return text
 
 
 def _points(own: PairedDifference, measure: str) -> str:

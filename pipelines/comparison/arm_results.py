@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.comparison.arms import ARMS
 from pipelines.comparison.datasets import Datasets
 from pipelines.comparison.design import Design, Trial
 from pipelines.metrics.measures import count_images, pseudo_values
@@ -131,10 +130,14 @@ class Predictions:
         )
 
     def paired_with(self, replicates: Sequence[Replicate]) -> list[int]:
-        """Return, for each of these replicates, the place of the one here with its subset and seed.
+        """Return, for each of these replicates, the place of the one here that it is paired with.
 
-        Here are the predictions of an arm that has neither generators nor draws.
+        It is the one of the same subset and seed where this arm has neither generators nor draws,
+        and else of the same generator and draw too, by their numbers.
         """
+        if self.replicates[0].generator is not None:
+            same = {own: place for place, own in enumerate(self.replicates)}
+            return [same[other] for other in replicates]
         places = {(own.subset, own.seed): place for place, own in enumerate(self.replicates)}
         return [places[other.subset, other.seed] for other in replicates]
 
@@ -194,7 +197,7 @@ def _result(
     }
     return ArmResult(
         arm=condition.arm,
-        about=ARMS[condition.arm].about,
+        about=datasets.design.arm(condition.arm).about,
         fraction=condition.fraction,
         ratio=condition.ratio,
         train_images=round(np.mean([row.train_images for row in rows])),

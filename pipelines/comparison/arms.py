@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipelines.study.split import Split
+from runtime.options import OptionError
 from runtime.randomness import numpy_generator
+
+OWN_SET = "gan"  # the name of a set of our own generator, where it has no other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,8 @@ class Arm:
         reals: "mixed" with what is added; "after" it, by fine-tuning; or "none".
         classical: Whether every batch is classically augmented.
         balance: How unequal classes are made up for, where the comparison does not say it.
+        set_name: Which of the synthetic sets of the comparison it has, where it has one.
+        base: The name of the same arm without the set's; empty where it is the arm's own.
     """
 
     name: str
@@ -34,6 +39,8 @@ class Arm:
     reals: str = "mixed"
     classical: bool = False
     balance: str = "none"
+    set_name: str = OWN_SET
+    base: str = ""
 
     @property
     def synthetic(self) -> bool:
@@ -61,6 +68,23 @@ class Arm:
         if self.added != "synthetic":
             return None
         return "real+classical" if self.classical else "real"
+
+    def of_set(self, name: str) -> Arm:
+        """Return the same arm with another synthetic set: real+gan-balanced, real+NAME-balanced."""
+        if name == self.set_name or not self.synthetic:
+            return self
+        own = (
+            f"real+{name}-shuffled"
+            if self.added == "shuffled"
+            else self.name.replace(OWN_SET, name)
+        )
+        about = f"{self.about}, of the set {name}"
+        return replace(self, name=own, about=about, set_name=name, base=self.name)
+
+    def is_rival_of(self, other: Arm) -> bool:
+        """Whether it differs from another arm by its synthetic set alone."""
+        same = (self.base or self.name) == (other.base or other.name)
+        return same and self.set_name != other.set_name
 
 
 ARMS = {
@@ -117,6 +141,7 @@ ARMS = {
         ),
     )
 }
+SET_ARM_ENDS = ("-balanced", "-only", "-pretrain", "-shuffled")  # of arms' names, behind a set's
 DEFAULT_ARMS = ("real", "real+classical", "real+gan", "real+gan+classical")
 
 
@@ -134,6 +159,27 @@ def select_arms(names: Sequence[str]) -> list[Arm]:
             "--arms real: there is nothing to compare it with; add another, such as real+gan"
         )
     return selected
+
+
+def arms_of_sets(names: Sequence[str], sets: Sequence[str]) -> list[Arm]:
+    """Return the arms of these names, those with synthetic images once for each set.
+
+    Raises ValueError as `select_arms` does, and where the names of two arms would be one.
+    """
+    arms = [
+        arm.of_set(name)
+        for arm in select_arms(names)
+        for name in (sets if arm.synthetic else sets[:1])
+    ]
+    for name in sets:
+        reserved = {f"real+{name}", f"real+{name}+classical"} & ARMS.keys()
+        if (name != OWN_SET and reserved) or name.endswith(SET_ARM_ENDS):
+            raise OptionError(
+                "synthetic",
+                name,
+                "a set of this name would be taken for another arm; give it another with NAME=RUN",
+            )
+    return arms
 
 
 def training_sets(arm: Arm, reals: Split, added: Split | None) -> list[Split]:

@@ -1,10 +1,11 @@
 """Which arms of a comparison are held against which, and what that says.
 
-An arm is held against `real`; one with synthetic images also against its like without them, and
-against the best arm that needs no generator, chosen by validation images. One of these differences
-is the primary question, fixed before any training and judged by itself at 5 %. All others are
-exploratory and share one error rate (Holm 1979), so that of null studies at most 5 % answer the
-question wrongly, and at most 5 % show "helps" or "hurts" anywhere else.
+An arm is held against `real`; one with synthetic images also against its like without them, against
+the best arm that needs no generator, chosen by validation images, and, where there are several
+synthetic sets, against the same arm of every later one. One of these differences is the primary
+question, fixed before any training and judged by itself at 5 %. All others are exploratory and
+share one error rate (Holm 1979), so that of null studies at most 5 % answer the question wrongly,
+and at most 5 % show "helps" or "hurts" anywhere else.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pipelines.comparison.arm_results import HeldOutImages, Predictions
-from pipelines.comparison.arms import ARMS
+from pipelines.comparison.arms import ARMS, Arm
 from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.metrics.paired_tests import adjust_holm, estimate_difference, judge, mcnemar_test
 from pipelines.results.arm_result import Condition, MeasureDifferences, PairedDifference
@@ -22,7 +23,7 @@ from pipelines.results.comparison_summary import Question
 
 @dataclass(frozen=True)
 class Contrast:
-    """Two conditions to be held against each other, and why: some of real, like and best."""
+    """Two conditions to be held against each other, and why: real, like, best or rival."""
 
     condition: Condition
     reference: Condition
@@ -30,16 +31,18 @@ class Contrast:
 
 
 def list_contrasts(
-    validation: Mapping[Condition, float], question: Question
+    validation: Mapping[Condition, float],
+    question: Question,
+    arms: Mapping[str, Arm] = ARMS,
 ) -> tuple[Contrast, ...]:
     """List the contrasts of a comparison.
 
-    validation: The mean measure of every condition on validation images.
+    validation: The mean measure of every condition on validation images. arms: By their names.
     """
     contrasts = []
     for condition in validation:
         references: dict[Condition, list[str]] = {}
-        for role, reference in _references(condition, validation):
+        for role, reference in _references(condition, validation, arms):
             references.setdefault(reference, []).append(role)
         if condition == question.condition:
             references.setdefault(_of_arm(question.reference, condition), [])
@@ -50,10 +53,10 @@ def list_contrasts(
 
 
 def _references(
-    condition: Condition, validation: Mapping[Condition, float]
+    condition: Condition, validation: Mapping[Condition, float], arms: Mapping[str, Arm]
 ) -> list[tuple[str, Condition]]:
     """What a condition is held against, by role."""
-    arm, real = ARMS[condition.arm], _of_arm("real", condition)
+    arm, real = arms[condition.arm], _of_arm("real", condition)
     if condition == real:
         return []
     references = [("real", real)]
@@ -64,10 +67,25 @@ def _references(
         baselines = [
             other
             for other in validation
-            if other.fraction == condition.fraction and ARMS[other.arm].is_baseline
+            if other.fraction == condition.fraction and arms[other.arm].is_baseline
         ]
         references.append(("best", max(baselines, key=validation.__getitem__)))
+        references += [("rival", other) for other in _rivals(condition, validation, arms)]
     return references
+
+
+def _rivals(
+    condition: Condition, validation: Mapping[Condition, float], arms: Mapping[str, Arm]
+) -> list[Condition]:
+    """Return the same arm of every set that comes after this one's."""
+    later = list(validation)[list(validation).index(condition) + 1 :]
+    arm = arms[condition.arm]
+    return [
+        other
+        for other in later
+        if (other.fraction, other.ratio) == (condition.fraction, condition.ratio)
+        and arms[other.arm].is_rival_of(arm)
+    ]
 
 
 def _of_arm(name: str, condition: Condition) -> Condition:

@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.isotonic import isotonic_regression
 
 from classifier.bootstrap import resampled_weights
-from pipelines.comparison.arms import ARMS
+from pipelines.comparison.arms import ARMS, Arm
 from pipelines.comparison.design import Trial
 from pipelines.results.arm_result import ArmResult
 from pipelines.results.comparison_summary import DataEfficiency
@@ -32,7 +32,10 @@ RESAMPLES = 1000
 
 
 def estimate_data_efficiency(
-    results: Sequence[ArmResult], values: Mapping[Trial, np.ndarray], patients: Sequence[str]
+    results: Sequence[ArmResult],
+    values: Mapping[Trial, np.ndarray],
+    patients: Sequence[str],
+    by_name: Mapping[str, Arm] = ARMS,
 ) -> tuple[DataEfficiency, ...]:
     """Work out what the synthetic images beside reals are worth, at each fraction and ratio.
 
@@ -46,7 +49,7 @@ def estimate_data_efficiency(
     curve_sizes = [sizes[fraction] for fraction in fractions]
     measures, arms = _ResampledMeasures(values, patients), {result.arm for result in results}
     entries = []
-    for name, arm in ARMS.items():
+    for name, arm in by_name.items():
         if name not in arms or arm.like not in arms or arm.reals != "mixed":
             continue
         curves = np.stack(
@@ -59,7 +62,8 @@ def estimate_data_efficiency(
                     images_for(level, curve_sizes, curve)
                     for level, curve in zip(reached, curves, strict=True)
                 ]
-                entries.append(_describe(result, np.array(equal), curve_sizes[0], curve_sizes[-1]))
+                ends = curve_sizes[0], curve_sizes[-1]
+                entries.append(_describe(result, np.array(equal), ends, by_name[name].classical))
     return tuple(entries)
 
 
@@ -177,14 +181,16 @@ class _Range:
         return f"{bound}{self.extra(images):+d}".replace("-", "−")
 
 
-def _describe(result: ArmResult, equal: np.ndarray, fewest: int, most: int) -> DataEfficiency:
+def _describe(
+    result: ArmResult, equal: np.ndarray, ends: tuple[int, int], classical: bool
+) -> DataEfficiency:
     """Sum up the equal numbers of reals (1 + R,), the first of the patients as they are."""
-    curve = _Range(result.real_images, fewest, most)
+    curve = _Range(result.real_images, *ends)
     ordered = np.sort(equal[1:])
     low = float(ordered[int(0.025 * len(ordered))])
     high = float(ordered[math.ceil(0.975 * len(ordered)) - 1])
     value = float(equal[0])
-    augmented = ", classically augmented," if ARMS[result.arm].classical else ""
+    augmented = ", classically augmented," if classical else ""
     return DataEfficiency(
         arm=result.arm,
         fraction=result.fraction,

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pipelines.comparison.arms import (
-    ARMS,
     Arm,
     count_lacking,
     repeat_reals,
@@ -40,7 +39,8 @@ PHANTOM_SEED = re.compile(r"PHANTOM-(\d+)-")  # in a phantom's file name
 KEPT_SPLITS = 4  # that were made last stay in memory
 
 Kept = TypeVar("Kept")
-SetKey = tuple[RealShare, int, int]  # of a synthetic set: the generator's reals and number, draw
+# Of a synthetic set: its name, the generator's reals and number, draw.
+SetKey = tuple[str, RealShare, int, int]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Datasets:
         rows: Of the study, with the study's own split.
         images: Of all rows, in their order.
         views: The rows as each share sees them.
-        added_labels: Label indices that added images have in turn.
+        added_labels: Label indices that added images have, one after the other and over again.
         num_default_added: How many images are added where no ratio says it.
         synthetic_folders: Of the synthetic sets.
     """
@@ -125,19 +125,35 @@ class Datasets:
         if ratio is None:
             return self.num_default_added
         num_reals = sum(row.split == "train" for row in self.views[share])
-        return max(len(self.added_labels), round(ratio * num_reals))
+        return max(len(set(self.added_labels)), round(ratio * num_reals))
 
-    def num_synthetic(self, share: RealShare) -> int:
-        """Return how large a synthetic set has to be for every arm and ratio of the design."""
-        sizes = [
-            int(self._lacking(share).max()) * len(self.added_labels)
-            if arm.fills_classes
-            else self.num_added(arm, share, ratio)
+    def needed_of_label(self, share: RealShare) -> np.ndarray:
+        """Count the synthetic images (K,) that a set must have for every arm and ratio."""
+        counts = [
+            self._added_of_label(arm, share, ratio)
             for arm in self.design.selected_arms()
             for ratio in self.design.ratios
             if arm.synthetic
         ]
-        return max(sizes)
+        needed: np.ndarray = np.max(counts, axis=0)
+        return needed
+
+    def num_synthetic(self, share: RealShare, labels: Sequence[str]) -> int:
+        """Return how large a set has to be whose images have these labels in turn."""
+        needed = self.needed_of_label(share)
+        turns = [
+            (int(needed[self.classes.index(label)]) - 1) * len(labels) + place + 1
+            for place, label in enumerate(labels)
+        ]
+        return max(*turns, len(labels))
+
+    def _added_of_label(self, arm: Arm, share: RealShare, ratio: float | None) -> np.ndarray:
+        """Count the images (K,) of each class that an arm adds to the reals."""
+        if arm.fills_classes:
+            return self._lacking(share)
+        labels = np.resize(self.added_labels, self.num_added(arm, share, ratio))
+        counts: np.ndarray = np.bincount(labels, minlength=len(self.classes))
+        return counts
 
     def check_fillable(self) -> None:
         """Raise OptionError unless synthetic images can make up for what classes lack."""
@@ -159,40 +175,28 @@ class Datasets:
 
     def training_sets(self, trial: Trial) -> list[Split]:
         """Make the training sets of a classifier, one after the other."""
-        arm, reals = ARMS[trial.arm], self.splits_of(self.design.share_of(trial))["train"]
+        arm = self.design.arm(trial.arm)
+        reals = self.splits_of(self.design.share_of(trial))["train"]
         return training_sets(arm, reals, self._added(trial, reals) if arm.added else None)
 
     def _added(self, trial: Trial, reals: Split) -> Split:
         """Make what a classifier's arm adds to its reals."""
-        arm, replicate = ARMS[trial.arm], trial.replicate
+        arm, replicate = self.design.arm(trial.arm), trial.replicate
         share, kind = self.design.share_of(trial), arm.added
-        if arm.fills_classes:
-            return self._fill_classes(trial, share, reals)
+        if arm.fills_classes and not self._lacking(share).any():
+            return reals.take([])
         count = self.num_added(arm, share, trial.ratio)
         if kind == "duplicates":
             return repeat_reals(reals, np.resize(self.added_labels, count), replicate.seed)
         if kind == "oracle":
             number = (share.fold or 0) * self.design.draws + (replicate.draw or 0)
             return self._keep(("oracle", number, count), lambda: self._draw_phantoms(count, number))
-        synthetic = self._first_synthetic(trial, count)
-        return shuffle_labels(synthetic, replicate.seed) if kind == "shuffled" else synthetic
-
-    def _fill_classes(self, trial: Trial, share: RealShare, reals: Split) -> Split:
-        """Take of each class the first synthetic images that it lacks to the largest."""
-        lacking = self._lacking(share)
-        if not lacking.any():
-            return reals.take([])
-        synthetic = self._first_synthetic(trial, int(lacking.max()) * len(self.added_labels))
-        places = [np.flatnonzero(synthetic.labels == label)[:n] for label, n in enumerate(lacking)]
-        return synthetic.take(np.concatenate(places).tolist())
-
-    def _first_synthetic(self, trial: Trial, count: int) -> Split:
-        """Return the first images of a trial's synthetic set."""
-        replicate = trial.replicate
-        return self._keep(
-            (self.design.share_of(trial), replicate.generator, replicate.draw, count),
-            lambda: self._read_synthetic(trial, count),
+        counts = self._added_of_label(arm, share, trial.ratio)
+        synthetic = self._keep(
+            (arm.set_name, share, replicate.generator, replicate.draw, tuple(counts.tolist())),
+            lambda: self._read_synthetic(trial, counts),
         )
+        return shuffle_labels(synthetic, replicate.seed) if kind == "shuffled" else synthetic
 
     def _keep(self, key: tuple[object, ...], make: Callable[[], Kept]) -> Kept:
         """Make something of images, or take it from memory, where the last few stay."""
@@ -203,14 +207,23 @@ class Datasets:
         kept: Kept = self._kept[key]
         return kept
 
-    def _read_synthetic(self, trial: Trial, count: int) -> Split:
-        """Read the first images of a synthetic set, whose generator saw no more than the reals."""
+    def _read_synthetic(self, trial: Trial, counts: np.ndarray) -> Split:
+        """Read the first images of each label of a set, whose generator saw no more than the reals.
+
+        counts: Of each label, (K,).
+        """
         share, replicate = self.design.share_of(trial), trial.replicate
         assert replicate.generator is not None, f"{trial.arm} has synthetic images"
         assert replicate.draw is not None, f"{trial.arm} has synthetic images"
-        folder = self.synthetic_folders[share, replicate.generator, replicate.draw]
+        name = self.design.arm(trial.arm).set_name
+        folder = self.synthetic_folders[name, share, replicate.generator, replicate.draw]
         synthetic, view = read_synthetic(folder), self.views[share]
-        first = replace(synthetic, rows=synthetic.rows[:count])
+        left, rows = dict(zip(self.classes, counts.tolist(), strict=True)), []
+        for row in synthetic.rows:
+            if left.get(row.label, 1) > 0:  # a label that the study has not is refused below
+                left[row.label] = left.get(row.label, 1) - 1
+                rows.append(row)
+        first = replace(synthetic, rows=rows)
         added = load_synthetic_split(first, self.splits_of(share), view, self.classes)
         unseen = synthetic.trained_on - {row.sha256 for row in view if row.split == "train"}
         if unseen:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.comparison.arms import ARMS, DEFAULT_ARMS, Arm, select_arms
+from pipelines.comparison.arms import ARMS, DEFAULT_ARMS, OWN_SET, Arm, arms_of_sets, select_arms
 from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.metrics.paired_tests import Replicate
 from pipelines.metrics.planned_difference import detectable_difference
@@ -86,6 +86,8 @@ class Design:
         folds: In how many parts the patients are tested, each by classifiers and generators of the
             others; 1 for the study's own split.
         subsets: How many times the reals of a fraction are drawn.
+        sets: The names of the synthetic sets, that of the question first; arms with synthetic
+            images are there once for each.
     """
 
     arms: tuple[str, ...] = DEFAULT_ARMS
@@ -98,9 +100,10 @@ class Design:
     measure: str = "roc_auc"
     folds: int = 1
     subsets: int = 1
+    sets: tuple[str, ...] = (OWN_SET,)
 
     def __post_init__(self) -> None:
-        select_arms(self.arms)
+        arms_of_sets(self.arms, self.sets)
         if self.seeds < 2:
             raise ValueError(
                 f"--seeds {self.seeds}: expected at least 2, "
@@ -173,11 +176,15 @@ class Design:
         return cls(**fields)
 
     def record(self) -> dict[str, Any]:
-        """Return what config.json holds of it: folds and subsets where there are several."""
+        """Return what config.json holds of it.
+
+        Folds and subsets where there are several, sets where they have names of their own.
+        """
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()
-            if name not in ("folds", "subsets") or value > 1
+            if not (name in ("folds", "subsets") and value == 1)
+            and not (name == "sets" and value == (OWN_SET,))
         }
 
     def changes(self, options: Mapping[str, Any]) -> list[str]:
@@ -192,8 +199,12 @@ class Design:
         return changes
 
     def selected_arms(self) -> list[Arm]:
-        """Return the arms, `real` first."""
-        return select_arms(self.arms)
+        """Return the arms, `real` first, those with synthetic images once for each set."""
+        return arms_of_sets(self.arms, self.sets)
+
+    def arm(self, name: str) -> Arm:
+        """Return an arm by its name, which may have that of a set in it."""
+        return (ARMS | {arm.name: arm for arm in self.selected_arms()})[name]
 
     @property
     def thins_reals(self) -> bool:
@@ -267,15 +278,18 @@ class Design:
     def question(self) -> Question:
         """Return the primary question, which the answer is about.
 
-        At the largest fraction, all reals where they are among them, and the first ratio: what
-        synthetic images add to classical augmentation, real+gan+classical against real+classical.
-        Without that arm, the first one with synthetic images, real+gan before others, against
-        real+classical, or else `real`; without any, the first arm against `real`.
+        At the largest fraction, all reals where they are among them, and the first ratio: what the
+        images of the first set add to classical augmentation, real+gan+classical against
+        real+classical. Without that arm, the first one with synthetic images, real+gan before
+        others, against real+classical, or else `real`; without any, the first arm against `real`.
         """
+        first = self.sets[0]
         arms = {arm.name: arm for arm in self.selected_arms()}
         baseline = "real+classical" if "real+classical" in arms else "real"
-        with_synthetic = [name for name, arm in arms.items() if arm.added == "synthetic"]
-        preferred = "real+gan+classical" if baseline == "real+classical" else "real+gan"
+        with_synthetic = [
+            name for name, arm in arms.items() if arm.added == "synthetic" and arm.set_name == first
+        ]
+        preferred = f"real+{first}+classical" if baseline == "real+classical" else f"real+{first}"
         if preferred in with_synthetic:
             arm, reference = preferred, baseline
         elif with_synthetic:
@@ -292,7 +306,7 @@ class Design:
         By how many of the test images two arms disagree about.
         """
         question = self.question()
-        replicates = self.replicates(ARMS[question.arm], question.fraction, first_seed=0)
+        replicates = self.replicates(self.arm(question.arm), question.fraction, first_seed=0)
         detectable = {
             f"{share:g}": detectable_difference(
                 share, test.images, test.patients, replicates, folds=self.folds

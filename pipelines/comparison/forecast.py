@@ -14,13 +14,13 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from classifier.config import ClassifierConfig
 from classifier.predict import TrainedClassifier, predict
 from classifier.pretrained import load_trunk
 from classifier.train import TrainingData, train
-from pipelines.comparison.arms import ARMS
 from pipelines.comparison.datasets import Datasets
 from pipelines.comparison.design import Trial
 from pipelines.comparison.preparation import Comparison, prepare_comparison
@@ -129,10 +129,11 @@ def foretell(comparison: Comparison) -> Forecast:
         seconds, source = _classifier_seconds(comparison, trials)
         per_classifier = seconds / len(trials)
     per_classifier, source = compute.agree((per_classifier, source))
-    first, missing = comparison.generator, comparison.missing
+    missing = comparison.missing
+    seconds_of_first = [float(own.first.result["seconds"]) for own, _ in missing]
     return Forecast(
         generators=len(missing),
-        generator_seconds=float(first.result["seconds"]) if first and missing else 0.0,
+        generator_seconds=fmean(seconds_of_first) if missing else 0.0,
         classifiers=len(trials),
         classifier_seconds=per_classifier,
         source=source,
@@ -150,7 +151,8 @@ def _classifier_seconds(comparison: Comparison, trials: list[Trial]) -> tuple[fl
         source = f"as {len(finished)} finished of {config.arch} and {config.steps} steps took"
         return per_step * sum(steps.values()), source
     datasets = comparison.datasets
-    is_augmented = {trial: config.augment or ARMS[trial.arm].classical for trial in trials}
+    design = datasets.design
+    is_augmented = {trial: config.augment or design.arm(trial.arm).classical for trial in trials}
     costs = {
         augment: _measure(replace(config, augment=augment), datasets, trials[0], compute)
         for augment, _ in Counter(is_augmented.values()).most_common()
@@ -167,7 +169,8 @@ def _classifier_seconds(comparison: Comparison, trials: list[Trial]) -> tuple[fl
 
 def _steps_of(comparison: Comparison, trial: Trial) -> float:
     """Return the training steps of a classifier: by epochs more for longer training sets."""
-    design, datasets, arm = comparison.design, comparison.datasets, ARMS[trial.arm]
+    design, datasets = comparison.design, comparison.datasets
+    arm = design.arm(trial.arm)
     if design.budget == "steps":
         return comparison.config.steps
     share = design.share_of(trial)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from classifier.config import ClassifierConfig
+from pipelines.comparison.compared_sets import (
+    ComparedSet,
+    added_labels,
+    check_alike,
+    check_design,
+    check_given_sets,
+    find_sets,
+    sets_text,
+)
 from pipelines.comparison.datasets import Datasets, load_datasets, phantom_seeds
 from pipelines.comparison.design import Design, Trial
 from pipelines.comparison.replicates import (
     WantedGenerator,
     check_enough_images,
     find_generator,
-    wanted_generators,
 )
 from pipelines.comparison.summary import count_images
 from pipelines.results.comparison_summary import Plan
@@ -23,8 +32,6 @@ from pipelines.study.labels import (
     list_classes,
 )
 from pipelines.study.runs import RunRequest, RunStart, prepare_run
-from pipelines.study.split import load_splits
-from pipelines.study.synthetic import load_synthetic_split, read_synthetic
 from pipelines.study.view_names import WHOLE
 from pipelines.study.views import choose_view
 from pipelines.study.workspace import Workspace
@@ -37,7 +44,7 @@ class ComparisonSettings:
     """What `cxr compare` was asked for, beside its design."""
 
     config: ClassifierConfig  # of every classifier; its seed is the first of consecutive ones
-    synthetic: str | None = None  # the set of generator 0's draw 0; the newest when None
+    synthetic: str | None = None  # the sets, see `find_sets`; the newest one when None
     positive: str | None = None  # the class that sensitivity is about
     view: str | None = None  # what of the images is seen; the synthetic set's, where there is one
 
@@ -51,9 +58,8 @@ class Comparison:
     design: Design
     positive: str
     datasets: Datasets
-    synthetic_set: Run | None  # that all further ones are made like
-    generator: Run | None  # that the synthetic set is of, and all further ones are made like
-    wanted: list[WantedGenerator]
+    sets: list[ComparedSet]  # that all further ones are made like; none where no arm has any
+    wanted: list[tuple[ComparedSet, WantedGenerator]]
     trials: list[Trial]
 
     @property
@@ -65,14 +71,12 @@ class Comparison:
         return self.datasets.classes
 
     @cached_property
-    def missing(self) -> list[WantedGenerator]:
+    def missing(self) -> list[tuple[ComparedSet, WantedGenerator]]:
         """The generators that were still to be trained when this was first asked."""
-        if self.generator is None:
-            return []
         return [
-            wanted
-            for wanted in self.wanted
-            if find_generator(self.workspace, self.generator, wanted) is None
+            (own, wanted)
+            for own, wanted in self.wanted
+            if find_generator(self.workspace, own.first, wanted) is None
         ]
 
     def plan(self) -> Plan:
@@ -96,57 +100,55 @@ def prepare_comparison(
     validation or test image, before anything is made; FileNotFoundError when there are no images.
     """
     workspace.all_rows()
-    named = synthetic and workspace.find_run("synthesize", synthetic).name
+    named = synthetic and sets_text(find_sets(workspace, synthetic))
     given = options | {"synthetic": named, "positive": positive, "view": view}
     start = prepare_run(workspace, "compare", ComparisonSettings, given, request)
     chosen_design = _settle_design(start.resumed, design)
     any_synthetic = any(arm.synthetic for arm in chosen_design.selected_arms())
-    synthetic_set = generator = None
+    sets: list[ComparedSet] = []
     if any_synthetic or start.settings.synthetic:
-        synthetic_set = workspace.find_run("synthesize", start.settings.synthetic)
-        generator = workspace.find_run(
-            "gan-train", synthetic_set.config["generator"], holding="generator.pt"
-        )
-    workspace = choose_view(workspace, start.settings.view, synthetic_set)
+        sets = find_sets(workspace, start.settings.synthetic)
+        check_alike(sets)
+        chosen_design = replace(chosen_design, sets=tuple(own.name for own in sets))
+    workspace = choose_view(workspace, start.settings.view, sets[0].run if sets else None)
     _check_arms(workspace, chosen_design, start.settings.config)
     classes = list_classes(workspace.rows())
     datasets = load_datasets(
         workspace,
         chosen_design,
         classes,
-        synthetic_set.config["image_size"]
-        if synthetic_set
-        else choose_image_size(workspace, None, None),
-        synthetic_set.config["labels"] if synthetic_set else classes,
-        synthetic_set.config["n"] if synthetic_set else None,
+        sets[0].run.config["image_size"] if sets else choose_image_size(workspace, None, None),
+        added_labels(sets) if sets else classes,
+        _set_size(sets),
     )
     if any(arm.fills_classes for arm in chosen_design.selected_arms()):
         datasets.check_fillable()
     wanted = []
-    if any_synthetic and synthetic_set and generator:
-        _check_given_set(workspace, synthetic_set, classes)
-        wanted = wanted_generators(generator, chosen_design.shares(), chosen_design.generators)
+    if any_synthetic:
+        check_given_sets(workspace, sets, classes)
+        check_design(sets, chosen_design, datasets)
+        wanted = [(own, wanted) for own in sets for wanted in own.wanted(chosen_design)]
     comparison = Comparison(
         workspace=workspace,
         start=start,
         design=chosen_design,
         positive=choose_positive_class(classes, start.settings.positive),
         datasets=datasets,
-        synthetic_set=synthetic_set,
-        generator=generator,
+        sets=sets,
         wanted=wanted,
         trials=chosen_design.trials(start.settings.config.seed),
     )
-    for share in {missing.share: None for missing in comparison.missing}:
+    for share in {missing.share: None for _, missing in comparison.missing}:
         check_enough_images(datasets.views[share], share, classes)
     return comparison
 
 
-def _check_given_set(workspace: Workspace, synthetic_set: Run, classes: list[str]) -> None:
-    """Raise ValueError unless the set may be added to the study's own training split."""
-    added = read_synthetic(synthetic_set.folder)
-    splits = load_splits(workspace, added.image_size, classes)
-    load_synthetic_split(added, splits, workspace.rows(), classes)
+def _set_size(sets: Sequence[ComparedSet]) -> int | None:
+    """Return how many images are added where no ratio says it; None without a set."""
+    if len(sets) == 1:
+        size: int = sets[0].run.config["n"]
+        return size
+    return len(added_labels(sets)) if sets else None
 
 
 def _settle_design(resumed: Run | None, given: dict[str, Any]) -> Design:

@@ -91,13 +91,13 @@ def check_enough_images(view: Sequence[Row], share: RealShare, classes: Sequence
 
 
 def make_generators(
-    workspace: Workspace, first: Run, missing: Sequence[WantedGenerator], compute: Compute
+    workspace: Workspace, missing: Sequence[tuple[Run, WantedGenerator]], compute: Compute
 ) -> None:
-    """Train what is missing with the options of `first`, in replicates/.
+    """Train what is missing, each with the options of the first of its kind, in replicates/.
 
     Of several processes each takes its share.
     """
-    for wanted in missing[compute.rank :: compute.world_size]:
+    for first, wanted in missing[compute.rank :: compute.world_size]:
         _log.warning(
             "training generator %d on %s, seed %d", wanted.number, wanted.share, wanted.seed
         )

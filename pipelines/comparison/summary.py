@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -24,6 +24,7 @@ from pipelines.comparison.arm_results import (
     arm_results,
     read_predictions,
 )
+from pipelines.comparison.arms import OWN_SET, Arm
 from pipelines.comparison.contrasts import compare_arms, list_contrasts
 from pipelines.comparison.data_efficiency import estimate_data_efficiency
 from pipelines.comparison.datasets import Datasets, SetKey
@@ -36,13 +37,16 @@ from pipelines.results.comparison_summary import (
     DataEfficiency,
     GeneratorUse,
     Plan,
+    SetUse,
     SyntheticSetUse,
 )
 from pipelines.results.image_count import ImageCount
-from pipelines.study.fractions import of_all_classes
+from pipelines.study.fractions import RealFraction, of_all_classes
 from pipelines.study.shares import RealShare
 from pipelines.study.split import Split
+from pipelines.study.synthetic import UNKNOWN_WARNING
 
+GeneratorKey = tuple[str, RealShare, int]  # the name of its set, its reals, its number
 PACKAGES = ("cxr", "torch", "torchvision", "numpy", "scikit-learn", "scipy", "pillow")
 
 
@@ -51,22 +55,32 @@ class Provenance:
     """By what a comparison was made.
 
     Attributes:
-        generators: Names of runs, by the reals they were trained on, and number.
-        synthetic_sets: Names of runs, by the generator's reals and number, and draw.
+        generators: Names of runs, by set, the reals they were trained on, and number.
+        synthetic_sets: Names of runs, by set, the generator's reals and number, and draw.
+        sets: The synthetic sets that it was given.
         view: What of the images was seen.
         data_fingerprint: Of the study in that view.
         device: And precision.
     """
 
-    generators: Mapping[tuple[RealShare, int], str]
+    generators: Mapping[GeneratorKey, str]
     synthetic_sets: Mapping[SetKey, str]
+    sets: tuple[SetUse, ...]
     view: str
     data_fingerprint: str
     device: str
 
     def shares(self) -> list[RealShare]:
-        """Return the shares of the reals that have generators."""
-        return list(dict.fromkeys(share for share, _ in self.generators))
+        """Return the shares of the reals that have synthetic sets."""
+        return list(dict.fromkeys(share for _, share, _, _ in self.synthetic_sets))
+
+    def share_at(self, fraction: RealFraction) -> RealShare | None:
+        """Return the first of them at a fraction."""
+        return next((share for share in self.shares() if share.fraction == fraction), None)
+
+    def cautions(self) -> list[str]:
+        """Return what has to be said of sets of unknown origin."""
+        return [own.caution for own in self.sets if own.caution]
 
 
 def summarise(
@@ -87,13 +101,16 @@ def summarise(
     if outside:
         results = outside.add_to(results, predictions, images)
     external = outside.external if outside else None
-    contrasts = list_contrasts({own.condition: own.validation for own in results}, question)
+    arms = {arm.name: arm for arm in design.selected_arms()}
+    validation = {own.condition: own.validation for own in results}
+    contrasts = list_contrasts(validation, question, arms)
     differences = compare_arms(contrasts, predictions, images, question)
     primary = next(own for own in differences if own.is_primary)
-    warnings = _write_warnings(datasets, differences)
+    warnings = [*provenance.cautions(), *_write_warnings(datasets, differences)]
     view = provenance.view
     sentence = answer_sentence(primary, results, differences, size, design, warnings, view)
-    largest = [share for share in provenance.shares() if share.fraction == question.fraction]
+    results = _note_cautions(results, arms, provenance.sets)
+    first, largest = design.sets[0], provenance.share_at(question.fraction)
     return ComparisonSummary(
         verdict=primary.verdict,
         sentence=sentence + outside_sentence(primary, results, external, design.measure),
@@ -109,26 +126,58 @@ def summarise(
         external=external,
         image_size=int(test.images.shape[1]),
         view=view,
-        generators=tuple(
-            GeneratorUse(run, share.fraction, design.subset_of(share), share.fold, number)
-            for (share, number), run in provenance.generators.items()
-        ),
-        synthetic_sets=tuple(
-            SyntheticSetUse(run, share.fraction, design.subset_of(share), share.fold, number, draw)
-            for (share, number, draw), run in provenance.synthetic_sets.items()
-        ),
-        generator=provenance.generators[largest[0], 0] if largest else None,
-        synthetic=provenance.synthetic_sets[largest[0], 0, 0] if largest else None,
+        generators=_generator_uses(design, provenance),
+        synthetic_sets=_set_uses(design, provenance),
+        generator=provenance.generators.get((first, largest, 0)) if largest else None,
+        synthetic=provenance.synthetic_sets.get((first, largest, 0, 0)) if largest else None,
         data_fingerprint=provenance.data_fingerprint,
         config=config,
         arms=tuple(arm.name for arm in design.selected_arms()),
         fractions=design.fractions,
         ratios=design.ratios,
-        limits=limits(design, bool(provenance.generators), size.patients, bool(external)),
+        limits=limits(design, provenance.sets, size.patients, bool(external)),
         warnings=tuple(warnings),
         versions=_versions(),
         device=provenance.device,
+        sets=provenance.sets,
     )
+
+
+def _note_cautions(
+    results: tuple[ArmResult, ...], arms: Mapping[str, Arm], sets: Sequence[SetUse]
+) -> tuple[ArmResult, ...]:
+    """Say of every arm with images of unknown origin that they are."""
+    unknown = {own.name for own in sets if own.caution}
+    return tuple(
+        replace(own, about=f"{own.about} ({UNKNOWN_WARNING})")
+        if arms[own.arm].synthetic and arms[own.arm].set_name in unknown
+        else own
+        for own in results
+    )
+
+
+def _generator_uses(design: Design, provenance: Provenance) -> tuple[GeneratorUse, ...]:
+    return tuple(
+        GeneratorUse(run, *_place(design, share), number, _set_name(design, name))
+        for (name, share, number), run in provenance.generators.items()
+    )
+
+
+def _set_uses(design: Design, provenance: Provenance) -> tuple[SyntheticSetUse, ...]:
+    return tuple(
+        SyntheticSetUse(run, *_place(design, share), number, draw, _set_name(design, name))
+        for (name, share, number, draw), run in provenance.synthetic_sets.items()
+    )
+
+
+def _place(design: Design, share: RealShare) -> tuple[RealFraction, int | None, int | None]:
+    """Return the fraction, subset and fold of a share."""
+    return share.fraction, design.subset_of(share), share.fold
+
+
+def _set_name(design: Design, name: str) -> str | None:
+    """Return the name of a set; None in a comparison of one without a name of its own."""
+    return None if design.sets == (OWN_SET,) else name
 
 
 def _write_warnings(datasets: Datasets, differences: Sequence[PairedDifference]) -> list[str]:
@@ -147,7 +196,8 @@ def _data_efficiency(
     if len(of_all_classes(design.fractions)) < 2:
         return ()
     values = _values_of_trials(outcomes, predictions, images, design.measure)
-    return estimate_data_efficiency(results, values, images.patients)
+    arms = {arm.name: arm for arm in design.selected_arms()}
+    return estimate_data_efficiency(results, values, images.patients, arms)
 
 
 def _values_of_trials(

@@ -10,7 +10,6 @@ from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
 from classifier.pretrained import Trunk
 from classifier.train import TrainingData, train
-from pipelines.comparison.arms import ARMS
 from pipelines.comparison.design import Design, Trial
 from pipelines.comparison.preparation import Comparison
 from pipelines.results.classifier_result import ClassifierResult
@@ -31,7 +30,7 @@ def configs_of(
     literature, a set gets more of them as it is longer than the reals. A share of synthetic images
     is for arms that mix them with reals.
     """
-    arm = ARMS[trial.arm]
+    arm = design.arm(trial.arm)
     own = replace(
         config,
         seed=trial.replicate.seed,

@@ -26,6 +26,7 @@ from pipelines.data.listing import make_label
 from pipelines.study.folder_formats import METADATA_FILE, STYLEGAN_LABELS
 from pipelines.study.image_cache import read_in_order
 from pipelines.study.image_io import MAX_BYTES, pixel_hash, read_picture, to_square
+from pipelines.study.labels import order_in_turn
 from pipelines.study.raster import IMAGE_FORMATS
 from pipelines.study.tables import check_inside, read_table
 from runtime.files import MAX_JSON, check_file
@@ -376,11 +377,4 @@ def _name(folder: Path, path: Path) -> str:
 
 def _in_turn(files: Sequence[ForeignFile]) -> list[ForeignFile]:
     """Order files so that the first ones, however many, have labels in the shares of all."""
-    counts = Counter(file.label for file in files)
-    seen: Counter[str] = Counter()
-    places = []
-    for file in files:
-        places.append(((seen[file.label] + 0.5) / counts[file.label], file.label, seen[file.label]))
-        seen[file.label] += 1
-    order = sorted(range(len(files)), key=places.__getitem__)
-    return [files[place] for place in order]
+    return [files[place] for place in order_in_turn([file.label for file in files])]

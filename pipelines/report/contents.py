@@ -81,11 +81,18 @@ class Study:
 
     @property
     def given_set(self) -> str | None:
-        """The synthetic set that the comparison was given.
+        """The first synthetic set that the comparison was given.
 
         Where it needed more images it made a larger set of the same ones, in replicates/.
         """
-        return self.run.config.get("synthetic") or self.summary.synthetic
+        return next(iter(_given_sets(self.run)), self.summary.synthetic)
+
+    @property
+    def shown_sets(self) -> dict[str, str]:
+        """The runs of the sets that the comparison was given, by their names; see `given_set`."""
+        if self.summary.sets:
+            return {own.name: own.run for own in self.summary.sets}
+        return {"synthetic": self.sets[0]} if self.sets else {}
 
     @property
     def sets(self) -> list[str]:
@@ -156,11 +163,17 @@ def read_study(workspace: Workspace, run: Run) -> Study:
 
 def _synthetic_sets(run: Run, summary: ComparisonSummary) -> list[str]:
     names = [
-        run.config.get("synthetic"),
+        *_given_sets(run),
         summary.synthetic,
         *(use.run for use in summary.synthetic_sets),
     ]
     return [name for name in dict.fromkeys(names) if name]
+
+
+def _given_sets(run: Run) -> list[str]:
+    """Return the names of the runs in the [NAME=]RUN,… that a comparison was given."""
+    text: str = run.config.get("synthetic") or ""
+    return [part.rpartition("=")[2] for part in text.split(",") if part]
 
 
 def _runs_with(runs: Sequence[Run], command: str, file_name: str) -> list[Run]:

@@ -25,6 +25,7 @@ from pipelines.report.score_section import score_section
 from pipelines.report.sections import (
     audit_section,
     data_section,
+    foreign_set_sections,
     generator_sections,
     image_sheets,
     single_classifiers,
@@ -97,12 +98,14 @@ def _sections(study: Study) -> dict[str, object]:
         "pictures": draw_pictures(study),
         "has_data_efficiency": bool(study.summary.primary_data_efficiency()),
         "sets": study.sets,
+        "shown_sets": list(study.shown_sets.values()),
         "score": score_section(study.score),
         "other_score": study.other_score,
         "sheets": image_sheets(study),
         "audit": audit_section(study),
         "singles": single_classifiers(study),
         "generators": generator_sections(study),
+        "foreign_sets": foreign_set_sections(study),
         "data": data_section(study),
     }
 

@@ -16,7 +16,7 @@ from pipelines.report.contents import Study
 from pipelines.report.embedding import Picture, embed_picture
 from pipelines.results.audit_result import AuditResult
 from pipelines.results.classifier_result import ClassifierResult
-from pipelines.results.comparison_summary import GeneratorUse
+from pipelines.results.comparison_summary import GeneratorUse, SetUse
 from pipelines.results.image_count import ImageCount
 from pipelines.study.fractions import RealFraction
 from pipelines.study.image_cache import load_images
@@ -54,7 +54,7 @@ def audit_section(study: Study) -> AuditSection | None:
 
 @dataclass(frozen=True)
 class ImageSheet:
-    """A few training reals of a class above a few synthetic images of it, and how many of each."""
+    """A few training reals of a class above a few images of each set, and how many of each."""
 
     label: str
     reals: int
@@ -74,23 +74,22 @@ def _image_sheet(study: Study, label: str) -> ImageSheet | None:
         row.patient: row for row in study.rows if row.split == "train" and row.label == label
     }
     reals = spread_evenly(list(one_per_patient.values()), SHEET_IMAGES)
-    folder = study.workspace.folder_of(study.sets[0]) if study.sets else None
-    paths = (
-        spread_evenly(sorted((folder / "images" / label).glob("*.png")), SHEET_IMAGES)
-        if folder
-        else []
-    )
-    groups = []
+    groups, num_synthetic = [], 0
     if reals:
         groups.append((f"{label}, real", load_images(study.workspace, reals, size)))
-    if paths:
-        synthetic = np.stack([to_square(read_gray(path), size) for path in paths])
-        groups.append((f"{label}, synthetic", synthetic))
+    for name, run in study.shown_sets.items():
+        folder = study.workspace.folder_of(run) / "images" / label
+        paths = spread_evenly(sorted(folder.glob("*.png")), SHEET_IMAGES)
+        if paths:
+            images = np.stack([to_square(read_gray(path), size) for path in paths])
+            title = "synthetic" if len(study.shown_sets) == 1 else f"synthetic, {name}"
+            groups.append((f"{label}, {title}", images))
+            num_synthetic += len(paths)
     if not groups:
         return None
     path = study.run.folder / f"images-{re.sub(r'[^A-Za-z0-9_-]+', '-', label)}.png"
     draw_image_sheet(groups, path, SHEET_COLUMNS)
-    return ImageSheet(label, len(reals), len(paths), embed_picture(path))
+    return ImageSheet(label, len(reals), num_synthetic, embed_picture(path))
 
 
 @dataclass(frozen=True)
@@ -115,6 +114,23 @@ def single_classifiers(study: Study) -> list[SingleClassifier]:
             confusion=embed_picture(single.run.folder / "confusion_matrix.png"),
         )
         for single in study.singles
+    ]
+
+
+@dataclass(frozen=True)
+class ForeignSetSection:
+    """A set that another program made: what is known of it, and its first images."""
+
+    use: SetUse
+    samples: Picture | None
+
+
+def foreign_set_sections(study: Study) -> list[ForeignSetSection]:
+    """Collect the comparison's sets that another program made."""
+    return [
+        ForeignSetSection(own, embed_picture(study.workspace.folder_of(own.run) / "samples.png"))
+        for own in study.summary.sets or ()
+        if own.statement is not None
     ]
 
 

@@ -11,10 +11,10 @@ from classifier.config import ClassifierConfig
 from gan.config import GanConfig
 from pipelines.data.lungs import PACKAGED_NAME
 from pipelines.report.contents import Study
-from pipelines.results.comparison_summary import ComparisonSummary
 from pipelines.study.fractions import fraction_text
 from pipelines.study.import_log import ImportSource, ImportSummary
 from pipelines.study.lung_counts import LungCounts
+from pipelines.study.synthetic import STATED
 from pipelines.study.text import flag_of
 from pipelines.study.views import view_of
 from runtime.files import read_json
@@ -39,7 +39,7 @@ def commands(study: Study) -> list[str]:
         steps.append(["cxr score", f"--synthetic {study.given_set}", *_final(study)])
     if study.audit:
         steps.append(["cxr audit", study.audit.result.classifier])
-    steps.append(_compare(study.summary, study.given_set))
+    steps.append(_compare(study))
     return [fold(words) for words in steps if words]
 
 
@@ -100,6 +100,8 @@ def _synthesize(study: Study, name: str) -> list[str]:
     config = study.config_of(name)
     if config is None:
         return []
+    if config.get("foreign"):
+        return _import_set(config)
     words = [
         "cxr synthesize",
         f"--generator {config['generator']}",
@@ -114,17 +116,34 @@ def _synthesize(study: Study, name: str) -> list[str]:
     return words
 
 
+def _import_set(config: Mapping[str, Any]) -> list[str]:
+    """Write how a set of another program was imported."""
+    foreign = config["foreign"]
+    stated = foreign["statement"]
+    words = [
+        "cxr synthesize",
+        f"--from {shlex.quote('PATH/' + foreign['source'])}",
+        f"--trained-on {'PATH/TRAINED_ON.json' if stated == STATED else stated}",
+        f"--name {foreign['name']}",
+        f"--image-size {config['image_size']}",
+        f"--view {view_of(config)}",
+    ]
+    return [*words, *(["--reject-copies"] if config.get("reject_copies") else [])]
+
+
 def _final(study: Study) -> list[str]:
     """Return the option of a score that looked at the test images, as the page's own did."""
     return ["--final"] if study.score and study.score.result.held_out_split == "test" else []
 
 
-def _compare(summary: ComparisonSummary, given_set: str | None) -> list[str]:
-    budget = summary.budget
-    words = ["cxr compare", f"--arms {','.join(summary.arms)}", f"--view {summary.view}"]
+def _compare(study: Study) -> list[str]:
+    summary, budget = study.summary, study.summary.budget
+    given_set = study.run.config.get("synthetic") or study.given_set
+    arms = study.run.config.get("design", {}).get("arms", summary.arms)  # without sets' names
+    words = ["cxr compare", f"--arms {','.join(arms)}", f"--view {summary.view}"]
     if given_set:
         words += [
-            f"--synthetic {given_set}",
+            f"--synthetic {shlex.quote(given_set)}",
             f"--generators {budget.generators}",
             f"--draws {budget.draws}",
         ]

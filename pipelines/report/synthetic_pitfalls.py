@@ -6,12 +6,15 @@ from pipelines.metrics.memorisation import Memorisation
 from pipelines.report.answers import Answer
 from pipelines.report.contents import Study
 from pipelines.report.formats import percent, plural
+from pipelines.study.synthetic import NOTHING, UNKNOWN
 
 
 def generator_leak(study: Study) -> Answer | None:
     """Look for held-out images among those behind the synthetic sets."""
     if not study.sets:
         return None
+    if answer := _foreign_origin(study):
+        return answer
     held_out = {row.sha256 for row in study.rows if row.split != "train"}
     trained_on: dict[str, set[str]] = {}
     for name in study.sets:
@@ -32,6 +35,24 @@ def generator_leak(study: Study) -> Answer | None:
         "good",
         f"None of the {len(everything)} images behind {plural(len(seen), 'synthetic set')} is "
         f"among the {len(held_out)} held out, by hashes of their pixels.",
+    )
+
+
+def _foreign_origin(study: Study) -> Answer | None:
+    """Say what is known of sets that another program made; None where it is no less than of ours.
+
+    A set whose generator is said to have seen a list of training images is looked up as ours are.
+    """
+    foreign = [own for own in study.summary.sets or () if own.statement in (NOTHING, UNKNOWN)]
+    if not foreign:
+        return None
+    texts = [f"{own.name}: {own.trained_on}" for own in foreign]
+    cautions = any(own.caution for own in foreign)
+    return Answer(
+        "bad" if cautions else "open",
+        f"{'; '.join(texts)}. None of its images is a real one of the study, by pixels, "
+        "perceptual hashes and thumbnails.",
+        "cxr data export, then train on it" if cautions else "",
     )
 
 

@@ -34,6 +34,8 @@ ARM_KINDS = {
 
 def arm_kind(arm: str) -> str:
     """Return which of ARM_KINDS an arm is."""
+    if arm.endswith("-shuffled"):  # of a set with a name
+        return "control"
     return KIND_OF_ARM.get(arm, "synthetic")
 
 
@@ -107,7 +109,8 @@ class PairedDifference:
 
     Attributes:
         roles: Why it is made: the reference is "real"; the arm's "like", the same but for the
-            synthetic images; or the "best" arm without synthetic images, by validation.
+            synthetic images; the "best" arm without synthetic images, by validation; or a "rival",
+            the same arm with another synthetic set.
         mcnemar: Of the two arms' predictions, each averaged over its replicates.
         is_primary: Whether it is the question that was fixed before any training, judged by
             itself. All others are exploratory.

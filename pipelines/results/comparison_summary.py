@@ -9,6 +9,7 @@ from classifier.config import ClassifierConfig
 from pipelines.results.arm_result import ArmResult, Condition, PairedDifference, find_result
 from pipelines.results.image_count import ImageCount
 from pipelines.study.fractions import RealFraction, sort_fractions
+from pipelines.study.synthetic import NOTHING, STATED, UNKNOWN_WARNING, caution_of
 from runtime.records import read_record, write_record
 from runtime.run import Run
 
@@ -113,6 +114,7 @@ class GeneratorUse:
     Attributes:
         subset, fold: None where the comparison has one of them.
         index: Of several generators on the same reals.
+        set_name: Of which set; None in a comparison of one set without a name.
     """
 
     run: str
@@ -120,6 +122,7 @@ class GeneratorUse:
     subset: int | None
     fold: int | None
     index: int
+    set_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,44 @@ class SyntheticSetUse:
     fold: int | None
     generator: int
     draw: int
+    set_name: str | None = None
+
+
+@dataclass(frozen=True)
+class SetUse:
+    """A synthetic set that the comparison was given.
+
+    Attributes:
+        name: What its arms are called after.
+        run: Of the synthesis.
+        statement: What was stated of the images behind it, one of STATEMENTS, where another program
+            made it; None of one of ours.
+        source: The name of the folder that it came in; None of one of ours.
+        n_trained_on: How many images its generator was trained on, as far as they are known.
+        changes: What became of its images as they were imported.
+    """
+
+    name: str
+    run: str
+    statement: str | None
+    source: str | None
+    n_trained_on: int
+    changes: tuple[str, ...]
+
+    @property
+    def caution(self) -> str:
+        """What every result that rests on it has to say; empty where there is nothing."""
+        return caution_of(self.name, self.statement)
+
+    @property
+    def trained_on(self) -> str:
+        """What its generator saw, in words."""
+        if self.statement is None:
+            return f"trained here, on {self.n_trained_on} training images"
+        return {
+            STATED: f"trained elsewhere, on {self.n_trained_on} training images as was stated",
+            NOTHING: "trained elsewhere, on nothing of this study as was stated",
+        }.get(self.statement, f"trained elsewhere: {UNKNOWN_WARNING}")
 
 
 @dataclass(frozen=True)
@@ -158,6 +199,7 @@ class ComparisonSummary:
         differences: Every pair of arms that is compared, the primary question's among them.
         data_efficiency: What real+gan and real+gan+classical are worth; empty where there is one
             fraction only.
+        sets: The synthetic sets that it was given; none where no arm has any.
         external: None where the study has none, or its classifiers did not answer on it.
         generator, synthetic: The runs of generator 0, and of its draw 0, at the largest fraction.
         view: What of the images was seen, one of VIEWS.
@@ -193,6 +235,7 @@ class ComparisonSummary:
     warnings: tuple[str, ...]
     versions: dict[str, str]
     device: str
+    sets: tuple[SetUse, ...] | None = None
 
     @classmethod
     def load(cls, run: Run) -> ComparisonSummary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pipelines.study.manifest import SPLITS, Row
@@ -63,6 +64,20 @@ def choose_image_size(
         return workspace.find_run("gan-train", holding="generator.pt").config["image_size"]
     except FileNotFoundError:
         return DEFAULT_IMAGE_SIZE
+
+
+def order_in_turn(labels: Sequence[str]) -> list[int]:
+    """Return the places of labels in an order of which every beginning has the shares of all.
+
+    Labels that are as frequent come in turn, in alphabetical order.
+    """
+    counts = Counter(labels)
+    seen: Counter[str] = Counter()
+    keys = []
+    for label in labels:
+        keys.append(((seen[label] + 0.5) / counts[label], label))
+        seen[label] += 1
+    return sorted(range(len(labels)), key=keys.__getitem__)
 
 
 def check_every_class(splits: Mapping[str, Split], classes: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ def make_datasets(covid: int, normal: int, added_labels: list[int]) -> Datasets:
 def test_a_set_is_as_large_as_the_rarest_class_needs() -> None:
     datasets = make_datasets(covid=3, normal=10, added_labels=[0, 1])
     datasets.check_fillable()
-    assert datasets.num_synthetic(RealShare()) == 2 * 7
+    assert datasets.num_synthetic(RealShare(), CLASSES) == 2 * 6 + 1
 
 
 @pytest.mark.parametrize(

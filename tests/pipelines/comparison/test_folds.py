@@ -154,7 +154,7 @@ def test_a_set_of_one_fold_is_refused_in_another(folded: Compared) -> None:
     datasets = load_datasets(workspace, design, classes, 32, classes, 24)
     of_first_fold = folded.replicates("synthesize")[0].folder
     for share in design.shares():
-        datasets.synthetic_folders[share, 0, 0] = of_first_fold
+        datasets.synthetic_folders["gan", share, 0, 0] = of_first_fold
     own, other = (
         next(trial for trial in design.trials(0) if (trial.arm, trial.fold) == ("real+gan", fold))
         for fold in (0, 1)
