@@ -10,7 +10,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
+from torch.nn.functional import grid_sample, pad
 
 ROTATION = 10  # degrees, each way
 SCALE = 0.1  # of the side, each way
@@ -34,7 +34,7 @@ def augment(images: Tensor, generator: torch.Generator, *, flip: bool = False) -
     is_flipped = torch.rand(batch, generator=generator, device=device) < 0.5
     side = torch.where(is_flipped, -1.0, 1.0) if flip else torch.ones_like(draws[:, 0])
 
-    grid = affine_grid(_affine_matrices(draws, side), list(images.shape), align_corners=False)
+    grid = _affine_grid(draws, side, images.shape[-1])
     x = grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
     brightness, contrast, sharpness, grain = (
@@ -46,25 +46,30 @@ def augment(images: Tensor, generator: torch.Generator, *, flip: bool = False) -
         + mean
         + MAX_BRIGHTNESS_CHANGE * brightness
     )
-    binomial = torch.tensor([1.0, 2.0, 1.0], device=device)
-    kernel = (binomial[:, None] * binomial / 16).view(1, 1, 3, 3)
-    x = x + SHARPNESS * sharpness * (x - conv2d(pad(x, (1, 1, 1, 1), mode="replicate"), kernel))
+    x = x + SHARPNESS * sharpness * (x - _blur(x))
     return (x + NOISE * grain.abs() * noise).clamp(0, 255)
 
 
-def _affine_matrices(draws: Tensor, side: Tensor) -> Tensor:
-    """Make the matrices (B, 2, 3) of rotation, scale, flip and translation from draws in −1..1.
+def _affine_grid(draws: Tensor, side: Tensor, size: int) -> Tensor:
+    """Return where each pixel comes from, (B, S, S, 2) in −1..1, x first.
 
-    side: (B,), −1 where an image is flipped, else 1.
+    Args:
+        draws: Of rotation, scale and translation, in −1..1, (B, 4) or more.
+        side: −1 where an image is flipped, else 1, (B,).
+        size: S.
     """
     angle, scale = draws[:, 0] * math.radians(ROTATION), 1 + draws[:, 1] * SCALE
-    cosine, sine = angle.cos() * scale, angle.sin() * scale
-    entries = (
-        cosine * side,
-        -sine,
-        draws[:, 2] * 2 * MAX_SHIFT,
-        sine * side,
-        cosine,
-        draws[:, 3] * 2 * MAX_SHIFT,
+    cosine, sine = ((function(angle) * scale).view(-1, 1, 1) for function in (torch.cos, torch.sin))
+    shift_x, shift_y = (draws[:, column].view(-1, 1, 1) * 2 * MAX_SHIFT for column in (2, 3))
+    places = (2 * torch.arange(size, device=draws.device) + 1) / size - 1  # of pixels' middles
+    x, y = places * side.view(-1, 1, 1), places.unsqueeze(1)  # (B, 1, S), (S, 1)
+    return torch.stack(
+        [cosine * x + (shift_x - sine * y), sine * x + (shift_y + cosine * y)], dim=-1
     )
-    return torch.stack(entries, dim=1).view(-1, 2, 3)
+
+
+def _blur(x: Tensor) -> Tensor:
+    """Return images (B, 1, S, S) after a 3×3 binomial filter; beyond the edge it is repeated."""
+    x = pad(x, (1, 1, 1, 1), mode="replicate")
+    x = x[:, :, :-2] + 2 * x[:, :, 1:-1] + x[:, :, 2:]
+    return (x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]) / 16
