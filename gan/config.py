@@ -11,7 +11,7 @@ from typing import Any
 
 from runtime.options import OptionError, option
 
-IMAGE_SIZES = (32, 64, 128, 256)
+IMAGE_SIZES = (32, 64, 128, 256, 512)
 COVIDGAN_IMAGE_SIZES = (112,)
 
 FIRST_GROWN_SIDE = 16  # pixels; where networks begin that grow
@@ -92,7 +92,7 @@ class GanConfig:
         choices=tuple(PRESETS),
     )
     image_size: int = option(
-        64, "Side of the generated images in pixels: 32, 64, 128 or 256; 112 for covidgan."
+        64, "Side of the generated images in pixels: 32, 64, 128, 256 or 512; 112 for covidgan."
     )
     channels: int = option(
         1, "1, or 3 equal ones as in the papers of the presets; files are gray either way."
@@ -179,6 +179,12 @@ class GanConfig:
             raise self._error("channels", "expected 1 or 3")
         if self.oversampling not in (1, 2):
             raise self._error("oversampling", "expected 1 or 2")
+        if self.image_size * self.oversampling > IMAGE_SIZES[-1]:
+            raise self._error(
+                "oversampling",
+                f"the networks would draw at {2 * self.image_size} px, and images are kept at no "
+                f"more than {IMAGE_SIZES[-1]} px; leave it out",
+            )
 
     def _check_whole_numbers(self) -> None:
         for name in ("steps", "batch_size", "width", "latent_size", "sample_every"):

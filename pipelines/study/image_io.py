@@ -25,7 +25,7 @@ IMAGE_SUFFIXES = {
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".webp"),
     *dicom.DICOM_SUFFIXES,
 }
-MAX_SIDE = 512  # of the images kept in a workspace: twice the largest a generator makes here
+MAX_SIDE = 512  # of the images kept in a workspace: the largest that a generator makes here
 # A larger picture is a mistake or an attack. One of this size takes a process up to 3 GB, a DICOM
 # file its own bytes more.
 MAX_PIXELS = 100_000_000
