@@ -71,12 +71,13 @@ def save_generator(
     checkpoint.save(path, "generator", state)
 
 
-def load_generator(path: Path, device: torch.device) -> TrainedGenerator:
-    """Read a generator file.
+def load_generator(path: Path | str, device: torch.device | str = "cpu") -> TrainedGenerator:
+    """Read a generator file, onto a device.
 
     Raises FileNotFoundError when it is absent, and ValueError that names it when it is damaged or
     no generator.
     """
+    path = Path(path)
     state = checkpoint.load(
         path,
         "generator",
