@@ -19,6 +19,7 @@ table is printed as markdown, and kept in OUT/peers.md.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -126,11 +127,11 @@ def import_images(settings: Settings, name: str, images: Path) -> str:
     return newest(settings.study, "synthesize").name
 
 
-def draw_ours(settings: Settings, name: str, preset: str) -> Drawn:
+def draw_ours(settings: Settings, name: str) -> Drawn:
     """Train one of our presets, and draw from it."""
     log = settings.out / f"{name}.log"
     place = ["--device", settings.device, "-C", str(settings.study)]
-    train = [*CXR, "gan-train", "--preset", preset, "--image-size", str(settings.image_size)]
+    train = [*CXR, "gan-train", "--preset", name, "--image-size", str(settings.image_size)]
     training = call([*train, "--max-minutes", str(settings.minutes), "--keep-going", *place], log)
     run = newest(settings.study, "gan-train")
     start = time.monotonic()
@@ -167,11 +168,11 @@ def draw_other(settings: Settings, name: str) -> Drawn:
     )
 
 
-def draw_lightweight_gan(settings: Settings) -> Drawn:
-    """Train lightweight-gan where there is CUDA."""
+def draw_on_cuda(settings: Settings, name: str) -> Drawn:
+    """Train another package's generator where there is CUDA."""
     if not torch.cuda.is_available():
         return Drawn(None, "not run: it refuses to start without CUDA")
-    return draw_other(settings, "lightweight-gan")
+    return draw_other(settings, name)
 
 
 def draw_stylegan(settings: Settings, checkout: Path) -> Drawn:
@@ -216,12 +217,19 @@ def draw_stylegan(settings: Settings, checkout: Path) -> Drawn:
     )
 
 
-def kept(settings: Settings, name: str, draw: Callable[[], Drawn]) -> Drawn:
-    """Return what an earlier call has drawn, or draw it and keep its facts."""
-    file = settings.out / f"{name}.json"
+PEERS = {
+    "small-data": draw_ours,
+    "dcgan": draw_ours,
+    "denoising-diffusion": draw_other,
+    "lightweight-gan": draw_on_cuda,
+}
+
+
+def kept(file: Path, make: Callable[[], Any]) -> Any:
+    """Return what an earlier call has made, or make it and keep it."""
     if not file.exists():
-        file.write_text(json.dumps(asdict(draw())))
-    return Drawn(**json.loads(file.read_text()))
+        file.write_text(json.dumps(make()))
+    return json.loads(file.read_text())
 
 
 def find_score(summary: ScoreSummary, name: str) -> Score:
@@ -315,6 +323,7 @@ def format_row(name: str, drawn: Drawn, scores: Sequence[str]) -> str:
 @click.option("--weights", multiple=True, help="As of cxr score.")
 @click.option("--seeds", type=click.IntRange(2), default=5, show_default=True)
 @click.option("--peer-options", default="", help="Of benchmarks/peer_training.py, in one text.")
+@click.option("--peers", default=",".join(PEERS), show_default=True, help="Of these alone.")
 @click.option("--stylegan", type=click.Path(exists=True, path_type=Path), help="A checkout.")
 @click.option("--final", is_flag=True, help="Read on the test images.")
 def main(
@@ -323,6 +332,7 @@ def main(
     features: str,
     weights: tuple[str, ...],
     seeds: int,
+    peers: str,
     stylegan: Path | None,
     final: bool,
     **choices: Any,
@@ -333,26 +343,33 @@ def main(
     if not settings.export.exists():
         export = [*CXR, "data", "export", settings.export, "--for", "imagefolder"]
         call([*export, "--image-size", str(settings.image_size), "-C", study], out / "export.log")
-    peers: dict[str, Callable[[], Drawn]] = {
-        "small-data": lambda: draw_ours(settings, "small-data", "small-data"),
-        "dcgan": lambda: draw_ours(settings, "dcgan", "dcgan"),
-        "denoising-diffusion": lambda: draw_other(settings, "denoising-diffusion"),
-        "lightweight-gan": lambda: draw_lightweight_gan(settings),
+    drawing: dict[str, Callable[[], Drawn]] = {
+        name: functools.partial(PEERS[name], settings, name) for name in peers.split(",")
     }
     if stylegan:
-        peers["stylegan"] = lambda: draw_stylegan(settings, stylegan.resolve())
+        drawing["stylegan"] = lambda: draw_stylegan(settings, stylegan.resolve())
+    drawn = {
+        name: Drawn(**kept(settings.out / f"{name}.json", lambda draw=draw: asdict(draw())))
+        for name, draw in drawing.items()
+    }
     judged_by = ["--features", features]
     for file in weights:
         judged_by += ["--weights", file]
-    drawn = {name: kept(settings, name, draw) for name, draw in peers.items()}
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for name, of_peer in drawn.items():
-        scores = judge(settings, of_peer, judged_by, seeds, final) if of_peer.run else []
+        scores: list[str] = []
+        if of_peer.run:
+            ask = functools.partial(judge, settings, of_peer, judged_by, seeds, final)
+            scores = kept(settings.out / f"{name}-scores.json", ask)
         lines.append(format_row(name, of_peer, scores))
-    classes = sorted({row.label for row in Workspace(study).rows()})
-    splits = load_splits(Workspace(study), settings.image_size, classes)
-    held_out = "test" if final else "validation"
-    accuracy = taught_alone(splits["train"], splits, classes, seeds, held_out, settings.device)
+
+    def teach_reals() -> str:
+        classes = sorted({row.label for row in Workspace(study).rows()})
+        splits = load_splits(Workspace(study), settings.image_size, classes)
+        held_out = "test" if final else "validation"
+        return taught_alone(splits["train"], splits, classes, seeds, held_out, settings.device)
+
+    accuracy = kept(settings.out / "reals-scores.json", teach_reals)
     lines.append(f"| training reals | – | – | – | 1 | – | – | – | {accuracy} | – | – | – |")
     table = "\n".join(lines)
     (out / "peers.md").write_text(table + "\n")
