@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     default="auto",
     callback=lambda context, option, value: None if value == "auto" else value,
     help="Compile the networks before training (torch.compile): faster steps after a minute or "
-    "two, in another rounding. auto: on CUDA alone, in runs of 2000 steps or more.",
+    "two, in another rounding. auto: on CUDA alone, in trainings of several minutes.",
 )
 @click.option(
     "--dry-run",

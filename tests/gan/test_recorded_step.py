@@ -15,15 +15,10 @@ from gan.presets import build_game
 from gan.recorded_step import UNRECORDED_STEPS, RecordedStep
 from gan.train import training_step
 from gan.training_state import TrainingState, build_networks
-from runtime.device import Compute
+from runtime.device import Compute, choose_compute
 
 CONFIG = GanConfig(image_size=32, width=4, latent_size=8, batch_size=8)
 STEPS = UNRECORDED_STEPS + 3
-
-ON_CUDA = (
-    pytest.mark.cuda,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device to record a step on"),
-)
 
 
 def train(compute: Compute, *, recorded: bool) -> TrainingState:
@@ -57,9 +52,9 @@ def tensors(state: TrainingState) -> dict[str, Tensor]:
     } | {"totals": state.totals.cpu()}
 
 
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=ON_CUDA)])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 def test_a_recorded_step_trains_what_the_step_itself_does(device: str) -> None:
-    compute = Compute(torch.device(device), "fp32")
+    compute = choose_compute(device, "fp32")
     plain, recorded = (tensors(train(compute, recorded=way)) for way in (False, True))
     different = [name for name in plain if not torch.equal(plain[name], recorded[name])]
     assert not different
