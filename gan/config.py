@@ -18,25 +18,29 @@ FIRST_GROWN_SIDE = 16  # pixels; where networks begin that grow
 PGGAN_FIRST_SIDE = 4
 FADE = 0.5  # share of a stage over which its layers are faded in
 
+# DCGAN's values, section 4 of Radford et al. 2016.
+_DCGAN: dict[str, Any] = {
+    "channels": 3,
+    "steps": 5000,
+    "batch_size": 128,
+    "width": 64,
+    "latent_size": 100,
+    "sampling_scale": 1.0,
+    "learning_rate": 2e-4,
+    "beta1": 0.5,
+    "beta2": 0.999,
+    "cooldown": 0.0,
+    "penalty": 0.0,
+    "augment": False,
+    "ema_decay": 0.0,
+    "sample_every": 500,
+}
+
 # What each preset sets where GanConfig's own defaults, those of small-data, do not hold.
 PRESETS: dict[str, dict[str, Any]] = {
     "small-data": {},
-    "dcgan": {
-        "channels": 3,
-        "steps": 5000,
-        "batch_size": 128,
-        "width": 64,
-        "latent_size": 100,
-        "sampling_scale": 1.0,
-        "learning_rate": 2e-4,
-        "beta1": 0.5,
-        "beta2": 0.999,
-        "cooldown": 0.0,
-        "penalty": 0.0,
-        "augment": False,
-        "ema_decay": 0.0,
-        "sample_every": 500,
-    },
+    "dcgan": _DCGAN,
+    "fbgan": _DCGAN,
     "pggan": {
         "channels": 3,
         "steps": 30_000,
@@ -86,9 +90,10 @@ class GanConfig:
         "small-data",
         "small-data: for tens to thousands of X-rays, the one to use. dcgan: Radford et al. 2016 "
         "to the letter, one pair of networks per class, to compare with. pggan: progressive "
-        "growing of Karras et al. 2018, to compare with on a GPU. covidgan: the AC-GAN of CovidGAN "
-        "(Waheed et al. 2020), to repeat that paper. The latter three have their own values of the "
-        "options below; --dry-run shows them.",
+        "growing of Karras et al. 2018, to compare with on a GPU. fbgan: forward and backward GAN "
+        "after Zhao et al. 2018, to compare with. covidgan: the AC-GAN of CovidGAN (Waheed et al. "
+        "2020), to repeat that paper. All but small-data have their own values of the options "
+        "below; --dry-run shows them.",
         choices=tuple(PRESETS),
     )
     image_size: int = option(
@@ -220,6 +225,8 @@ class GanConfig:
             )
         if self.stage_steps:
             raise self._error("stage_steps", f"{self.preset} does not grow; leave it out")
+        if self.preset == "fbgan" and self.augment:
+            raise self._error("augment", "fbgan draws reals again as they are; leave it out")
         if self.oversampling != 1:
             raise self._error("oversampling", f"{self.preset} draws at its size; leave it out")
 

@@ -91,7 +91,13 @@ class Game(Protocol):
         ...
 
     def generator(
-        self, network: nn.Module, fakes: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor
+        self,
+        network: nn.Module,
+        fakes: Tensor,
+        gradient: Tensor,
+        gap: Tensor,
+        labels: Tensor,
+        encoded: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the generator's loss () and its gradient by the fakes (B, C, S, S).
 
@@ -101,6 +107,7 @@ class Game(Protocol):
             gradient: The gradient of the discriminator's total by the fakes, (B, C, S, S).
             gap: As `discriminator` returned it, detached, (B,).
             labels: (B,).
+            encoded: The reals (B, C, S, S) from whose codes the fakes are drawn, if they are.
         """
         ...
 
@@ -146,7 +153,13 @@ class Relativistic:
         )
 
     def generator(
-        self, network: nn.Module, fakes: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor
+        self,
+        network: nn.Module,
+        fakes: Tensor,
+        gradient: Tensor,
+        gap: Tensor,
+        labels: Tensor,
+        encoded: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the generator's loss and its gradient, which is the discriminator's rescaled."""
         factor = -gap.clamp(max=MAX_GAP).exp()  # (B,)
@@ -172,7 +185,13 @@ class Adversarial:
         return DiscriminatorLoss(total, adversarial, real_logits - fake_logits)
 
     def generator(
-        self, network: nn.Module, fakes: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor
+        self,
+        network: nn.Module,
+        fakes: Tensor,
+        gradient: Tensor,
+        gap: Tensor,
+        labels: Tensor,
+        encoded: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the generator's loss and its gradient by the fakes, from a pass of their own."""
         logits, class_loss = _split_heads(network(fakes, labels), labels)
@@ -207,7 +226,13 @@ class Wasserstein:
         return DiscriminatorLoss(total, -gap.mean(), gap)
 
     def generator(
-        self, network: nn.Module, fakes: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor
+        self,
+        network: nn.Module,
+        fakes: Tensor,
+        gradient: Tensor,
+        gap: Tensor,
+        labels: Tensor,
+        encoded: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the generator's loss and its gradient by the fakes, from a pass of their own."""
         logits, class_loss = _split_heads(network(fakes, labels), labels)

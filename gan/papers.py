@@ -71,10 +71,13 @@ def dcgan_generator(
     return _initialise(nn.Sequential(*layers, nn.Tanh()))
 
 
-def dcgan_discriminator(*, image_size: int, channels: int, width: int) -> nn.Sequential:
+def dcgan_discriminator(
+    *, image_size: int, channels: int, width: int, outputs: int = 1
+) -> nn.Sequential:
     """Build DCGAN's discriminator with fresh random weights.
 
-    It takes images (B, channels, image_size, image_size) to one logit each (B,).
+    It takes images (B, channels, image_size, image_size) to one logit each (B,), or to several
+    outputs (B, outputs).
     """
     halvings = int(math.log2(image_size // 4))
     widths = [width * 2**level for level in range(halvings)]
@@ -89,7 +92,11 @@ def dcgan_discriminator(*, image_size: int, channels: int, width: int) -> nn.Seq
             nn.LeakyReLU(0.2, inplace=True),
         ]
     return _initialise(
-        nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 0, bias=False), nn.Flatten(0))
+        nn.Sequential(
+            *layers,
+            nn.Conv2d(widths[-1], outputs, 4, 1, 0, bias=False),
+            nn.Flatten(0 if outputs == 1 else 1),
+        )
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from gan import papers, pggan
+from gan import fbgan, papers, pggan
 from gan.config import GanConfig
 from gan.losses import Adversarial, Game, Relativistic, Wasserstein
 from gan.networks import Discriminator, Generator
@@ -21,6 +21,8 @@ def build_generator(config: GanConfig, classes: int) -> nn.Module:
         return papers.PerClass(
             classes, lambda: papers.dcgan_generator(image_size=config.image_size, **shape)
         )
+    if config.preset == "fbgan":
+        return fbgan.Generator(image_size=config.image_size, classes=classes, **shape)
     if config.preset == "covidgan":
         return papers.CovidGanGenerator(classes=classes, **shape)
     network = pggan.Generator if config.preset == "pggan" else Generator
@@ -34,7 +36,7 @@ def build_discriminator(config: GanConfig, classes: int) -> nn.Module:
     covidgan to a pair of them and class logits (B, classes).
     """
     shape = {"channels": config.channels, "width": config.width}
-    if config.preset == "dcgan":
+    if config.preset in ("dcgan", "fbgan"):
         return papers.PerClass(
             classes, lambda: papers.dcgan_discriminator(image_size=config.image_size, **shape)
         )
@@ -48,6 +50,8 @@ def build_game(config: GanConfig) -> Game:
     """Return the losses by which the preset trains."""
     if config.preset == "pggan":
         return Wasserstein(config.penalty)
+    if config.preset == "fbgan":
+        return fbgan.ForwardBackward()
     if config.preset == "small-data":
         return Relativistic(config.penalty, config.image_size)
     return Adversarial()
@@ -65,9 +69,9 @@ def is_steady(config: GanConfig) -> bool:
 def parameter_counts(config: GanConfig, classes: int) -> dict[str, int]:
     """Count the trained numbers of "generator" and "discriminator".
 
-    For dcgan these are of one pair of networks, of which each class has its own.
+    For dcgan and fbgan these are of one pair of networks, of which each class has its own.
     """
-    if config.preset == "dcgan":
+    if config.preset in ("dcgan", "fbgan"):
         classes = 1
     return {
         "generator": count_parameters(build_generator(config, classes)),

@@ -14,12 +14,13 @@ import logging
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from gan import fbgan
 from gan.augment import augment
 from gan.batches import Batch, BatchSampler, TrainingData, stack_training_images
 from gan.checkpoints import Checkpoints
@@ -114,7 +115,7 @@ def train(
                 if is_main_process:
                     checkpoints.save_before_cooldown(state, clock.seconds())
                 state.cooling_from, state.end = state.step, end
-            state.prepare_step(config)
+            state.prepare_step(config, time_share)
 
             # This process's part of the batch, b pairs of a real and a fake of its class.
             torch.manual_seed(key(config.seed, "layers", compute.rank, state.step))  # for Dropout
@@ -182,9 +183,11 @@ def training_step(
     Nothing is read back from the device here, and all that changes from step to step is in the
     batch and the state's tensors: so that the step can be recorded.
     """
+    reals, latents = batch.reals, batch.latents  # (b, C, S, S), (b, latent_size)
     with compute.autocast():
-        fakes = state.generator(batch.latents, batch.labels)  # (b, C, S, S)
-    reals = batch.reals  # (b, C, S, S)
+        if state.encodes:
+            latents = cast(fbgan.Generator, state.generator).encode(reals, batch.labels)
+        fakes = state.generator(latents, batch.labels)  # (b, C, S, S)
     if config.augment:
         reals, fakes = augment(reals, batch.draws[0]), augment(fakes, batch.draws[1])
     judged = fakes.detach().requires_grad_()
@@ -248,8 +251,9 @@ def generator_step(
     gap = loss.gap.detach()  # (b,)
     state.discriminator.requires_grad_(False)
     with compute.autocast():
+        encoded = batch.reals if state.encodes else None
         generator_loss, gradient = game.generator(
-            state.discriminator, judged, judged.grad, gap, batch.labels
+            state.discriminator, judged, judged.grad, gap, batch.labels, encoded
         )
     state.discriminator.requires_grad_(True)
     state.generator_optimizer.zero_grad()

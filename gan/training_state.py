@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from gan.config import GanConfig
+from gan.fbgan import is_backward
 from gan.growth import Growing
 from gan.networks import Generator
 from gan.presets import build_discriminator, build_generator
@@ -60,6 +61,7 @@ class TrainingState:
         generator_optimizer, discriminator_optimizer: Adam.
         learning_rate: Of both, for the next step, ().
         average_weight: Of the generator of the next step in the average, ().
+        encodes: Whether the next step draws its fakes from encoded reals, as fbgan may.
         totals: Sums since the last log line: discriminator loss, generator loss, logit gap, (3,).
         step: Steps done.
         grown_at: The step at which the networks came to their present side.
@@ -75,6 +77,7 @@ class TrainingState:
     discriminator_optimizer: Adam
     learning_rate: Tensor
     average_weight: Tensor
+    encodes: bool
     totals: Tensor
     step: int
     grown_at: int
@@ -108,6 +111,7 @@ class TrainingState:
             discriminator_optimizer=_adam(config, discriminator, learning_rate),
             learning_rate=learning_rate,
             average_weight=torch.zeros((), device=device),
+            encodes=False,
             totals=torch.zeros(3, device=device),
             step=0,
             grown_at=0,
@@ -157,8 +161,10 @@ class TrainingState:
             network.growth = growth  # type: ignore[assignment]  # they grow together
         return growth
 
-    def prepare_step(self, config: GanConfig) -> None:
+    def prepare_step(self, config: GanConfig, time_share: float = 0.0) -> None:
         """Set what of the next step depends on how far the training has come.
+
+        time_share: How much of the time limit is over.
 
         The learning rate is that of the configuration, or below it while cooling. The average
         follows the generator faster in the first steps of each side.
@@ -169,6 +175,7 @@ class TrainingState:
         self.learning_rate.fill_(config.learning_rate * left)
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             optimizer.param_groups[0]["lr"] = self.learning_rate  # a resumed one has another
+        self.encodes = is_backward(config, self.step, time_share)
         steps = self.step - self.grown_at
         self.average_weight.fill_(1 - min(config.ema_decay, (1 + steps) / (10 + steps)))
 

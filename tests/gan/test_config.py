@@ -48,6 +48,7 @@ def test_a_wrong_option_is_named(field: str, value: Any) -> None:
     [
         ("covidgan", "image_size", 64, "covidgan makes images of 112 px"),
         ("dcgan", "penalty", 0.1, "the loss of dcgan has no penalty; leave it out"),
+        ("fbgan", "augment", True, "fbgan draws reals again as they are; leave it out"),
         ("dcgan", "ema_decay", 0.99, "dcgan has BatchNorm, whose statistics belong to no average"),
     ],
 )
@@ -63,6 +64,7 @@ def test_an_option_that_a_preset_does_not_have_is_refused(
     [
         ("small-data", {"batch_size": 32, "augment": True, "penalty": 0.02}),
         ("dcgan", {"learning_rate": 2e-4, "beta1": 0.5, "batch_size": 128, "augment": False}),
+        ("fbgan", {"learning_rate": 2e-4, "beta1": 0.5, "batch_size": 128, "augment": False}),
         ("pggan", {"learning_rate": 1e-3, "beta1": 0.0, "penalty": 10.0, "ema_decay": 0.999}),
         ("covidgan", {"latent_scale": 0.02, "image_size": 112, "batch_size": 64}),
     ],

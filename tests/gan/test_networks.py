@@ -93,7 +93,7 @@ def test_covidgan_has_about_the_size_of_the_paper(network: str, low: float, high
     assert low < parameter_counts(GanConfig.from_options(preset="covidgan"), 2)[network] < high
 
 
-@pytest.mark.parametrize("preset", ["dcgan", "covidgan"])
+@pytest.mark.parametrize("preset", ["dcgan", "fbgan", "covidgan"])
 def test_a_generator_of_the_papers_takes_latents_and_labels(preset: str) -> None:
     config = GanConfig.from_options(preset=preset, width=8)
     latents, labels = torch.randn(3, config.latent_size), torch.tensor([1, 0, 1])
@@ -102,7 +102,9 @@ def test_a_generator_of_the_papers_takes_latents_and_labels(preset: str) -> None
     assert images.abs().max() <= 1
 
 
-@pytest.mark.parametrize(("preset", "shapes"), [("dcgan", [(3,)]), ("covidgan", [(3,), (3, 2)])])
+@pytest.mark.parametrize(
+    ("preset", "shapes"), [("dcgan", [(3,)]), ("fbgan", [(3,)]), ("covidgan", [(3,), (3, 2)])]
+)
 def test_a_discriminator_of_the_papers_takes_images_and_labels(
     preset: str, shapes: list[tuple[int, ...]]
 ) -> None:
