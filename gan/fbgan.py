@@ -1,8 +1,8 @@
 """Forward and backward GAN: F&BGAN (Zhao et al. 2018, Symmetry 10, 519), by DCGAN's networks.
 
-Two stages (its abstract): a forward GAN draws diverse images from noise, then a backward GAN improves
-their quality: an encoder gives the latents of real images, from which the generator draws them
-again.
+Two stages (its abstract): a forward GAN draws diverse images from noise, then a backward GAN
+improves their quality: an encoder gives the latents of real images, from which the generator draws
+them again.
 
 How the stages are filled is ours, since the paper's networks are for CT patches of nodules: DCGAN's
 pair of networks for each class; an encoder that mirrors its discriminator, its codes brought to the
