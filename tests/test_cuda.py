@@ -29,18 +29,19 @@ STUDY = (
     ("data", "lungs"),
     ("gan-train", *GAN),
     ("synthesize", "--n", 60, "--reject-copies"),
+    ("classify-train", "--arch", "svm"),
     ("classify-train", *CLASSIFIER),
     ("classify-train", *CLASSIFIER, "--with-synthetic", "--augment", "yes"),
-    ("classify-train", "--arch", "svm"),
     ("score", "--features", "random,cnn"),
     ("audit", "--steps", 4),
     ("compare", *CLASSIFIER, "--seeds", 2, "--arms", "real,real+gan"),
 )
+CNN = "0004-classify-train"  # of these
 TRAININGS = {
     "dcgan": ("gan-train", *GAN, "--preset", "dcgan", "--steps", 3),
     "covidgan": ("gan-train", "--preset", "covidgan", "--width", 8, "--steps", 3),
-    "pggan": ("gan-train", *GAN, "--preset", "pggan", "--steps", 12, "--stage-steps", 4),
-    "growing": ("gan-train", *GAN, "--image-size", 64, "--stage-steps", 8),
+    "pggan": ("gan-train", *GAN, "--preset", "pggan", "--steps", 12, "--stage-steps", 3),
+    "growing": ("gan-train", *GAN, "--image-size", 64, "--stage-steps", 6),
     "vgg16": ("classify-train", *CLASSIFIER, "--arch", "vgg16", "--unfreeze", 5),
     "resnet18": ("classify-train", *CLASSIFIER, "--arch", "resnet18", "--unfreeze", 5),
 }
@@ -78,10 +79,10 @@ def test_what_was_trained_there_is_used_there_and_elsewhere(
     study = Path(shutil.copytree(done_study, tmp_path / "study"))
     images = study / "data" / "images"
     explained = ("--explain", tmp_path / "explained", "--csv", tmp_path / "answers.csv")
-    cnn = ("--classifier", "0003-classify-train")
+    cnn = ("--classifier", CNN)
     ok(cxr("classify", images, *cnn, *explained, *GPU, folder=study))
     ok(cxr("classify", images, *cnn, "--device", "cpu", folder=study))
-    ok(cxr("export", "0003-classify-train", folder=study))
+    ok(cxr("export", CNN, folder=study))
     ok(cxr("data", "check", folder=study))
     ok(cxr("report", folder=study))
 
