@@ -1,0 +1,37 @@
+"""Gradients that are written out are those of what they belong to (by finite differences)."""
+
+from __future__ import annotations
+
+import torch
+
+from gan.augment import DRAWS, augment
+from gan.networks import UpsampleConv, look_up, normalise
+
+
+def random(*shape: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(shape, dtype=torch.float64, generator=generator).requires_grad_()
+
+
+def test_of_the_normalisation() -> None:
+    assert torch.autograd.gradcheck(normalise, random(2, 3, 2, 2))
+
+
+def test_the_normalisation_is_the_same_without_a_gradient() -> None:
+    x = random(2, 3, 4, 4)
+    assert torch.equal(normalise(x), normalise(x.detach()))
+
+
+def test_of_the_augmentation() -> None:
+    draws = torch.rand(2, DRAWS, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert torch.autograd.gradcheck(lambda images: augment(images, draws), random(2, 1, 8, 8))
+
+
+def test_of_an_upsampling_convolution() -> None:
+    layer = UpsampleConv(2, 3).double()
+    assert torch.autograd.gradcheck(layer, random(1, 2, 3, 3))
+
+
+def test_of_rows_by_label() -> None:
+    labels = torch.tensor([1, 0, 1, 1])
+    assert torch.autograd.gradcheck(lambda table: look_up(table, labels), random(2, 5))
