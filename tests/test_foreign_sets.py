@@ -328,6 +328,22 @@ def test_what_sets_of_other_programs_cannot_give_is_refused(
     assert message in result.output
 
 
+@pytest.mark.parametrize(
+    "damage", [{"statement": "sure"}, {"name": "../../evil"}, {"changes": 3}, {"extra": 1}]
+)
+def test_a_damaged_origin_is_named(
+    place: Path, sets: list[Run], tmp_path: Path, damage: dict[str, object]
+) -> None:
+    study = Path(shutil.copytree(place / "study", tmp_path / "study"))
+    path = study / "runs" / sets[1].name / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"foreign": config["foreign"] | damage}))
+    for command in (("compare", "--synthetic", 2), ("classify-train", "--with-synthetic", 2)):
+        result = cxr(*command, *TINY_CLASSIFIER, folder=study)
+        assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
+        assert f"{path}: foreign" in result.output or f"{path}: statement" in result.output
+
+
 def test_what_rests_on_a_set_of_unknown_origin_says_so(place: Path, sets: list[Run]) -> None:
     study = place / "study"
     said = ok(cxr("classify-train", "--with-synthetic", 2, *TINY_CLASSIFIER, *CPU, folder=study))

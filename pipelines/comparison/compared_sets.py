@@ -17,16 +17,17 @@ from pipelines.study.labels import order_in_turn
 from pipelines.study.shares import RealShare
 from pipelines.study.split import load_splits
 from pipelines.study.synthetic import (
+    SET_NAME,
     STATED,
     UNKNOWN,
+    ForeignOrigin,
     SyntheticSet,
+    foreign_origin,
     load_synthetic_split,
     read_synthetic,
-    statement_of,
 )
 from pipelines.study.views import view_of
 from pipelines.study.workspace import Workspace
-from pipelines.training.foreign_set import SET_NAME
 from runtime.options import OptionError
 from runtime.run import Run
 
@@ -39,13 +40,13 @@ class ComparedSet:
         name: What its arms are called after.
         run: The synthesis.
         generator: The run that trained its generator; None where another program made it.
-        statement: See SyntheticSet.
+        foreign: What is known of a set of another program; None of one of ours.
     """
 
     name: str
     run: Run
     generator: Run | None
-    statement: str | None
+    foreign: ForeignOrigin | None
 
     @property
     def first(self) -> Run:
@@ -61,14 +62,14 @@ class ComparedSet:
 
     def use(self) -> SetUse:
         """Return what the summary says of it."""
-        foreign = self.run.config.get("foreign") or {}
+        foreign = self.foreign
         return SetUse(
             name=self.name,
             run=self.run.name,
-            statement=self.statement,
-            source=foreign.get("source"),
+            statement=foreign.statement if foreign else None,
+            source=foreign.source if foreign else None,
             n_trained_on=len(self.run.config.get("trained_on") or []),
-            changes=tuple(foreign.get("changes", ())),
+            changes=foreign.changes if foreign else (),
         )
 
 
@@ -110,16 +111,16 @@ def sets_text(sets: Sequence[ComparedSet]) -> str:
 
 
 def _own_name(run: Run) -> str:
-    foreign = run.config.get("foreign")
-    return str(foreign["name"]) if foreign else OWN_SET
+    foreign = foreign_origin(run.config)
+    return foreign.name if foreign else OWN_SET
 
 
 def _make(workspace: Workspace, name: str, run: Run) -> ComparedSet:
-    statement = statement_of(run)
+    foreign = foreign_origin(run.config)
     generator = None
-    if statement is None:
+    if foreign is None:
         generator = workspace.find_run("gan-train", run.config["generator"], holding="generator.pt")
-    return ComparedSet(name, run, generator, statement)
+    return ComparedSet(name, run, generator, foreign)
 
 
 def check_alike(sets: Sequence[ComparedSet]) -> None:
@@ -200,14 +201,14 @@ def _check_share(
     beyond = added.trained_on - training
     field = "folds" if share.fold is not None else "real_fractions"
     value = share.folds if share.fold is not None else f"{share.fraction}"
-    if own.statement == UNKNOWN:
+    if added.statement == UNKNOWN:
         raise OptionError(
             field,
             value,
             f"what the generator of {own.name} was trained on is unknown, perhaps all reals; "
             "compare its set on all of them, in the study's own split",
         )
-    if own.statement == STATED and beyond:
+    if added.statement == STATED and beyond:
         raise OptionError(
             field,
             value,

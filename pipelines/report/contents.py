@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pipelines.data.check_report import CheckReport
 from pipelines.results.audit_result import AUDIT_FILE, AuditResult
@@ -18,7 +18,7 @@ from pipelines.study.manifest import EXTERNAL, Row
 from pipelines.study.view_names import WHOLE
 from pipelines.study.views import view_of
 from pipelines.study.workspace import Workspace
-from runtime.files import read_json
+from runtime.files import Record, read_json
 from runtime.records import FormatError
 from runtime.run import Run, list_runs
 
@@ -105,7 +105,7 @@ class Study:
         names = [self.summary.generator, *(use.run for use in self.summary.generators)]
         return [name for name in dict.fromkeys(names) if name]
 
-    def config_of(self, name: str) -> dict[str, Any] | None:
+    def config_of(self, name: str) -> Record | None:
         """Read what a run was asked for; None when its folder is gone."""
         path = self.workspace.folder_of(name) / "config.json"
         return read_json(path) if path.exists() else None

@@ -14,7 +14,7 @@ from pipelines.report.contents import Study
 from pipelines.study.fractions import fraction_text
 from pipelines.study.import_log import ImportSource, ImportSummary
 from pipelines.study.lung_counts import LungCounts
-from pipelines.study.synthetic import STATED
+from pipelines.study.synthetic import STATED, ForeignOrigin, foreign_origin
 from pipelines.study.text import flag_of
 from pipelines.study.views import view_of
 from runtime.files import read_json
@@ -100,8 +100,8 @@ def _synthesize(study: Study, name: str) -> list[str]:
     config = study.config_of(name)
     if config is None:
         return []
-    if config.get("foreign"):
-        return _import_set(config)
+    if foreign := foreign_origin(config):
+        return _import_set(config, foreign)
     words = [
         "cxr synthesize",
         f"--generator {config['generator']}",
@@ -116,15 +116,14 @@ def _synthesize(study: Study, name: str) -> list[str]:
     return words
 
 
-def _import_set(config: Mapping[str, Any]) -> list[str]:
+def _import_set(config: Mapping[str, Any], foreign: ForeignOrigin) -> list[str]:
     """Write how a set of another program was imported."""
-    foreign = config["foreign"]
-    stated = foreign["statement"]
+    stated = foreign.statement
     words = [
         "cxr synthesize",
-        f"--from {shlex.quote('PATH/' + foreign['source'])}",
+        f"--from {shlex.quote('PATH/' + foreign.source)}",
         f"--trained-on {'PATH/TRAINED_ON.json' if stated == STATED else stated}",
-        f"--name {foreign['name']}",
+        f"--name {foreign.name}",
         f"--image-size {config['image_size']}",
         f"--view {view_of(config)}",
     ]

@@ -8,6 +8,7 @@ last case every result that rests on it says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -21,12 +22,36 @@ from pipelines.study.leak_lock import check_copies, check_leak
 from pipelines.study.manifest import Row, fingerprint
 from pipelines.study.split import Split
 from pipelines.study.tables import check_inside, format_table, read_table
-from runtime.files import Record, read_json, write_text
-from runtime.run import Run
+from runtime.files import ANOTHER_VERSION, Record, read_json, write_text
+from runtime.records import RecordError, parse_record
 
 STATED, NOTHING, UNKNOWN = "stated", "nothing", "unknown"
 STATEMENTS = (STATED, NOTHING, UNKNOWN)
 UNKNOWN_WARNING = "unknown, may have seen the test images"
+SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignOrigin:
+    """What config.json says of a set that another program made, under "foreign".
+
+    Attributes:
+        name: What the set is called beside others, a SET_NAME.
+        source: The name of the folder or zip that it came in.
+        statement: One of STATEMENTS.
+        changes: What became of the images on their way to the study's pixels, in words.
+        copies_left_out: How many of them were training images.
+    """
+
+    name: str
+    source: str
+    statement: str
+    changes: tuple[str, ...]
+    copies_left_out: int
+
+    def __post_init__(self) -> None:
+        if self.statement not in STATEMENTS or not SET_NAME.fullmatch(self.name):
+            raise RecordError(f"statement {self.statement!r:.40} or name {self.name!r:.40} is none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +132,8 @@ def read_synthetic(folder: Path) -> SyntheticSet:
     if not rows:
         raise ValueError(f"{path} lists no image; make some with: cxr synthesize --n 2000")
     config = read_json(folder / "config.json").expect(image_size=int)
-    hashes, statement = _parse_hashes(config.get("trained_on")), _parse_statement(config)
+    hashes, foreign = _parse_hashes(config.get("trained_on")), foreign_origin(config)
+    statement = foreign.statement if foreign else None
     listed = fingerprint(hashes) if hashes else ""
     expected = statement if statement in (NOTHING, UNKNOWN) else listed
     if not expected or {row.trained_on for row in rows} != {expected}:
@@ -118,11 +144,6 @@ def read_synthetic(folder: Path) -> SyntheticSet:
     return SyntheticSet(folder, rows, config["image_size"], frozenset(hashes), statement)
 
 
-def statement_of(run: Run) -> str | None:
-    """Return what was stated of the images behind a set, one of STATEMENTS; None of one of ours."""
-    return _parse_statement(run.config)
-
-
 def caution_of(name: str, statement: str | None) -> str:
     """Return what every result has to say that rests on a set; empty where there is nothing."""
     if statement != UNKNOWN:
@@ -130,18 +151,17 @@ def caution_of(name: str, statement: str | None) -> str:
     return f"what the generator of {name} was trained on is {UNKNOWN_WARNING}"
 
 
-def _parse_statement(config: Record) -> str | None:
-    """Return the statement of a set's configuration; None where it is of ours."""
+def foreign_origin(config: Record) -> ForeignOrigin | None:
+    """Return what a set's config.json says of its origin; None where it is of ours.
+
+    Raises ValueError that names the file when it says what cannot be.
+    """
     if config.get("foreign") is None:
         return None
-    foreign = config.expect(foreign=dict)["foreign"]
-    if foreign.get("statement") not in STATEMENTS:
-        raise ValueError(
-            f"{config.path}: foreign.statement is {foreign.get('statement')!r:.40}, expected one "
-            f"of {', '.join(STATEMENTS)}; it is damaged, or another version of cxr wrote it"
-        )
-    statement: str = foreign["statement"]
-    return statement
+    try:
+        return parse_record(ForeignOrigin, config["foreign"], "foreign")
+    except RecordError as error:
+        raise ValueError(f"{config.path}: {error}; {ANOTHER_VERSION}") from error
 
 
 def _parse_row(path: Path, line_number: int, values: dict[str, str]) -> SyntheticRow:

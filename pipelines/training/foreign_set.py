@@ -13,7 +13,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +36,10 @@ from pipelines.study.manifest import SPLITS, fingerprint
 from pipelines.study.split import Split, load_splits
 from pipelines.study.synthetic import (
     NOTHING,
+    SET_NAME,
     STATED,
     UNKNOWN,
+    ForeignOrigin,
     SyntheticRow,
     write_synthetic_manifest,
 )
@@ -51,7 +53,6 @@ from runtime.lock import held
 from runtime.options import OptionError
 from runtime.run import Run, list_runs
 
-SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 SIZES = (16, 512)  # the smallest and the largest side in pixels
 
 
@@ -253,6 +254,13 @@ def _describe(
 ) -> dict[str, object]:
     """Write what config.json holds of the set."""
     stated, images = statement.stated, checked.images
+    origin = ForeignOrigin(
+        name=checked.name,
+        source=source.resolve().name,
+        statement=statement.kind,
+        changes=tuple(checked.changes),
+        copies_left_out=checked.left_out,
+    )
     share = {"real_fraction": stated.real_fraction} if stated else {}
     return {
         "n": len(images),
@@ -265,13 +273,7 @@ def _describe(
         "reject_copies": reject_copies,
         "unhealthy": [],
         "trained_on": list(statement.hashes),
-        "foreign": {
-            "name": checked.name,
-            "source": source.name,
-            "statement": statement.kind,
-            "changes": checked.changes,
-            "copies_left_out": checked.left_out,
-        },
+        "foreign": asdict(origin),
         **share,
     }
 
