@@ -44,12 +44,6 @@ positive_option = click.option(
 verbose_option = click.option(
     "--verbose", is_flag=True, help="Also print how many seconds each part took."
 )
-tensorboard_option = click.option(
-    "--tensorboard",
-    is_flag=True,
-    help="Write the journal and sample grids for TensorBoard too, into the run's folder; needs the "
-    "package tensorboard.",
-)
 view_option = click.option(
     "--view",
     type=click.Choice(VIEWS),
@@ -147,13 +141,14 @@ def compute_options(command: Command) -> Command:
 
 
 def run_options(
-    *, several_processes: bool = False, resumable: bool = True
+    *, several_processes: bool = False, resumable: bool = True, tensorboard: bool = False
 ) -> Callable[[Command], Command]:
     """`--resume [RUN]`, `--device` and the like; the command gets a `request` for its run.
 
     several_processes: whether the command may be started by torchrun; then only the main process
     writes to standard output. resumable: False for a command that finds by itself what to go on
-    with, and has no `--resume`.
+    with, and has no `--resume`. tensorboard: whether its run keeps a journal that TensorBoard can
+    show.
     """
 
     def decorate(command: Command) -> Command:
@@ -163,6 +158,7 @@ def run_options(
             precision: str,
             deterministic: bool | None,
             resume: str | None = None,
+            tensorboard: bool = False,
             **arguments: Any,
         ) -> Any:
             started = time.monotonic()  # before what takes longest to be imported
@@ -173,10 +169,19 @@ def run_options(
             silenced = os.environ.get("RANK", "0") != "0"
             output = contextlib.redirect_stdout(io.StringIO())
             with output if silenced else contextlib.nullcontext():
-                request = RunRequest(resume, device, precision, deterministic, started=started)
+                request = RunRequest(
+                    resume,
+                    device,
+                    precision,
+                    deterministic,
+                    started=started,
+                    tensorboard=tensorboard,
+                )
                 return command(request=request, **arguments)
 
         with_device = _device_options(requested)
+        if tensorboard:
+            with_device = _tensorboard_option(with_device)
         if not resumable:
             return with_device
         text = (
@@ -189,6 +194,15 @@ def run_options(
         return with_resume(with_device)
 
     return decorate
+
+
+def _tensorboard_option(command: Command) -> Command:
+    return click.option(
+        "--tensorboard",
+        is_flag=True,
+        help="Write the journal and sample grids for TensorBoard too, into the run's folder; needs "
+        "the package tensorboard.",
+    )(command)
 
 
 def _device_options(command: Command) -> Command:

@@ -6,7 +6,6 @@ Heavy imports stand inside the commands, so that help is instant.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,6 @@ from pipelines.cli.options import (
     positive_option,
     run_options,
     say,
-    tensorboard_option,
     verbose_option,
     view_option,
     weights_option,
@@ -68,7 +66,6 @@ if TYPE_CHECKING:
     "--keep-going", is_flag=True, help="Do not stop a run that has collapsed, only say so."
 )
 @verbose_option
-@tensorboard_option
 @click.option(
     "--compile",
     type=click.Choice(["auto", "yes", "no"]),
@@ -88,7 +85,7 @@ if TYPE_CHECKING:
     help="Write a sheet of the training images as the discriminator sees them, and do nothing "
     "else.",
 )
-@run_options(several_processes=True)
+@run_options(several_processes=True, tensorboard=True)
 @workspace_option()
 def gan_train(
     workspace: Workspace,
@@ -97,7 +94,6 @@ def gan_train(
     dry_run: bool,
     preview_augment: bool,
     verbose: bool,
-    tensorboard: bool,
     **choices: Any,
 ) -> None:
     """Train a class-conditional GAN on the study's training split.
@@ -137,7 +133,6 @@ def gan_train(
         return
     fraction = choices.pop("real_fraction")
     share = None if fraction is None else RealShare(parse_fraction(fraction))
-    request = replace(request, tensorboard=tensorboard)
     run = train_generator(workspace, options, request, share=share, **choices)
     result = run.result
     click.echo(
@@ -248,7 +243,6 @@ def synthesize(
 @weights_option
 @positive_option
 @verbose_option
-@tensorboard_option
 @click.option(
     "--preview-augment",
     is_flag=True,
@@ -260,7 +254,7 @@ def synthesize(
     help="Try learning rates from 1e-6 to 1 on the training images, suggest one, and do nothing "
     "else.",
 )
-@run_options(several_processes=True)
+@run_options(several_processes=True, tensorboard=True)
 @workspace_option()
 def classify_train(
     workspace: Workspace,
@@ -270,7 +264,6 @@ def classify_train(
     preview_augment: bool,
     find_learning_rate: bool,
     verbose: bool,
-    tensorboard: bool,
     **choices: Any,
 ) -> None:
     """Train a classifier and judge it once on the test split.
@@ -296,7 +289,6 @@ def classify_train(
     if find_learning_rate:
         _find_learning_rate(workspace, request, options, choices)
         return
-    request = replace(request, tensorboard=tensorboard)
     run, metrics = train_classifier(workspace, options, request, synthetic=synthetic, **choices)
     for name, measured in metrics.items():
         click.echo(metrics_table(measured, "test split" if name == "test" else "external set"))
