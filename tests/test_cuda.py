@@ -41,6 +41,7 @@ TRAININGS = {
     "dcgan": ("gan-train", *GAN, "--preset", "dcgan", "--steps", 3),
     "covidgan": ("gan-train", "--preset", "covidgan", "--width", 8, "--steps", 3),
     "pggan": ("gan-train", *GAN, "--preset", "pggan", "--steps", 12, "--stage-steps", 3),
+    "fbgan": ("gan-train", *GAN, "--preset", "fbgan", "--steps", 6),
     "growing": ("gan-train", *GAN, "--image-size", 64, "--stage-steps", 6),
     "vgg16": ("classify-train", *CLASSIFIER, "--arch", "vgg16", "--unfreeze", 5),
     "resnet18": ("classify-train", *CLASSIFIER, "--arch", "resnet18", "--unfreeze", 5),

@@ -273,9 +273,10 @@ def _choose_compute(resumed: Run | None, request: RunRequest) -> Compute:
     try:
         return choose_compute(*own)
     except OptionError as error:
+        lacking, _, _ = error.problem.partition(";")  # what it advises is for a new run
         raise ValueError(
             f"{resumed.name} was begun on {own.device} in {own.precision}, which this machine "
-            f"cannot do ({error.problem}); go on where it can, or {WITHOUT_RESUME}"
+            f"cannot do ({lacking}); go on where it can, or {WITHOUT_RESUME}"
         ) from error
 
 
