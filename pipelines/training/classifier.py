@@ -33,7 +33,7 @@ from pipelines.study.labels import (
 )
 from pipelines.study.runs import WITHOUT_RESUME, RunRequest, RunStart, prepare_run
 from pipelines.study.split import Split, load_splits
-from pipelines.study.synthetic import add_synthetic, read_synthetic
+from pipelines.study.synthetic import SyntheticSet, add_synthetic, read_synthetic
 from pipelines.study.views import choose_view, view_facts
 from pipelines.study.workspace import Workspace
 from pipelines.training.classifier_card import write_classifier_card
@@ -91,10 +91,7 @@ def train_classifier(
     positive = choose_positive_class(classes, settings.positive)
     added = read_synthetic(added_run.folder) if added_run else None
     size = choose_image_size(workspace, added, settings.image_size)
-    splits = load_splits(workspace, size, classes)
-    check_every_class(splits, classes)
-    if added:
-        splits = add_synthetic(splits, added, workspace.rows(), classes)
+    splits = _load_splits(workspace, added, size, classes)
     trunk = pretrained_trunk(config, weights)
     run = start.begin(
         {
@@ -126,6 +123,15 @@ def train_classifier(
         run.finish(result | {"seconds_by_part": watch.read()})
     compute.agree(None)
     return run, metrics
+
+
+def _load_splits(
+    workspace: Workspace, added: SyntheticSet | None, size: int, classes: Sequence[str]
+) -> dict[str, Split]:
+    """Load the study's splits, each with every class, the training split with the added set."""
+    splits = load_splits(workspace, size, classes)
+    check_every_class(splits, classes)
+    return add_synthetic(splits, added, workspace.rows(), classes) if added else splits
 
 
 def _note_caution(run: Run) -> None:
