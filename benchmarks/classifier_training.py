@@ -1,6 +1,6 @@
 """Classifier training against torchvision's way, and features computed once against at every step.
 
-    python benchmarks/classifier_training.py [--weights vgg16_features_fp16.pth]
+    python benchmarks/classifier_training.py [--weights vgg16_features_fp16.pth] [--device cpu]
 
 The epoch: the cnn at 64 px on 648 phantom X-rays of 256 px, classically augmented, and one look at
 92 validation images. The reference is built as torchvision's reference script for classification
@@ -55,7 +55,7 @@ from classifier.predict import predict
 from classifier.pretrained import Trunk, load_trunk
 from classifier.train import TrainingData, train
 from pipelines.data import phantom
-from runtime.device import choose_compute
+from runtime.device import Compute, choose_compute
 from runtime.run import create_run
 
 IMAGE_SIZE, BATCH_SIZE, CLASSES = 64, 32, ("covid", "normal")
@@ -108,17 +108,17 @@ def reference_loaders(training: Path, validation: Path) -> tuple[DataLoader, Dat
     )
 
 
-def reference_epochs(training: Path, validation: Path) -> Callable[[], float]:
+def reference_epochs(training: Path, validation: Path, device: torch.device) -> Callable[[], float]:
     """Return a function that takes an epoch and returns its seconds; the network lives on."""
     training_loader, validation_loader = reference_loaders(training, validation)
-    network = build("cnn", len(CLASSES)).head.to(memory_format=torch.contiguous_format)
+    network = build("cnn", len(CLASSES)).head.to(device, memory_format=torch.contiguous_format)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.05)
 
     def take_epoch() -> float:
         started = time.perf_counter()
         network.train()
         for images, labels in training_loader:
-            loss = cross_entropy(network(images), labels)
+            loss = cross_entropy(network(images.to(device)), labels.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -126,13 +126,13 @@ def reference_epochs(training: Path, validation: Path) -> Callable[[], float]:
         network.eval()
         with torch.inference_mode():
             for images, labels in validation_loader:
-                cross_entropy(network(images), labels).item()
+                cross_entropy(network(images.to(device)), labels.to(device)).item()
         return time.perf_counter() - started
 
     return take_epoch
 
 
-def our_epoch(training: TensorDataset, validation: TensorDataset) -> float:
+def our_epoch(training: TensorDataset, validation: TensorDataset, compute: Compute) -> float:
     """Return the seconds of an epoch of ours."""
     steps = math.ceil(len(training) / BATCH_SIZE)
     config = ClassifierConfig(
@@ -141,15 +141,18 @@ def our_epoch(training: TensorDataset, validation: TensorDataset) -> float:
     with tempfile.TemporaryDirectory() as folder:
         run = create_run(Path(folder), "classify-train", {})
         started = time.perf_counter()
-        train(config, TrainingData(training, validation, CLASSES), run, choose_compute("cpu"))
+        train(config, TrainingData(training, validation, CLASSES), run, compute)
         return time.perf_counter() - started
 
 
 def seconds_with_store(
-    arms: Sequence[TensorDataset], validation: TensorDataset, trunk: Trunk, steps: int
+    arms: Sequence[TensorDataset],
+    validation: TensorDataset,
+    trunk: Trunk,
+    steps: int,
+    compute: Compute,
 ) -> float:
     """Return the seconds of all trainings when features are looked up."""
-    compute = choose_compute("cpu")
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         store = FeatureStore(Path(folder) / "features")
@@ -164,37 +167,43 @@ def seconds_with_store(
 
 
 def seconds_without_store(
-    arms: Sequence[TensorDataset], validation: TensorDataset, trunk: Trunk, steps: int
+    arms: Sequence[TensorDataset],
+    validation: TensorDataset,
+    trunk: Trunk,
+    steps: int,
+    device: torch.device,
 ) -> float:
     """Return the seconds of all trainings when the trunk runs at every step."""
     started = time.perf_counter()
     for seed in range(SEEDS):
         for arm in arms:
             torch.manual_seed(seed)
-            network = build("vgg16", len(CLASSES), trunk)
+            network = build("vgg16", len(CLASSES), trunk).to(device)
             optimizer = torch.optim.AdamW(network.head.parameters(), lr=1e-3, weight_decay=0.05)
             drawn = torch.randint(len(arm), (steps * BATCH_SIZE,)).tolist()
             for images, labels in DataLoader(arm, BATCH_SIZE, sampler=drawn):
-                loss = cross_entropy(network.train()(images), labels)
+                loss = cross_entropy(network.train()(images.to(device)), labels.to(device))
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
             with torch.inference_mode():
                 for _ in ("validation", "test"):
-                    network.eval()(validation.tensors[0])
+                    network.eval()(validation.tensors[0].to(device)).cpu()
     return time.perf_counter() - started
 
 
-def compare_epochs(rounds: int, folder: Path) -> tuple[TensorDataset, TensorDataset]:
+def compare_epochs(
+    rounds: int, folder: Path, compute: Compute
+) -> tuple[TensorDataset, TensorDataset]:
     """Print how fast an epoch is; return the training and the validation images."""
     training = draw_phantoms(folder / "train", TRAINING_IMAGES, 0)
     validation = draw_phantoms(folder / "validation", VALIDATION_IMAGES, 1)
-    take_reference_epoch = reference_epochs(folder / "train", folder / "validation")
+    take_reference_epoch = reference_epochs(folder / "train", folder / "validation", compute.device)
     take_reference_epoch()  # its workers start
     ours, reference = [], []
     for _ in range(rounds):
         reference.append(take_reference_epoch())
-        ours.append(our_epoch(training, validation))
+        ours.append(our_epoch(training, validation, compute))
     seconds, reference_seconds = statistics.median(ours), statistics.median(reference)
     print(
         f"an epoch of the cnn: reference {reference_seconds:.2f} s, ours {seconds:.2f} s "
@@ -212,16 +221,29 @@ def compare_epochs(rounds: int, folder: Path) -> tuple[TensorDataset, TensorData
     type=click.Path(path_type=Path, exists=True),
     help="VGG16 weights; without them fresh ones, which take as long.",
 )
-def main(rounds: int, steps: int, weights: Path | None) -> None:
+@click.option("--device", default="cpu")
+def main(rounds: int, steps: int, weights: Path | None, device: str) -> None:
     """Print both ratios."""
+    compute = choose_compute(device)
     with tempfile.TemporaryDirectory() as folder:
-        training, validation = compare_epochs(rounds, Path(folder))
+        training, validation = compare_epochs(rounds, Path(folder), compute)
+    compare_features(training, validation, steps, weights, compute)
+
+
+def compare_features(
+    training: TensorDataset,
+    validation: TensorDataset,
+    steps: int,
+    weights: Path | None,
+    compute: Compute,
+) -> None:
+    """Print how much faster trainings are whose features are looked up."""
     trunk = load_trunk("vgg16", weights or Path("none")).eval()
     images, labels = (tensor[:64] for tensor in training.tensors)
     arms = [TensorDataset(images[:32], labels[:32]), TensorDataset(images, labels)]
     short_validation = TensorDataset(*(tensor[:32] for tensor in validation.tensors))
-    anew = seconds_without_store(arms, short_validation, trunk, steps)
-    once = seconds_with_store(arms, short_validation, trunk, steps)
+    anew = seconds_without_store(arms, short_validation, trunk, steps, compute.device)
+    once = seconds_with_store(arms, short_validation, trunk, steps, compute)
     print(
         f"{SEEDS} seeds of frozen VGG16 over both arms, {steps} steps each: every step anew "
         f"{anew:.1f} s, features once {once:.1f} s: {anew / once:.1f} times as fast"

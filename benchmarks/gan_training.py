@@ -198,11 +198,16 @@ def make_study(folder: Path, image_size: int) -> tuple[Workspace, TrainingData]:
     """Import phantoms, and load all of them to train on."""
     workspace = Workspace(folder)
     import_listings(workspace, [list_phantoms(IMAGES, 0)], ratios=(0.8, 0.1, 0.1), seed=0)
+    return workspace, load_data(workspace, image_size)
+
+
+def load_data(workspace: Workspace, image_size: int) -> TrainingData:
+    """Load all images of a study to train on."""
     rows = workspace.rows()
     classes = sorted({row.label for row in rows})
     images = torch.from_numpy(load_images(workspace, rows, image_size)).unsqueeze(1)
     dataset = TensorDataset(images, torch.tensor([classes.index(row.label) for row in rows]))
-    return workspace, TrainingData(dataset, classes, [row.sha256 for row in rows])
+    return TrainingData(dataset, classes, [row.sha256 for row in rows])
 
 
 @click.command()
