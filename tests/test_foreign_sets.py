@@ -118,6 +118,28 @@ def test_every_layout_gives_the_same_set(
     assert found == {(image.label, image.pixels.tobytes()) for image in images}
 
 
+def test_what_is_odd_about_images_is_said(place: Path, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(place / "study", tmp_path / "study"))
+    random = np.random.default_rng(0)
+    (tmp_path / "odd").mkdir()
+    for number in range(8):
+        pixels = random.integers(0, 256, (SIZE, SIZE + 8, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "odd" / f"{number}.jpg", quality=95)
+    blank = Image.new("RGB", (SIZE + 8, SIZE), (7, 7, 7))
+    for name in ("8.jpg", "9.jpg"):
+        blank.save(tmp_path / "odd" / name)
+    said = ok(cxr("synthesize", "--from", tmp_path / "odd", "--label", "covid", "--trained-on",
+                  "nothing", folder=study))  # fmt: skip
+    for note in (
+        "10 images of 40×32 px cut to a centred square and reduced to 32×32 px",
+        "8 of 10 images have colours",
+        "10 images were stored with loss",
+        "2 of 10 images are blank",
+        "1 of 10 images are exact copies",
+    ):
+        assert note in said
+
+
 def held_out_files(study: Path, count: int) -> list[Path]:
     rows = [row for row in Workspace(study).rows() if row.split == "test"]
     return [study / "data" / row.file_name for row in rows[:count]]

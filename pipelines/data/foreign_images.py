@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-from pipelines.data.cleaning import perceptual_hash
+from pipelines.data.cleaning import MIN_CONTRAST, perceptual_hash
 from pipelines.data.folders import walk_images
 from pipelines.data.listing import make_label
 from pipelines.study.folder_formats import METADATA_FILE, STYLEGAN_LABELS
@@ -153,6 +153,12 @@ def describe_changes(images: Sequence[ForeignImage], duplicates: int) -> list[st
         changes.append(f"{n} images of more than 8 bits windowed to 8, each by its own levels")
     if first.is_lossy:
         changes.append(f"{n} images were stored with loss (JPEG or WebP), and show it")
+    blank = sum(image.pixels.std() < MIN_CONTRAST for image in images)
+    if blank:
+        changes.append(
+            f"{blank} of {n} images are blank, their gray levels vary by less than "
+            f"{MIN_CONTRAST:g}: look at them before you use them"
+        )
     if duplicates:
         changes.append(f"{duplicates} of {n} images are exact copies of another of the set")
     return changes
