@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan.batches import Batch, BatchSampler
 from gan.config import GanConfig
@@ -77,3 +79,29 @@ def test_a_recorded_step_reads_each_batch_from_the_same_memory() -> None:
         step(batch)
     assert places == [places[0]] * 3
     assert sums == [[tensor.sum().item() for tensor in vars(batch).values()] for batch in drawn]
+
+
+class _Operations(TorchDispatchMode):
+    """Notes the name of every operation, backward ones too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_neither_reads_a_number_back_nor_makes_a_tensor_of_one() -> None:
+    """Either would wait for the device, or end a recording."""
+    images, labels = torch.zeros(20, 1, 32, 32, dtype=torch.uint8), torch.arange(20) % 2
+    compute = Compute(torch.device("cpu"), "fp32")
+    state = TrainingState.initial(
+        CONFIG, *build_networks(CONFIG, 2, images, labels), compute.device
+    )
+    batch = BatchSampler(CONFIG, images, labels, compute).draw(0, 0.0)
+    with _Operations() as operations:
+        training_step(CONFIG, state, build_game(CONFIG), compute, batch)
+    assert {"convolution_backward", "_fused_adam_", "lerp_"} <= operations.names
+    assert not operations.names & {"_local_scalar_dense", "nonzero", "lift_fresh"}
