@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from classifier.config import ClassifierConfig
 from pipelines.comparison.arms import (
     ARMS,
+    OWN_SET,
+    arms_of_sets,
     count_lacking,
     repeat_reals,
     shuffle_labels,
@@ -21,7 +23,9 @@ from pipelines.comparison.arms import (
 from pipelines.comparison.design import Design, Trial
 from pipelines.comparison.trials import configs_of
 from pipelines.metrics.paired_tests import Replicate
+from pipelines.study.labels import order_in_turn
 from pipelines.study.split import Split
+from runtime.options import OptionError
 
 
 def make_split(labels: list[int], name: str) -> Split:
@@ -156,3 +160,35 @@ def test_by_epochs_a_longer_set_has_more_steps_and_as_many_looks() -> None:
     trial, design = Trial("real+gan", 1.0, None, SEED_7), Design(budget="epochs")
     (config,) = configs_of(trial, CONFIG, design, [make_split([0] * 15, "real")], 5)
     assert (config.steps, config.evaluate_every) == (2403, 60)
+
+
+@given(
+    names=st.sets(st.sampled_from(sorted(ARMS)), min_size=1),
+    sets=st.lists(st.sampled_from(["A", "B", "style-2", OWN_SET]), min_size=1, unique=True),
+)
+def test_each_set_has_arms_of_its_own(names: set[str], sets: list[str]) -> None:
+    arms = arms_of_sets(["real+classical", *names], sets)
+    assert len({arm.name for arm in arms}) == len(arms)
+    for arm in arms:
+        rivals = [other for other in arms if other.is_rival_of(arm)]
+        assert len(rivals) == (len(sets) - 1 if arm.synthetic else 0)
+        assert not any(other.is_rival_of(arm) and other.like != arm.like for other in arms)
+    if sets == [OWN_SET]:
+        assert all(arm == ARMS[arm.name] for arm in arms)
+
+
+@pytest.mark.parametrize("name", ["classical", "oracle", "shuffled", "A-balanced", "my-only"])
+def test_a_set_is_not_named_as_another_arm_is(name: str) -> None:
+    with pytest.raises(OptionError, match="would be taken for another arm"):
+        arms_of_sets(["real+gan"], ["A", name])
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=60))
+def test_every_beginning_has_the_shares_of_all(labels: list[str]) -> None:
+    order = order_in_turn(labels)
+    assert sorted(order) == list(range(len(labels)))
+    for length in range(1, len(labels) + 1):
+        for label in set(labels):
+            expected = length * labels.count(label) / len(labels)
+            taken = sum(labels[place] == label for place in order[:length])
+            assert abs(taken - expected) <= 2
