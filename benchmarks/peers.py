@@ -43,10 +43,10 @@ from pipelines.study.split import Split, load_splits
 from pipelines.study.synthetic import load_synthetic_split, read_synthetic
 from pipelines.study.workspace import Workspace
 from runtime.device import choose_compute
-from runtime.run import Run
+from runtime.run import Run, list_runs
 
 ROOT = Path(__file__).resolve().parent.parent
-CXR = [sys.executable, "-m", "pipelines.cli"]
+CXR = [sys.executable, "-P", "-m", "pipelines.cli"]  # of this tree, wherever it is called
 
 
 @dataclass(frozen=True)
@@ -266,7 +266,9 @@ def judge(
     command = [*CXR, "score", "--synthetic", drawn.run, *features, "--device", settings.device]
     call([*command, *(["--final"] if final else []), "-C", settings.study], log)
     workspace = Workspace(settings.study)
-    summary = ScoreSummary.load(newest(settings.study, "score"))
+    found = [run for run in list_runs(workspace.runs) if run.command == "score" and run.finished]
+    (*_, newest_score) = [run for run in found if run.config["synthetic"] == drawn.run]
+    summary = ScoreSummary.load(newest_score)
     distance, recall = find_score(summary, "frechet"), find_score(summary, "recall")
     apart = find_score(summary, "two_sample_accuracy")
     copies = "left out"
