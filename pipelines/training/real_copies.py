@@ -82,8 +82,8 @@ def refuse_copies(copies: Sequence[RealCopy], total: int, source: str) -> None:
         else "take them out, or have them left out with --reject-copies"
     )
     raise ValueError(
-        f"{source}: {len(copies)} of {total} images are real images of this study "
-        f"({len(held_out)} of them held out): {listed}; {way_out}"
+        f"{source}: {len(copies)} of {total} images are real images of this study, "
+        f"or near-copies ({len(held_out)} of them of held-out ones): {listed}; {way_out}"
     )
 
 
