@@ -119,7 +119,7 @@ def gan_train(
         plan = plan_training(workspace, options)
         click.echo(options_table(plan.config))
         of = f" ({plan.classes or 'two'} classes)"
-        if plan.config.preset == "dcgan":
+        if plan.config.preset in ("dcgan", "fbgan"):
             of = " (of each class)"
         for network, count in plan.parameters.items():
             click.echo(f"{network}: {count:,} parameters{of}")
