@@ -151,12 +151,13 @@ def seconds_with_store(
     trunk: Trunk,
     steps: int,
     compute: Compute,
+    seeds: int,
 ) -> float:
     """Return the seconds of all trainings when features are looked up."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         store = FeatureStore(Path(folder) / "features")
-        for seed in range(SEEDS):
+        for seed in range(seeds):
             config = ClassifierConfig(arch="vgg16", steps=steps, evaluate_every=steps, seed=seed)
             for arm in arms:
                 data = TrainingData(arm, validation, CLASSES)
@@ -172,10 +173,11 @@ def seconds_without_store(
     trunk: Trunk,
     steps: int,
     device: torch.device,
+    seeds: int,
 ) -> float:
     """Return the seconds of all trainings when the trunk runs at every step."""
     started = time.perf_counter()
-    for seed in range(SEEDS):
+    for seed in range(seeds):
         for arm in arms:
             torch.manual_seed(seed)
             network = build("vgg16", len(CLASSES), trunk).to(device)
@@ -236,16 +238,17 @@ def compare_features(
     steps: int,
     weights: Path | None,
     compute: Compute,
+    seeds: int = SEEDS,
 ) -> None:
     """Print how much faster trainings are whose features are looked up."""
     trunk = load_trunk("vgg16", weights or Path("none")).eval()
     images, labels = (tensor[:64] for tensor in training.tensors)
     arms = [TensorDataset(images[:32], labels[:32]), TensorDataset(images, labels)]
     short_validation = TensorDataset(*(tensor[:32] for tensor in validation.tensors))
-    anew = seconds_without_store(arms, short_validation, trunk, steps, compute.device)
-    once = seconds_with_store(arms, short_validation, trunk, steps, compute)
+    anew = seconds_without_store(arms, short_validation, trunk, steps, compute.device, seeds)
+    once = seconds_with_store(arms, short_validation, trunk, steps, compute, seeds)
     print(
-        f"{SEEDS} seeds of frozen VGG16 over both arms, {steps} steps each: every step anew "
+        f"{seeds} seed(s) of frozen VGG16 over both arms, {steps} steps each: every step anew "
         f"{anew:.1f} s, features once {once:.1f} s: {anew / once:.1f} times as fast"
     )
 

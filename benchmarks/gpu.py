@@ -74,6 +74,7 @@ class Sizes:
     width: int = 32
     classifier_rounds: int = 3
     feature_steps: int = 8
+    feature_seeds: int = 5
 
 
 QUICK = Sizes(
@@ -87,6 +88,7 @@ QUICK = Sizes(
     width=4,
     classifier_rounds=1,
     feature_steps=1,
+    feature_seeds=1,
 )
 ROUNDS = 3
 
@@ -297,7 +299,8 @@ def compare_classifiers(sizes: Sizes, folder: Path, compute: Compute) -> None:
     """Print how much faster an epoch and features are than torchvision's way."""
     print()
     training, validation = compare_epochs(sizes.classifier_rounds, folder, compute)
-    compare_features(training, validation, sizes.feature_steps, None, compute)
+    steps, seeds = sizes.feature_steps, sizes.feature_seeds
+    compare_features(training, validation, steps, None, compute, seeds)
 
 
 @click.command()
