@@ -184,7 +184,9 @@ def check_named(text: str) -> None:
     ]
     if not words:
         return
-    if words[0] == "python" and len(words) > 1:
+    if words[:2] == ["python", "-m"] and words[2] != "pipelines.cli":
+        assert importlib.util.find_spec(words[2]), text
+    elif words[0] == "python" and words[1:2] != ["-m"] and len(words) > 1:
         source = (ROOT / words[1]).read_text(encoding="utf-8")
         assert all(f'"{word}"' in source for word in words[2:] if word.startswith("--")), text
     elif words[0] == "cxr" or "pipelines.cli" in words[1:]:
