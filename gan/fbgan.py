@@ -15,14 +15,12 @@ absolute difference from the real that was encoded.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from gan.config import GanConfig
-from gan.losses import Adversarial
 from gan.papers import PerClass, dcgan_discriminator, dcgan_generator
 
 FORWARD_SHARE = 0.5  # of the steps, before the backward stage
@@ -62,22 +60,12 @@ class Generator(nn.Module):
         return codes * (math.sqrt(self.latent_size) / (codes.norm(dim=1, keepdim=True) + 1e-8))
 
 
-@dataclass(frozen=True)
-class ForwardBackward(Adversarial):
-    """DCGAN's game, with the generator's reconstruction of reals where these were encoded."""
+def pull_to_reals(fakes: Tensor, reals: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what a backward step adds to the generator's loss, (), and its gradient by the fakes.
 
-    def generator(
-        self,
-        network: nn.Module,
-        fakes: Tensor,
-        gradient: Tensor,
-        gap: Tensor,
-        labels: Tensor,
-        encoded: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return the generator's loss and its gradient by the fakes."""
-        loss, gradient = super().generator(network, fakes, gradient, gap, labels, encoded)
-        if encoded is None:
-            return loss, gradient
-        reconstruction = RECONSTRUCTION * l1_loss(fakes, encoded)
-        return loss + reconstruction, gradient + torch.autograd.grad(reconstruction, fakes)[0]
+    Args:
+        fakes: (B, C, S, S), a leaf of the graph.
+        reals: Those from whose codes the fakes are drawn, (B, C, S, S).
+    """
+    loss = RECONSTRUCTION * l1_loss(fakes, reals)
+    return loss, torch.autograd.grad(loss, fakes)[0]

@@ -91,13 +91,7 @@ class Game(Protocol):
         ...
 
     def generator(
-        self,
-        network: nn.Module,
-        fakes: Tensor,
-        gradient: Tensor,
-        gap: Tensor,
-        labels: Tensor,
-        encoded: Tensor | None = None,
+        self, network: nn.Module, fakes: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the generator's loss () and its gradient by the fakes (B, C, S, S).
 
@@ -107,7 +101,6 @@ class Game(Protocol):
             gradient: The gradient of the discriminator's total by the fakes, (B, C, S, S).
             gap: As `discriminator` returned it, detached, (B,).
             labels: (B,).
-            encoded: The reals (B, C, S, S) from whose codes the fakes are drawn, if they are.
         """
         ...
 
@@ -153,13 +146,7 @@ class Relativistic:
         )
 
     def generator(
-        self,
-        network: nn.Module,
-        fakes: Tensor,
-        gradient: Tensor,
-        gap: Tensor,
-        labels: Tensor,
-        encoded: Tensor | None = None,
+        self, network: nn.Module, fakes: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the generator's loss and its gradient, which is the discriminator's rescaled."""
         factor = -gap.clamp(max=MAX_GAP).exp()  # (B,)
@@ -185,13 +172,7 @@ class Adversarial:
         return DiscriminatorLoss(total, adversarial, real_logits - fake_logits)
 
     def generator(
-        self,
-        network: nn.Module,
-        fakes: Tensor,
-        gradient: Tensor,
-        gap: Tensor,
-        labels: Tensor,
-        encoded: Tensor | None = None,
+        self, network: nn.Module, fakes: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the generator's loss and its gradient by the fakes, from a pass of their own."""
         logits, class_loss = _split_heads(network(fakes, labels), labels)
@@ -226,13 +207,7 @@ class Wasserstein:
         return DiscriminatorLoss(total, -gap.mean(), gap)
 
     def generator(
-        self,
-        network: nn.Module,
-        fakes: Tensor,
-        gradient: Tensor,
-        gap: Tensor,
-        labels: Tensor,
-        encoded: Tensor | None = None,
+        self, network: nn.Module, fakes: Tensor, gradient: Tensor, gap: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the generator's loss and its gradient by the fakes, from a pass of their own."""
         logits, class_loss = _split_heads(network(fakes, labels), labels)

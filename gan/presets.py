@@ -50,8 +50,6 @@ def build_game(config: GanConfig) -> Game:
     """Return the losses by which the preset trains."""
     if config.preset == "pggan":
         return Wasserstein(config.penalty)
-    if config.preset == "fbgan":
-        return fbgan.ForwardBackward()
     if config.preset == "small-data":
         return Relativistic(config.penalty, config.image_size)
     return Adversarial()

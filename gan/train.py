@@ -251,10 +251,12 @@ def generator_step(
     gap = loss.gap.detach()  # (b,)
     state.discriminator.requires_grad_(False)
     with compute.autocast():
-        encoded = batch.reals if state.encodes else None
         generator_loss, gradient = game.generator(
-            state.discriminator, judged, judged.grad, gap, batch.labels, encoded
+            state.discriminator, judged, judged.grad, gap, batch.labels
         )
+        if state.encodes:
+            distance, pull = fbgan.pull_to_reals(judged, batch.reals)
+            generator_loss, gradient = generator_loss + distance, gradient + pull
     state.discriminator.requires_grad_(True)
     state.generator_optimizer.zero_grad()
     fakes.backward(gradient)
