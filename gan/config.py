@@ -18,7 +18,7 @@ FIRST_GROWN_SIDE = 16  # pixels; where networks begin that grow
 PGGAN_FIRST_SIDE = 4
 FADE = 0.5  # share of a stage over which its layers are faded in
 
-# DCGAN's values, section 4 of Radford et al. 2016.
+# DCGAN's values, section 4 of Radford et al. 2016; the optimizer's are CovidGAN's too.
 _DCGAN: dict[str, Any] = {
     "channels": 3,
     "steps": 5000,
@@ -58,22 +58,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "ema_decay": 0.999,
         "sample_every": 1000,
     },
-    "covidgan": {
+    "covidgan": _DCGAN
+    | {
         "image_size": 112,
-        "channels": 3,
         "steps": 29_000,
         "batch_size": 64,
         "width": 128,
-        "latent_size": 100,
         "latent_scale": 0.02,
-        "sampling_scale": 1.0,
-        "learning_rate": 2e-4,
-        "beta1": 0.5,
-        "beta2": 0.999,
-        "cooldown": 0.0,
-        "penalty": 0.0,
-        "augment": False,
-        "ema_decay": 0.0,
         "sample_every": 2900,
     },
 }

@@ -181,9 +181,8 @@ class Generator(Growing):
 
     def _add_detail(self, picture: Tensor, x: Tensor, side: int) -> Tensor:
         """Return the picture at this side, with what features x of it add."""
-        detail = self.to_image[str(side)](x).to(
-            picture.dtype
-        )  # bfloat16 would leave 256 levels in bands
+        # The picture's precision: bfloat16 would leave 256 levels in bands.
+        detail = self.to_image[str(side)](x).to(picture.dtype)
         if side == self.sides[0]:
             return picture + detail
         return double(picture) + (self.fade * detail if side == self.side else detail)
