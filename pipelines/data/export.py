@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from pipelines.study.folder_formats import (
     LabelledImage,
     check_format,
+    check_side,
     new_folder,
     write_images,
 )
@@ -22,7 +23,6 @@ from pipelines.study.workspace import Workspace
 from runtime.options import OptionError
 
 EXPORT_SIZE = 128  # pixels
-SIZES = (16, 512)  # the smallest and the largest side
 
 
 def export_training_images(
@@ -54,8 +54,7 @@ def export_training_images(
     Raises OptionError for another split, size or fold, ValueError when the folder is not empty.
     """
     _check_split(split)
-    if not SIZES[0] <= image_size <= SIZES[1]:
-        raise OptionError("image_size", image_size, f"expected {SIZES[0]} to {SIZES[1]} pixels")
+    check_side(image_size)
     check_format(format, image_size)
     workspace = workspace.in_view(view)
     rows = RealShare(real_fraction).training_rows(workspace)

@@ -172,8 +172,7 @@ def count_duplicates(images: Sequence[ForeignImage]) -> int:
 def _decode(file: ForeignFile, size: int | None) -> ForeignImage:
     try:
         picture = read_picture(file.path)
-        with open(file.path, "rb") as opened:
-            is_deep, is_lossy = _storage(opened.name)
+        is_deep, is_lossy = _storage(file.path)
     except (ValueError, FileNotFoundError) as error:
         said = str(error).replace(str(file.path), file.name)
         raise ValueError(f"{said}; take it out or replace it") from error
@@ -194,7 +193,7 @@ def _decode(file: ForeignFile, size: int | None) -> ForeignImage:
     )
 
 
-def _storage(path: str) -> tuple[bool, bool]:
+def _storage(path: Path) -> tuple[bool, bool]:
     """Return whether a file that was read has more than 8 bits a sample, and was stored lossily."""
     try:
         with Image.open(path, formats=IMAGE_FORMATS) as image:

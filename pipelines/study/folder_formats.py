@@ -24,11 +24,13 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from runtime.files import write_text
+from runtime.options import OptionError
 
 IMAGEFOLDER, HUGGINGFACE, FLAT, STYLEGAN = "imagefolder", "huggingface", "flat", "stylegan"
 FOLDER_FORMATS = (IMAGEFOLDER, HUGGINGFACE, FLAT, STYLEGAN)
 METADATA_FILE = "metadata.jsonl"
 STYLEGAN_ZIP, STYLEGAN_LABELS = "dataset.zip", "dataset.json"
+SIZES = (16, 512)  # the smallest and the largest side in pixels
 _IMAGES_PER_FOLDER = 1000  # of a StyleGAN zip: the first five of eight digits name it
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # so that the same images give the same bytes
 
@@ -72,6 +74,12 @@ def new_folder(target: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(begun, ignore_errors=True)
         raise
+
+
+def check_side(image_size: int) -> None:
+    """Raise OptionError when images of this side do not go to other programs or come from them."""
+    if not SIZES[0] <= image_size <= SIZES[1]:
+        raise OptionError("image_size", image_size, f"expected {SIZES[0]} to {SIZES[1]} pixels")
 
 
 def check_format(format: str, image_size: int) -> None:

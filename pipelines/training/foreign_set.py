@@ -30,6 +30,7 @@ from pipelines.metrics.memorisation import MIN_IMAGES, WARNING_P
 from pipelines.metrics.nearest import persons, thumbnails
 from pipelines.metrics.nearness import measure_nearness
 from pipelines.results.held_out_nearness import HeldOutNearness
+from pipelines.study.folder_formats import check_side
 from pipelines.study.image_io import write_gray
 from pipelines.study.labels import list_classes
 from pipelines.study.manifest import SPLITS, fingerprint
@@ -52,8 +53,6 @@ from pipelines.training.sample_set import PNG_NOTES, SHEET_COLUMNS, SHEET_PER_CL
 from runtime.lock import held
 from runtime.options import OptionError
 from runtime.run import Run, list_runs
-
-SIZES = (16, 512)  # the smallest and the largest side in pixels
 
 
 @dataclass(frozen=True)
@@ -111,8 +110,8 @@ def import_foreign_set(
     stated = statement.stated
     if stated:
         image_size, view = image_size or stated.image_size, stated.view
-    if image_size is not None and not SIZES[0] <= image_size <= SIZES[1]:
-        raise OptionError("image_size", image_size, f"expected {SIZES[0]} to {SIZES[1]} pixels")
+    if image_size is not None:
+        check_side(image_size)
     workspace = workspace.in_view(view or WHOLE)
     facts = view_facts(workspace)
     if stated and stated.lung_network != facts["lung_network"]:
