@@ -6,13 +6,20 @@ Free of heavy imports, so that a command line can list them at once.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from runtime.options import OptionError
 
 ARCHITECTURES = ("cnn", "vgg16", "resnet18", "resnet50", "svm")
 SVM_FEATURES = ("pixels", "vgg16", "resnet18", "resnet50")
 CLASS_BALANCES = ("none", "weights", "sampling")
+SYNTHETIC_STATISTICS = ("shared", "separate")
+MIXING_OPTIONS = (  # of synthetic images beside reals
+    "synthetic_share",
+    "synthetic_until",
+    "synthetic_weight",
+    "synthetic_statistics",
+)
 TRUNK_STAGES = 5  # of an ImageNet network that can be unfrozen
 
 
@@ -81,6 +88,18 @@ class ClassifierConfig:
             "unset": "it stays",
         },
     )
+    synthetic_weight: float = field(
+        default=1.0,
+        metadata={"help": "Weight of a synthetic image in the loss, where a real one has 1."},
+    )
+    synthetic_statistics: str = field(
+        default="shared",
+        metadata={
+            "help": "BatchNorm's statistics of real and synthetic images: shared, or separate, "
+            "each kind normalised by its own, and predictions by the reals'.",
+            "choices": SYNTHETIC_STATISTICS,
+        },
+    )
     augment: bool = field(
         default=False,
         metadata={
@@ -112,9 +131,22 @@ class ClassifierConfig:
             return None if self.features == "pixels" else self.features
         return None if self.arch == "cnn" else self.arch
 
-    def without_share(self) -> ClassifierConfig:
-        """Return the same for a training set that has no share of synthetic images to keep."""
-        return replace(self, synthetic_share=None, synthetic_until=None)
+    @property
+    def mixing_options(self) -> tuple[str, ...]:
+        """The names of those that say how synthetic images are mixed with reals, as far as given.
+
+        Given is what is not the default.
+        """
+        return tuple(
+            own.name
+            for own in fields(self)
+            if own.name in MIXING_OPTIONS and getattr(self, own.name) != own.default
+        )
+
+    def without_mixing(self) -> ClassifierConfig:
+        """Return the same for a training set in which no synthetic images are mixed with reals."""
+        defaults = {own.name: own.default for own in fields(self) if own.name in MIXING_OPTIONS}
+        return replace(self, **defaults)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         self._check_choices()
@@ -126,6 +158,7 @@ class ClassifierConfig:
             ("arch", ARCHITECTURES),
             ("features", SVM_FEATURES),
             ("balance", CLASS_BALANCES),
+            ("synthetic_statistics", SYNTHETIC_STATISTICS),
         ):
             value = getattr(self, name)
             if value not in choices:
@@ -156,6 +189,12 @@ class ClassifierConfig:
                 self.synthetic_until,
                 "expected a part of the steps, more than 0 and at most 1",
             )
+        if not 0 < self.synthetic_weight <= 1:
+            raise OptionError(
+                "synthetic_weight",
+                self.synthetic_weight,
+                "expected more than 0, and at most 1, what a real image weighs",
+            )
         if self.patience < 0:
             raise OptionError("patience", self.patience, "expected 0 or more")
 
@@ -184,11 +223,32 @@ class ClassifierConfig:
                 self.synthetic_until,
                 "there is no share that could fall; add `synthetic_share`",
             )
-        composes = self.balance != "none" or self.synthetic_share is not None
+        self._check_statistics()
+        composes = self.balance != "none" or self.mixing_options
         if self.arch == "svm" and (self.augment or composes):
             raise OptionError(
                 "arch",
                 "svm",
-                "is fitted once to the images as they are; leave out `augment`, `balance` and "
-                "`synthetic_share`",
+                "is fitted once to the images as they are; leave out `augment`, `balance`, "
+                "`synthetic_share` and `synthetic_weight`",
+            )
+
+    def _check_statistics(self) -> None:
+        """Raise OptionError where separate statistics of synthetic images cannot be had."""
+        if self.synthetic_statistics == "shared":
+            return
+        if self.arch in ("vgg16", "svm") or (self.arch != "cnn" and not self.unfreeze):
+            raise OptionError(
+                "synthetic_statistics",
+                self.synthetic_statistics,
+                f"{self.arch} has no BatchNorm that is trained; take cnn, or resnet18 or resnet50 "
+                "with `unfreeze`",
+            )
+        share = self.synthetic_share
+        if share is None or (1 - share) * self.batch_size < 1:
+            raise OptionError(
+                "synthetic_statistics",
+                self.synthetic_statistics,
+                "predictions are normalised by the reals' statistics, so every batch must have "
+                "some; add `synthetic_share`, less than 1 by an image of the batch or more",
             )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from classifier.augment import augment
@@ -69,31 +70,76 @@ class TrainingTask:
         config, rank, device = self.config, self.compute.rank, self.compute.device
         per_rank = config.batch_size // self.compute.world_size
         local_batch = slice(rank * per_rank, (rank + 1) * per_rank)
-        chosen = self.batches.draw(step)[local_batch].to(device)
+        drawn = self.batches.draw(step)[local_batch]
+        is_synthetic, chosen = self.batches.is_synthetic[drawn], drawn.to(device)
         x = self.inputs[chosen]
         if config.augment:
             generator = torch_generator(config.seed, "augment", step, rank, device=device)
             x = augment(x, generator, flip=config.flip)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(key(config.seed, "step", rank, step))  # dropout
-            logits = self._forward(x)
+            logits = self._forward(x, is_synthetic)
         labels = self.labels[chosen]
-        weights = self.batches.class_weights(step)
-        loss = cross_entropy(
-            logits.float(),
-            labels,
-            weight=weights if weights is None else weights.to(device),
-            label_smoothing=config.label_smoothing,
-        )
+        loss = self._cross_entropy(logits, labels, is_synthetic, self.batches.class_weights(step))
         return loss, (logits.argmax(1) == labels).float().mean()
 
-    def _forward(self, x: Tensor) -> Tensor:
-        """Return the logits (B, classes) of images, or of features where the task has them."""
+    def _forward(self, x: Tensor, is_synthetic: Tensor) -> Tensor:
+        """Return the logits (B, classes) of images, or of features where the task has them.
+
+        is_synthetic: (B,). With separate statistics BatchNorm sees each kind by itself, and its
+        running averages, by which predictions are normalised, follow the reals alone (Xie et al.
+        2020, "Adversarial Examples Improve Image Recognition", section 4; scale and shift are
+        shared here).
+        """
         with self.compute.autocast():
             if not self.has_features:
                 with torch.no_grad():
                     x = self.network.trunk(x)
-            return self.network.head(x)
+            head = self.network.head
+            if self.config.synthetic_statistics == "shared":
+                return head(x)
+            reals, synthetic = (
+                kind.nonzero().squeeze(1).to(x.device) for kind in (~is_synthetic, is_synthetic)
+            )
+            parts = []
+            if len(reals):
+                parts.append(head(x[reals]))
+            if len(synthetic):
+                with keep_running_averages(head):
+                    parts.append(head(x[synthetic]))
+            return torch.cat(parts)[torch.cat([reals, synthetic]).argsort()]
+
+    def _cross_entropy(
+        self, logits: Tensor, labels: Tensor, is_synthetic: Tensor, class_weights: Tensor | None
+    ) -> Tensor:
+        """Return the mean cross-entropy of a batch, by the weights of its classes and kinds.
+
+        logits: (B, classes). labels, is_synthetic: (B,).
+        """
+        weight = None if class_weights is None else class_weights.to(labels.device)
+        smoothing = self.config.label_smoothing
+        if self.config.synthetic_weight == 1:
+            return cross_entropy(logits.float(), labels, weight=weight, label_smoothing=smoothing)
+        losses = cross_entropy(
+            logits.float(), labels, weight=weight, label_smoothing=smoothing, reduction="none"
+        )
+        weights = torch.where(is_synthetic, self.config.synthetic_weight, 1.0).to(labels.device)
+        class_part = weights if weight is None else weights * weight[labels]
+        return (weights * losses).sum() / class_part.sum()
+
+
+@contextmanager
+def keep_running_averages(head: nn.Module) -> Iterator[None]:
+    """Let BatchNorm normalise by each batch, and its running averages stay as they are."""
+    norms = [module for module in head.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
 
 
 def prepare_task(
@@ -118,10 +164,12 @@ def prepare_task(
             f"{config.batch_size} over {compute.world_size} processes",
             f"expected a multiple of {compute.world_size}",
         )
+    if is_synthetic is None:
+        is_synthetic = torch.zeros(len(labels), dtype=torch.bool)
     batches = Batches(
         config,
         labels,
-        torch.zeros(len(labels), dtype=torch.bool) if is_synthetic is None else is_synthetic,
+        is_synthetic,
         torch.bincount(labels, minlength=len(classes)).clamp(min=1),
     )
     with torch.random.fork_rng(devices=[]):

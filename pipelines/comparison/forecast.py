@@ -221,7 +221,7 @@ def _measure(config: ClassifierConfig, datasets: Datasets, trial: Trial, compute
     def train_steps(count: int, folder: Path) -> tuple[float, TrainedClassifier]:
         folder.mkdir()
         begun = time.monotonic()
-        short = replace(config.without_share(), steps=count, evaluate_every=count, patience=0)
+        short = replace(config.without_mixing(), steps=count, evaluate_every=count, patience=0)
         trained = train(short, data, Run(folder), compute.alone(), trunk=trunk, what="plan")
         return time.monotonic() - begun, trained
 

@@ -185,10 +185,11 @@ def _check_arms(workspace: Workspace, design: Design, config: ClassifierConfig) 
             f"all arms would balance classes, and {balancing[0]} be no arm of its own; leave out "
             "one of the two",
         )
-    if config.synthetic_share is not None and not any(arm.mixes_synthetic for arm in arms):
+    if config.mixing_options and not any(arm.mixes_synthetic for arm in arms):
+        name = config.mixing_options[0]
         raise OptionError(
-            "synthetic_share",
-            config.synthetic_share,
+            name,
+            getattr(config, name),
             "none of these arms mixes synthetic images with reals; add real+gan to `arms`",
         )
     if not any(arm.added == "oracle" for arm in arms):

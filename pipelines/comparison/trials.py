@@ -38,7 +38,7 @@ def configs_of(
         balance=config.balance if arm.balance == "none" else arm.balance,
     )
     if not arm.mixes_synthetic:
-        own = own.without_share()
+        own = own.without_mixing()
     if design.budget == "steps":
         last = own.steps // len(training)
         steps = [own.steps - last, last] if len(training) > 1 else [own.steps]

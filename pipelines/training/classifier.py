@@ -147,11 +147,11 @@ def _prepare(
     if synthetic or (synthetic == "" and request.resume is None):
         given = {**given, "synthetic": workspace.find_run("synthesize", synthetic or None).name}
     start = prepare_run(workspace, "classify-train", ClassifierTraining, given, request)
-    share = start.settings.config.synthetic_share
-    if share is not None and start.settings.synthetic is None:
-        raise OptionError(
-            "synthetic_share", share, "there is no synthetic set; add `with_synthetic`"
-        )
+    mixing = start.settings.config.mixing_options
+    if mixing and start.settings.synthetic is None:
+        name = mixing[0]
+        value = getattr(start.settings.config, name)
+        raise OptionError(name, value, "there is no synthetic set; add `with_synthetic`")
     if start.resumed and synthetic == "" and start.settings.synthetic is None:
         raise ValueError(
             f"{start.resumed.name} was begun without synthetic images; {WITHOUT_RESUME}"

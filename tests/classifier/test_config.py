@@ -57,6 +57,32 @@ from runtime.options import OptionError
             "`synthetic_share`",
             id="svm-of-a-share",
         ),
+        pytest.param({"synthetic_weight": 0.0}, "synthetic_weight", "more than 0", id="weight-0"),
+        pytest.param({"synthetic_weight": 1.5}, "synthetic_weight", "at most 1", id="weight-1.5"),
+        pytest.param(
+            {"synthetic_statistics": "own"}, "synthetic_statistics", "shared", id="own-statistics"
+        ),
+        pytest.param(
+            {"synthetic_statistics": "separate"},
+            "synthetic_statistics",
+            "add `synthetic_share`",
+            id="separate-without-a-share",
+        ),
+        pytest.param(
+            {"synthetic_statistics": "separate", "synthetic_share": 1.0},
+            "synthetic_statistics",
+            "less than 1",
+            id="separate-without-reals",
+        ),
+        pytest.param(
+            {"synthetic_statistics": "separate", "synthetic_share": 0.5, "arch": "resnet18"},
+            "synthetic_statistics",
+            "with `unfreeze`",
+            id="separate-frozen",
+        ),
+        pytest.param(
+            {"arch": "svm", "synthetic_weight": 0.5}, "arch", "`synthetic_weight`", id="svm-weight"
+        ),
         pytest.param({"arch": "svm", "balance": "sampling"}, "arch", "`balance`", id="sampled-svm"),
         pytest.param({"arch": "svm", "balance": "weights"}, "arch", "`balance`", id="weighted-svm"),
     ],

@@ -149,11 +149,17 @@ def test_what_classes_lack_makes_them_all_as_large_as_the_largest(labels: list[i
 
 
 @pytest.mark.parametrize("arm", ARMS)
-def test_only_arms_that_mix_synthetic_images_keep_a_share_of_them(arm: str) -> None:
-    config = replace(CONFIG, synthetic_share=0.5, synthetic_until=0.7)
+def test_only_arms_that_mix_synthetic_images_keep_what_is_said_of_their_mixing(arm: str) -> None:
+    mixing = {
+        "synthetic_share": 0.5,
+        "synthetic_until": 0.7,
+        "synthetic_weight": 0.5,
+        "synthetic_statistics": "separate",
+    }
+    config = replace(CONFIG, **mixing)  # type: ignore[arg-type]
     given = configs_of(Trial(arm, 1.0, None, SEED_7), config, Design(), sets_of(arm), 5)
-    expected = (0.5, 0.7) if arm in MIXING else (None, None)
-    assert {(own.synthetic_share, own.synthetic_until) for own in given} == {expected}
+    expected = set(mixing) if arm in MIXING else set()
+    assert all(set(own.mixing_options) == expected for own in given)
 
 
 def test_by_epochs_a_longer_set_has_more_steps_and_as_many_looks() -> None:
