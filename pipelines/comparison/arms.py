@@ -8,11 +8,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from classifier.config import ClassifierConfig
 from pipelines.study.split import Split
 from runtime.options import OptionError
 from runtime.randomness import numpy_generator
 
 OWN_SET = "gan"  # the name of a set of our own generator, where it has no other
+FINE_TUNING_RATE = "rate"  # of a recipe: of the peak learning rate, after pretraining
+RECIPE_FIELDS = {  # of a recipe, as fields of ClassifierConfig
+    "share": "synthetic_share",
+    "until": "synthetic_until",
+    "weight": "synthetic_weight",
+    "statistics": "synthetic_statistics",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +36,7 @@ class Arm:
         reals: "mixed" with what is added; "after" it, by fine-tuning; or "none".
         classical: Whether every batch is classically augmented.
         balance: How unequal classes are made up for, where the comparison does not say it.
+        recipe: Options of its own, by their names in RECIPE_FIELDS or FINE_TUNING_RATE.
         set_name: Which of the synthetic sets of the comparison it has, where it has one.
         base: The name of the same arm without the set's; empty where it is the arm's own.
     """
@@ -39,6 +48,7 @@ class Arm:
     reals: str = "mixed"
     classical: bool = False
     balance: str = "none"
+    recipe: tuple[tuple[str, float | str], ...] = ()
     set_name: str = OWN_SET
     base: str = ""
 
@@ -68,6 +78,25 @@ class Arm:
         if self.added != "synthetic":
             return None
         return "real+classical" if self.classical else "real"
+
+    def configure(self, config: ClassifierConfig) -> ClassifierConfig:
+        """Return the options of its classifiers in a comparison with these.
+
+        How synthetic images are mixed with reals is said to arms that do.
+        """
+        own = replace(
+            config,
+            augment=config.augment or self.classical,
+            balance=config.balance if self.balance == "none" else self.balance,
+        )
+        if not self.mixes_synthetic:
+            return own.without_mixing()
+        return replace(own, **{RECIPE_FIELDS[name]: value for name, value in self.recipe})  # type: ignore[arg-type]
+
+    def fine_tune(self, config: ClassifierConfig) -> ClassifierConfig:
+        """Return the options of training on reals, after a training by these on what is added."""
+        rate = dict(self.recipe).get(FINE_TUNING_RATE, 1.0)
+        return replace(config, learning_rate=config.learning_rate * float(rate))
 
     def of_set(self, name: str) -> Arm:
         """Return the same arm with another synthetic set: real+gan-balanced, real+NAME-balanced."""
@@ -145,32 +174,12 @@ SET_ARM_ENDS = ("-balanced", "-only", "-pretrain", "-shuffled")  # of arms' name
 DEFAULT_ARMS = ("real", "real+classical", "real+gan", "real+gan+classical")
 
 
-def select_arms(names: Sequence[str]) -> list[Arm]:
-    """Return the arms of these names, `real` first, which all are compared with.
+def arms_of_sets(arms: Sequence[Arm], sets: Sequence[str]) -> list[Arm]:
+    """Return these arms, those with synthetic images once for each set.
 
-    Raises ValueError on a name that no arm has, and when there is none to compare with `real`.
+    Raises OptionError where the names of two arms would be one.
     """
-    unknown = [name for name in names if name not in ARMS]
-    if unknown:
-        raise ValueError(f"--arms {unknown[0]}: expected some of {', '.join(ARMS)}")
-    selected = [arm for name, arm in ARMS.items() if name == "real" or name in names]
-    if len(selected) < 2:
-        raise ValueError(
-            "--arms real: there is nothing to compare it with; add another, such as real+gan"
-        )
-    return selected
-
-
-def arms_of_sets(names: Sequence[str], sets: Sequence[str]) -> list[Arm]:
-    """Return the arms of these names, those with synthetic images once for each set.
-
-    Raises ValueError as `select_arms` does, and where the names of two arms would be one.
-    """
-    arms = [
-        arm.of_set(name)
-        for arm in select_arms(names)
-        for name in (sets if arm.synthetic else sets[:1])
-    ]
+    arms = [arm.of_set(name) for arm in arms for name in (sets if arm.synthetic else sets[:1])]
     for name in sets:
         reserved = {f"real+{name}", f"real+{name}+classical"} & ARMS.keys()
         if (name != OWN_SET and reserved) or name.endswith(SET_ARM_ENDS):

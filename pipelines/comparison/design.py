@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.comparison.arms import ARMS, DEFAULT_ARMS, OWN_SET, Arm, arms_of_sets, select_arms
+from pipelines.comparison.arms import ARMS, DEFAULT_ARMS, OWN_SET, Arm, arms_of_sets
+from pipelines.comparison.recipes import select_arms, without_recipe
 from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.metrics.paired_tests import Replicate
 from pipelines.metrics.planned_difference import detectable_difference
@@ -103,7 +104,7 @@ class Design:
     sets: tuple[str, ...] = (OWN_SET,)
 
     def __post_init__(self) -> None:
-        arms_of_sets(self.arms, self.sets)
+        arms_of_sets(select_arms(self.arms), self.sets)
         if self.seeds < 2:
             raise ValueError(
                 f"--seeds {self.seeds}: expected at least 2, "
@@ -200,7 +201,7 @@ class Design:
 
     def selected_arms(self) -> list[Arm]:
         """Return the arms, `real` first, those with synthetic images once for each set."""
-        return arms_of_sets(self.arms, self.sets)
+        return arms_of_sets(select_arms(self.arms), self.sets)
 
     def arm(self, name: str) -> Arm:
         """Return an arm by its name, which may have that of a set in it."""
@@ -282,6 +283,7 @@ class Design:
         images of the first set add to classical augmentation, real+gan+classical against
         real+classical. Without that arm, the first one with synthetic images, real+gan before
         others, against real+classical, or else `real`; without any, the first arm against `real`.
+        Of an arm and its recipes it is about the first.
         """
         first = self.sets[0]
         arms = {arm.name: arm for arm in self.selected_arms()}
@@ -290,10 +292,9 @@ class Design:
             name for name, arm in arms.items() if arm.added == "synthetic" and arm.set_name == first
         ]
         preferred = f"real+{first}+classical" if baseline == "real+classical" else f"real+{first}"
-        if preferred in with_synthetic:
-            arm, reference = preferred, baseline
-        elif with_synthetic:
-            arm, reference = with_synthetic[0], baseline
+        if with_synthetic:
+            likely = [name for name in with_synthetic if without_recipe(name) == preferred]
+            arm, reference = (likely or with_synthetic)[0], baseline
         else:
             arm, reference = next(name for name in arms if name != "real"), "real"
         ratio = self.ratios[0] if arms[arm].has_ratio else None

@@ -168,6 +168,8 @@ def _settle_design(resumed: Run | None, given: dict[str, Any]) -> Design:
 def _check_arms(workspace: Workspace, design: Design, config: ClassifierConfig) -> None:
     """Raise OptionError when an arm cannot be had with this classifier or these images."""
     arms = design.selected_arms()
+    for arm in arms:
+        arm.configure(config)  # refuses a recipe that cannot be
     balancing = [arm.name for arm in arms if arm.balance != "none"]
     if config.arch == "svm" and (
         balancing or any(arm.classical or arm.reals == "after" for arm in arms)

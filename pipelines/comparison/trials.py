@@ -27,30 +27,24 @@ def configs_of(
     """The classifier's options for each of a trial's training sets, one after the other.
 
     All trials have the same steps, which several training sets share alike; by epochs, as in the
-    literature, a set gets more of them as it is longer than the reals. A share of synthetic images
-    is for arms that mix them with reals.
+    literature, a set gets more of them as it is longer than the reals.
     """
     arm = design.arm(trial.arm)
-    own = replace(
-        config,
-        seed=trial.replicate.seed,
-        augment=config.augment or arm.classical,
-        balance=config.balance if arm.balance == "none" else arm.balance,
-    )
-    if not arm.mixes_synthetic:
-        own = own.without_mixing()
+    own = replace(arm.configure(config), seed=trial.replicate.seed)
     if design.budget == "steps":
         last = own.steps // len(training)
         steps = [own.steps - last, last] if len(training) > 1 else [own.steps]
-        return [replace(own, steps=max(1, count)) for count in steps]
-    return [
-        replace(
-            own,
-            steps=max(1, round(len(split.labels) / reals * own.steps)),
-            evaluate_every=max(1, round(len(split.labels) / reals * own.evaluate_every)),
-        )
-        for split in training
-    ]
+        configs = [replace(own, steps=max(1, count)) for count in steps]
+    else:
+        configs = [
+            replace(
+                own,
+                steps=max(1, round(len(split.labels) / reals * own.steps)),
+                evaluate_every=max(1, round(len(split.labels) / reals * own.evaluate_every)),
+            )
+            for split in training
+        ]
+    return [*configs[:-1], arm.fine_tune(configs[-1])] if len(configs) > 1 else configs
 
 
 def train_trials(comparison: Comparison, run: Run, trunk: Trunk | None, compute: Compute) -> None:

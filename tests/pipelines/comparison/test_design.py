@@ -154,9 +154,9 @@ def test_options_that_ask_for_something_else_are_named(options: dict, changes: l
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"arms": "real,fake"}, "--arms fake: expected some of real,"),
+        ({"arms": "real,fake"}, "arms fake: expected some of real,"),
         ({"arms": "real"}, "nothing to compare"),
-        ({"arms": ""}, "--arms : expected some of"),
+        ({"arms": ""}, "arms : expected some of"),
         ({"seeds": 1}, "at least 2"),
         ({"generators": 0}, "--generators 0"),
         ({"draws": -1}, "--draws -1"),
