@@ -19,6 +19,7 @@ MIXING_OPTIONS = (  # of synthetic images beside reals
     "synthetic_until",
     "synthetic_weight",
     "synthetic_statistics",
+    "synthetic_keep",
 )
 TRUNK_STAGES = 5  # of an ImageNet network that can be unfrozen
 
@@ -98,6 +99,13 @@ class ClassifierConfig:
             "help": "BatchNorm's statistics of real and synthetic images: shared, or separate, "
             "each kind normalised by its own, and predictions by the reals'.",
             "choices": SYNTHETIC_STATISTICS,
+        },
+    )
+    synthetic_keep: float = field(
+        default=1.0,
+        metadata={
+            "help": "Share of the synthetic images of each class to train on: first those that a "
+            "classifier of the reals calls what they should be, the nearest to reals before others."
         },
     )
     augment: bool = field(
@@ -194,6 +202,10 @@ class ClassifierConfig:
                 "synthetic_weight",
                 self.synthetic_weight,
                 "expected more than 0, and at most 1, what a real image weighs",
+            )
+        if not 0 < self.synthetic_keep <= 1:
+            raise OptionError(
+                "synthetic_keep", self.synthetic_keep, "expected a share of more than 0, at most 1"
             )
         if self.patience < 0:
             raise OptionError("patience", self.patience, "expected 0 or more")

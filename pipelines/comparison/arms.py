@@ -20,6 +20,7 @@ RECIPE_FIELDS = {  # of a recipe, as fields of ClassifierConfig
     "until": "synthetic_until",
     "weight": "synthetic_weight",
     "statistics": "synthetic_statistics",
+    "keep": "synthetic_keep",
 }
 
 
@@ -91,7 +92,8 @@ class Arm:
         )
         if not self.mixes_synthetic:
             return own.without_mixing()
-        return replace(own, **{RECIPE_FIELDS[name]: value for name, value in self.recipe})  # type: ignore[arg-type]
+        own_options = {RECIPE_FIELDS[name]: value for name, value in self.recipe}
+        return replace(own, **own_options)  # type: ignore[arg-type]
 
     def fine_tune(self, config: ClassifierConfig) -> ClassifierConfig:
         """Return the options of training on reals, after a training by these on what is added."""

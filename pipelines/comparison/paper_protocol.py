@@ -20,10 +20,12 @@ from classifier.pretrained import Trunk
 from gan.config import PRESETS
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.study.labels import check_every_class, choose_positive_class, list_classes
-from pipelines.study.split import load_splits
-from pipelines.study.synthetic import SyntheticSet, add_synthetic
+from pipelines.study.manifest import SPLITS
+from pipelines.study.split import Split, load_splits
+from pipelines.study.synthetic import SyntheticSet, load_synthetic_split
 from pipelines.study.workspace import Workspace
-from pipelines.training.train_and_test import TrainingSetup, train_once
+from pipelines.training.train_and_test import train_once
+from pipelines.training.training_setup import TrainingSetup
 from runtime.device import Compute
 from runtime.options import OptionError
 from runtime.run import Run
@@ -68,8 +70,9 @@ class Reproduction:
 
     paper: str
     scale: float = 1.0  # of the GAN's steps, the pool and the epochs
-    seeds: int = 5  # of the fair protocol
+    seeds: int = 5  # of the fair protocol, and of every rung of the ladder
     seed: int = 0
+    generator: str | None = None  # the run in the place of the paper's own GAN
 
     def __post_init__(self) -> None:
         if not 0 < self.scale <= 1:
@@ -81,7 +84,10 @@ class Reproduction:
 
 
 class PaperProtocol:
-    """The paper's two trainings: equal epochs, so that synthetic images bring further steps."""
+    """The paper's images and options, and its two trainings.
+
+    Those are of equal epochs, so that synthetic images bring further steps.
+    """
 
     def __init__(
         self,
@@ -90,53 +96,73 @@ class PaperProtocol:
         settings: Reproduction,
         trunk: Trunk | None,
         compute: Compute,
+        drawn: SyntheticSet,
     ) -> None:
-        self.workspace, self.about, self.trunk, self.compute = workspace, about, trunk, compute
-        self.seed = settings.seed
-        self.epochs = max(1, round(settings.scale * about.epochs))
-        self.steps: dict[str, int] = {}  # by arm, once they are known
-        self.epoch_steps = 0  # of an epoch of the reals
-
-    def train(
-        self, run: Run, added: SyntheticSet, pool: Sequence[int]
-    ) -> dict[str, ClassifierResult]:
-        """Train without and with the paper's number of synthetic images; results by arm."""
-        rows = self.workspace.rows()
+        rows = workspace.rows()
         classes = list_classes(rows)
         positive = choose_positive_class(classes)
-        splits = load_splits(self.workspace, added.image_size, classes)
+        splits = load_splits(workspace, drawn.image_size, classes)
         check_every_class(splits, classes)
-        longer = add_synthetic(splits, _limit_to_pool(added, positive, pool), rows, classes)
-        config = ClassifierConfig(**self.about.classifier, seed=self.seed)
-        setup = TrainingSetup(
-            compute=self.compute,
+        pool = _limit_to_pool(drawn, positive, pool_of(about, settings.scale))
+        self.about = about
+        self.splits = {name: splits[name] for name in SPLITS}
+        self.synthetic = load_synthetic_split(pool, splits, rows, classes)
+        self.trained_on = drawn.trained_on  # hashes of the images that the generator saw
+        self.config = ClassifierConfig(**about.classifier, seed=settings.seed)
+        self.epochs = max(1, round(settings.scale * about.epochs))
+        self.setup = TrainingSetup(
+            compute=compute,
             classes=classes,
             positive=positive,
-            trunk=self.trunk,
-            store=FeatureStore(self.workspace.features),
+            trunk=trunk,
+            store=FeatureStore(workspace.features),
         )
+
+    def train(self, run: Run) -> dict[str, ClassifierResult]:
+        """Train without and with the paper's number of synthetic images; results by arm."""
         results = {}
-        for arm, arm_splits in zip(REPORTED_ARMS, (splits, longer), strict=True):
-            epoch_steps = math.ceil(len(arm_splits["train"].labels) / config.batch_size)
-            self.epoch_steps = self.epoch_steps or epoch_steps
-            self.steps[arm] = self.epochs * epoch_steps
+        for arm in REPORTED_ARMS:
+            training = self.training_set(arm, self.splits["train"])
+            epoch_steps = self.epoch_steps(len(training.labels))
+            config = replace(
+                self.config, steps=self.epochs * epoch_steps, evaluate_every=epoch_steps
+            )
             trained = train_once(
                 run.folder / "classifiers" / arm,
-                replace(config, steps=self.steps[arm], evaluate_every=epoch_steps),
-                arm_splits,
-                setup,
+                config,
+                {**self.splits, "train": training},
+                self.setup,
                 what=f"{self.about.name}, {arm}",
             )
             results[arm] = ClassifierResult.load(trained)
         return results
 
+    def training_set(self, arm: str, reals: Split) -> Split:
+        """Return what an arm trains on beside these reals: nothing, or the synthetic images."""
+        return reals if arm == "real" else reals.join(self.synthetic)
+
+    def epoch_steps(self, images: int) -> int:
+        """Count the optimizer steps of an epoch of so many images."""
+        return math.ceil(images / self.config.batch_size)
+
+    def steps_of(self, arm: str) -> int:
+        """Count the optimizer steps that the paper gives an arm."""
+        added = 0 if arm == "real" else len(self.synthetic.labels)
+        return self.epochs * self.epoch_steps(len(self.splits["train"].labels) + added)
+
     def fair_options(self) -> dict[str, Any]:
         """The classifier's options in the fair protocol: the steps of the paper's reals."""
         return self.about.classifier | {
-            "seed": self.seed,
-            "steps": self.steps["real"],
-            "evaluate_every": self.epoch_steps,
+            "seed": self.config.seed,
+            "steps": self.steps_of("real"),
+            "evaluate_every": self.epoch_steps(len(self.splits["train"].labels)),
         }
+
+
+def pool_of(about: Paper, scale: float) -> tuple[int, int]:
+    """Return how many synthetic images of the positive class are added, and of the other."""
+    positives, others = (max(1, round(scale * count)) for count in about.pool)
+    return positives, others
 
 
 def _limit_to_pool(added: SyntheticSet, positive: str, pool: Sequence[int]) -> SyntheticSet:

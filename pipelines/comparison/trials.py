@@ -15,7 +15,8 @@ from pipelines.comparison.preparation import Comparison
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.results.comparison_rows import ClassifierRow, write_rows
 from pipelines.study.split import Split
-from pipelines.training.train_and_test import TrainingSetup, train_and_test
+from pipelines.training.train_and_test import train_and_test
+from pipelines.training.training_setup import TrainingSetup
 from runtime.device import Compute
 from runtime.randomness import numpy_generator
 from runtime.run import Run
@@ -131,7 +132,7 @@ def _train_trial(
 
 def _delete_weights(run: Run) -> None:
     """Delete what nobody needs of hundreds of classifiers; predictions.csv stays."""
-    for folder in ("pretraining", "checkpoints"):
+    for folder in ("pretraining", "selection", "checkpoints"):
         shutil.rmtree(run.folder / folder, ignore_errors=True)
     (run.folder / "classifier.pt").unlink()
 

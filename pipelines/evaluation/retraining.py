@@ -11,7 +11,8 @@ from classifier.features import FeatureStore
 from classifier.pretrained import Trunk
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.study.split import Split
-from pipelines.training.train_and_test import TrainingSetup, train_once
+from pipelines.training.train_and_test import train_once
+from pipelines.training.training_setup import TrainingSetup
 from runtime.device import Compute
 from runtime.estimate import Estimate
 

@@ -39,10 +39,10 @@ from pipelines.study.workspace import Workspace
 from pipelines.training.classifier_card import write_classifier_card
 from pipelines.training.train_and_test import (
     TestedSplit,
-    TrainingSetup,
     pretrained_trunk,
     train_and_test,
 )
+from pipelines.training.training_setup import TrainingSetup
 from runtime.device import Compute
 from runtime.options import OptionError
 from runtime.randomness import torch_generator

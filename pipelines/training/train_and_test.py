@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from classifier.config import ClassifierConfig
-from classifier.features import FeatureStore
 from classifier.metrics import Metrics, best_threshold, evaluate
 from classifier.predict import TrainedClassifier, predict
 from classifier.pretrained import Trunk, load_trunk
@@ -24,7 +23,8 @@ from pipelines.results.classifier_result import ClassifierResult
 from pipelines.study.manifest import EXTERNAL
 from pipelines.study.split import Split
 from pipelines.study.tables import format_table
-from runtime.device import Compute
+from pipelines.training.selection import select_synthetic
+from pipelines.training.training_setup import TrainingSetup
 from runtime.files import write_text
 from runtime.memory import explain_out_of_memory
 from runtime.options import OptionError
@@ -32,21 +32,6 @@ from runtime.run import Run
 
 EXTERNAL_PREDICTIONS = "predictions_external.csv"
 HELD_OUT = {"test": "predictions.csv", EXTERNAL: EXTERNAL_PREDICTIONS}  # splits, and their tables
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSetup:
-    """What all classifiers of a command have in common."""
-
-    compute: Compute
-    classes: Sequence[str]
-    positive: str  # the class whose sensitivity is reported
-    trunk: Trunk | None = None  # with pretrained weights
-    store: FeatureStore | None = None  # of the features of a frozen trunk
-
-    def __post_init__(self) -> None:
-        if self.positive not in self.classes:
-            raise ValueError(f"{self.positive} is none of {', '.join(self.classes)}")
 
 
 @dataclass(frozen=True)
@@ -74,6 +59,8 @@ def train_and_test(
     the validation images. Probabilities are computed in float32 whatever the precision of training.
     """
     started = time.monotonic()
+    if config.synthetic_keep < 1:
+        splits = {**splits, "train": select_synthetic(config, splits, run, setup, what)}
     with explain_out_of_memory(config.batch_size, run):
         trained = train(
             config,
@@ -132,7 +119,8 @@ def train_once(
     run.folder.mkdir(parents=True, exist_ok=True)
     if not run.finished:
         _, result = train_and_test(config, splits, run, setup, what=what)
-        shutil.rmtree(run.folder / "checkpoints", ignore_errors=True)  # the svm has none
+        for name in ("selection", "checkpoints"):  # the svm has neither
+            shutil.rmtree(run.folder / name, ignore_errors=True)
         run.finish(result)
     return run
 

@@ -59,6 +59,7 @@ from runtime.options import OptionError
         ),
         pytest.param({"synthetic_weight": 0.0}, "synthetic_weight", "more than 0", id="weight-0"),
         pytest.param({"synthetic_weight": 1.5}, "synthetic_weight", "at most 1", id="weight-1.5"),
+        pytest.param({"synthetic_keep": 0.0}, "synthetic_keep", "more than 0", id="keep-none"),
         pytest.param(
             {"synthetic_statistics": "own"}, "synthetic_statistics", "shared", id="own-statistics"
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,14 +14,12 @@ from classifier.task import TrainingTask, prepare_task
 from tests.classifier.stripes import CLASSES, CPU, stripes
 
 
-def make_task(synthetic: Tensor | None = None, **options: object) -> TrainingTask:
+def make_task(synthetic: Tensor | None = None, **options: Any) -> TrainingTask:
     """Make a task on 30 reals and 30 synthetic images, stripes as well unless they are given."""
     images, labels = stripes(60, 0).tensors
     if synthetic is not None:
         images = torch.cat([images[:30], synthetic])
-    config = ClassifierConfig(
-        **{"steps": 10, "batch_size": 16, "synthetic_share": 0.5} | options  # type: ignore[arg-type]
-    )
+    config = ClassifierConfig(steps=10, batch_size=16, synthetic_share=0.5, **options)
     is_synthetic = torch.arange(60) >= 30
     return prepare_task(config, images, labels, CPU, CLASSES, None, FeatureStore(), is_synthetic)
 
