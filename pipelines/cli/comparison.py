@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from classifier.config import ClassifierConfig
-from pipelines.cli.comparison_tables import arms_table, reproduction_table
+from pipelines.cli.comparison_tables import arms_table, ladder_table, reproduction_table
 from pipelines.cli.options import (
     compute_options,
     config_options,
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 ARMS_HELP = (
     "real, which all are compared with, and some of real+classical, real+weights, "
     "real+oversampled, real+duplicates, real+gan, real+gan+classical, real+gan-balanced, gan-only, "
-    "gan-pretrain, and the controls "
-    "real+shuffled and, on phantoms, real+oracle.  [default: real, real+classical, real+gan and "
+    "gan-pretrain, and the controls real+shuffled and, on phantoms, real+oracle; or one of them by a "
+    "recipe of its own, such as real+gan@share=0.5@until=0.7, with @share, @until, @weight, "
+    "@statistics and @keep for --synthetic-share and so on, and gan-pretrain@rate=0.3.  [default: real, real+classical, real+gan and "
     "real+gan+classical]"
 )
 DESIGN_OPTIONS = (
@@ -179,6 +180,12 @@ def report(workspace: Workspace, run_name: str | None) -> None:
 )
 @click.option("--seed", type=int, default=0, help="Seed of every random decision.  [default: 0]")
 @click.option(
+    "--generator",
+    metavar="RUN",
+    help="A finished generator of the study in the place of the paper's GAN, which takes hours "
+    "without a GPU; the page says so.  [default: the paper's GAN, trained here]",
+)
+@click.option(
     "--weights",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
@@ -188,21 +195,25 @@ def report(workspace: Workspace, run_name: str | None) -> None:
 @run_options(resumable=False)
 @workspace_option()
 def reproduce(workspace: Workspace, request: RunRequest, **choices: Any) -> None:
-    """A paper's experiment on this study's images: by its own protocol, by a fair one, and beside
-    both its own table.
+    """A paper's experiment on this study's images: by its own protocol, by a fair one, what each
+    difference between them is worth, and beside both its own table.
+
+    Leaves reproduce.json, tables, and the page reproduce.html.
 
     covidgan: Waheed et al. 2020, an AC-GAN and a frozen VGG16. The same command again goes on where
     it was stopped.
     """
     from pipelines.comparison.reproduction import reproduce
+    from pipelines.report.reproduction_page import REPRODUCTION_PAGE
 
     run, result = reproduce(workspace, request, **choices)
     click.echo(reproduction_table(result))
+    click.echo(ladder_table(result))
     click.echo(result.sentence)
     done(
         f"a reproduction of {result.source}",
-        run.folder / "reproduce.json",
-        f"open {workspace.runs / result.compare / 'report.html'}",
+        run.folder / REPRODUCTION_PAGE,
+        "open it in a browser",
     )
 
 
