@@ -67,6 +67,7 @@ COMMANDS = [
     ["compare"],
     ["report"],
     ["reproduce"],
+    ["study"],
     ["reader-study"],
     ["demo"],
 ]

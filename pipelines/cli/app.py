@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli import comparison, data, evaluation, training
+from pipelines.cli import comparison, data, evaluation, preregistered, training
 from pipelines.cli.options import Commands
 
 HELP_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -24,6 +24,7 @@ COMMANDS = (
     comparison.compare,
     comparison.report,
     comparison.reproduce,
+    preregistered.study,
     comparison.demo,
 )
 

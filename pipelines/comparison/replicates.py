@@ -22,7 +22,7 @@ from pipelines.study.views import view_of
 from pipelines.study.workspace import Workspace
 from pipelines.training.generator import MIN_IMAGES_PER_CLASS, train_generator
 from pipelines.training.synthesis import synthesize
-from runtime.device import Compute
+from runtime.device import Compute, parse_compute
 from runtime.run import Run, list_runs
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def find_generator(workspace: Workspace, first: Run, wanted: WantedGenerator) ->
 
 
 def finished_generator(
-    workspace: Workspace, options: dict[str, Any], share: RealShare
+    workspace: Workspace, options: Mapping[str, Any], share: RealShare
 ) -> Run | None:
     """Find the newest generator with these options, of this share of the reals as they are now."""
     data = workspace.fingerprint_of(share.training_rows(workspace))
@@ -113,7 +113,7 @@ def make_generators(
 
 def continue_generator(
     workspace: Workspace,
-    options: dict[str, Any],
+    options: Mapping[str, Any],
     share: RealShare,
     max_minutes: float | None,
     compute: Compute,
@@ -121,7 +121,7 @@ def continue_generator(
     keep_going: bool = False,
 ) -> Run:
     """Train a generator with these options, or go on with an unfinished run that has them."""
-    wanted = options | {"compute": str(compute)}
+    wanted = {**options, "compute": str(compute)}
 
     def is_begun(run: Run) -> bool:
         return not run.finished and _is_of(run, share, workspace)
@@ -132,7 +132,7 @@ def continue_generator(
     if run is None or not run.finished:
         run = train_generator(
             workspace,
-            options,
+            dict(options),
             RunRequest.of(run, compute),
             share=share,
             view=workspace.view,
@@ -195,9 +195,24 @@ def finished(workspace: Workspace, command: str, options: Mapping[str, Any]) -> 
     return _newest(workspace, command, options, lambda run: run.finished)
 
 
-def unfinished(workspace: Workspace, command: str, options: Mapping[str, Any]) -> Run | None:
-    """Find the newest unfinished run of a command with these values in its configuration."""
-    return _newest(workspace, command, options, lambda run: not run.finished)
+def unfinished(
+    workspace: Workspace,
+    command: str,
+    options: Mapping[str, Any],
+    compute: Compute | None = None,
+) -> Run | None:
+    """Find the newest unfinished run of a command with these values in its configuration.
+
+    compute: Where it computes, in however many processes; anywhere when None.
+    """
+    choice = None if compute is None else parse_compute(str(compute))
+
+    def is_usable(run: Run) -> bool:
+        recorded = run.config.get("compute")
+        is_here = choice is None or (recorded and parse_compute(recorded) == choice)
+        return bool(is_here) and not run.finished
+
+    return _newest(workspace, command, options, is_usable)
 
 
 def _recipe(generator: Run) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def write_report(workspace: Workspace, run: Run) -> Path:
     needs is missing or damaged.
     """
     study = read_study(workspace, run)
-    template = _environment().get_template("report.html")
+    template = page_environment().get_template("report.html")
     path = run.folder / "report.html"
     write_text(path, template.render(_overview(study) | _sections(study) | _appendix(study)))
     return path
@@ -126,7 +126,8 @@ def _appendix(study: Study) -> dict[str, object]:
     }
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Return what every page's template is filled with: the filters, and no value left open."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
