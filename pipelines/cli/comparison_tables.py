@@ -36,7 +36,10 @@ def arms_table(summary: ComparisonSummary) -> str:
         for result in summary.results
         if len(result.spread.measured()) > 1
     ]
-    lines += [entry.sentence for entry in summary.data_efficiency]
+    lines += [
+        f"{entry.arm} on the learning curve of {entry.reference}: {entry.sentence}"
+        for entry in summary.data_efficiency
+    ]
     return "\n".join(lines)
 
 

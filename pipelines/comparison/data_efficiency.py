@@ -1,8 +1,9 @@
-"""What synthetic images are worth in real ones: how many further reals do as much.
+"""What synthetic images are worth in real patients: how many further ones do as much.
 
-The learning curve of the same arm without synthetic images over the fractions, made never to fall
-(isotonic regression), is read backwards, on a logarithmic scale of images, where the synthetic
-images came to.
+The learning curve of an arm without synthetic images over the fractions is read backwards where the
+synthetic images came to (`metrics.learning_curve`): for the arm of the question that of what the
+question holds it against, the best that could be had without them as fixed before training, and for
+every other arm that of its like.
 The interval is a bootstrap over test patients, drawn anew for all arms together, and over all
 levels of replication: subsets of the reals and classifier seeds for all arms together, generators
 within subsets and draws within generators for the arms that have them, each fold by itself but for
@@ -15,17 +16,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from sklearn.isotonic import isotonic_regression
 
 from classifier.bootstrap import resampled_weights
 from pipelines.comparison.arms import ARMS, Arm
 from pipelines.comparison.design import Trial
+from pipelines.metrics.learning_curve import never_falling, place_on_curve, size_at
 from pipelines.results.arm_result import ArmResult
-from pipelines.results.comparison_summary import DataEfficiency
-from pipelines.study.fractions import RealFraction, of_all_classes
+from pipelines.results.comparison_summary import Question
+from pipelines.results.data_efficiency import DataEfficiency, FurtherReals
+from pipelines.study.fractions import RealFraction
 from runtime.randomness import numpy_generator
 
 RESAMPLES = 1000
@@ -35,35 +36,35 @@ def estimate_data_efficiency(
     results: Sequence[ArmResult],
     values: Mapping[Trial, np.ndarray],
     patients: Sequence[str],
+    question: Question,
     by_name: Mapping[str, Arm] = ARMS,
 ) -> tuple[DataEfficiency, ...]:
     """Work out what the synthetic images beside reals are worth, at each fraction and ratio.
 
-    Of the arms that mix them with the reals, where their like without them is an arm too, at the
+    Of the arms that mix them with the reals, where there is a learning curve to read, at the
     fractions of all classes alike.
     values: For each classifier what each test image of its fold adds to the measure, such as 1
     where the label is right. patients: (N,), of the test images of all folds one after another.
     """
-    sizes = {result.fraction: result.real_images for result in results}
-    fractions = of_all_classes(sizes)
-    curve_sizes = [sizes[fraction] for fraction in fractions]
-    measures, arms = _ResampledMeasures(values, patients), {result.arm for result in results}
+    measures, with_arm = _ResampledMeasures(values, patients), {own.arm for own in results}
+    curves: dict[str, _Learning] = {}
     entries = []
     for name, arm in by_name.items():
-        if name not in arms or arm.like not in arms or arm.reals != "mixed":
+        reference = question.reference if name == question.arm else arm.like
+        if (
+            name not in with_arm
+            or not arm.like
+            or reference not in with_arm
+            or arm.reals != "mixed"
+        ):
             continue
-        curves = np.stack(
-            [measures.mean(arm.like, fraction, None) for fraction in fractions], axis=1
-        )  # (1 + R, F)
+        if reference not in curves:
+            curves[reference] = _Learning(reference, results, measures)
         for result in results:
-            if result.arm == name and result.fraction in fractions:
+            if result.arm == name and not isinstance(result.fraction, str):
                 reached = measures.mean(name, result.fraction, result.ratio)
-                equal = [
-                    images_for(level, curve_sizes, curve)
-                    for level, curve in zip(reached, curves, strict=True)
-                ]
-                ends = curve_sizes[0], curve_sizes[-1]
-                entries.append(_describe(result, np.array(equal), ends, by_name[name].classical))
+                places = curves[reference].places(reached)
+                entries.append(_describe(result, reference, curves[reference], places))
     return tuple(entries)
 
 
@@ -143,68 +144,87 @@ def _draw_members(count: int, level: tuple[object, ...]) -> np.ndarray:
     return np.concatenate([np.ones((count, 1)), times], axis=1)
 
 
-def images_for(level: float, sizes: Sequence[int], accuracies: Sequence[float]) -> float:
-    """Return the real images that give an accuracy `level`; the fewest where several do.
+class _Learning:
+    """The learning curve of an arm without synthetic images over the fractions."""
 
-    sizes, accuracies: The learning curve, (F,), sizes in ascending order. −inf where even the
-    fewest give more, inf where not even the most give so much.
-    """
-    rising = isotonic_regression(accuracies)
-    if level < rising[0]:
-        return -math.inf
-    if level > rising[-1]:
-        return math.inf
-    after = int(np.searchsorted(rising, level))
-    if after == 0:
-        return float(sizes[0])
-    before = after - 1
-    share = (level - rising[before]) / (rising[after] - rising[before])
-    log_before, log_after = np.log(sizes[before]), np.log(sizes[after])
-    return float(np.exp(log_before + share * (log_after - log_before)))
+    def __init__(
+        self, arm: str, results: Sequence[ArmResult], measures: _ResampledMeasures
+    ) -> None:
+        points = sorted(
+            (
+                result
+                for result in results
+                if result.arm == arm and not isinstance(result.fraction, str)
+            ),
+            key=lambda result: result.real_images,
+        )
+        self.patients = [point.real_patients for point in points]
+        self.images = [point.real_images for point in points]
+        values = [measures.mean(arm, point.fraction, None) for point in points]
+        self._curves = [never_falling(curve) for curve in np.stack(values, axis=1)]  # (1 + R, F)
 
+    def places(self, levels: np.ndarray) -> list[float]:
+        """Return where each curve comes to its level, (1 + R,)."""
+        return [
+            place_on_curve(level, curve) for level, curve in zip(levels, self._curves, strict=True)
+        ]
 
-@dataclass(frozen=True)
-class _Range:
-    """The sizes that the learning curve covers, and that of the reals beside the synthetic."""
-
-    own: int
-    fewest: int
-    most: int
-
-    def extra(self, images: float) -> int:
-        """Return how many reals that are more than there are, within the curve."""
-        return round(float(np.clip(images, self.fewest, self.most))) - self.own
-
-    def text(self, images: float) -> str:
-        """Write that, with "at least" or "at most" where the curve ends."""
-        bound = {math.inf: "at least ", -math.inf: "at most "}.get(images, "")
-        return f"{bound}{self.extra(images):+d}".replace("-", "−")
+    def further(self, place: float, result: ArmResult) -> FurtherReals:
+        """Return how many reals more than those of a result there are at a place."""
+        return FurtherReals(
+            patients=round(size_at(place, self.patients)) - result.real_patients,
+            images=round(size_at(place, self.images)) - result.real_images,
+            bound={math.inf: "at least", -math.inf: "at most"}.get(place, ""),
+        )
 
 
 def _describe(
-    result: ArmResult, equal: np.ndarray, ends: tuple[int, int], classical: bool
+    result: ArmResult, reference: str, curve: _Learning, places: Sequence[float]
 ) -> DataEfficiency:
-    """Sum up the equal numbers of reals (1 + R,), the first of the patients as they are."""
-    curve = _Range(result.real_images, *ends)
-    ordered = np.sort(equal[1:])
-    low = float(ordered[int(0.025 * len(ordered))])
-    high = float(ordered[math.ceil(0.975 * len(ordered)) - 1])
-    value = float(equal[0])
-    augmented = ", classically augmented," if classical else ""
+    """Sum up the places on the curve (1 + R,), the first of the patients as they are."""
+    ordered = sorted(places[1:])
+    further = curve.further(places[0], result)
+    low = curve.further(ordered[int(0.025 * len(ordered))], result)
+    high = curve.further(ordered[math.ceil(0.975 * len(ordered)) - 1], result)
     return DataEfficiency(
         arm=result.arm,
+        reference=reference,
         fraction=result.fraction,
         ratio=result.ratio,
         synthetic_images=result.synthetic_images,
+        real_patients=result.real_patients,
         real_images=result.real_images,
-        extra=curve.extra(value),
-        low=curve.extra(low),
-        high=curve.extra(high),
-        lower_open=math.isinf(low),
-        upper_open=math.isinf(high),
+        further=further,
+        low=low,
+        high=high,
         sentence=(
-            f"Beside {result.real_images} real images{augmented or ','} "
-            f"{result.synthetic_images} synthetic ones did what {curve.text(value)} real ones "
-            f"would have done (95 % interval {curve.text(low)} to {curve.text(high)})."
+            f"Beside {result.real_patients} patients ({result.real_images} real images), "
+            f"{result.synthetic_images} synthetic images did what {_as_much(further, result)} "
+            f"(95 % interval: {_end(low)} to {_end(high)})."
         ),
     )
+
+
+def _as_much(further: FurtherReals, result: ArmResult) -> str:
+    """Say which reals do as much."""
+    patients, bound = abs(further.patients), "at least" if further.bound else "about"
+    images = f"{abs(further.images)} {'image' if abs(further.images) == 1 else 'images'}"
+    if patients == 0 and further.bound:
+        side = "further" if further.bound == "at least" else "fewer"
+        return f"{side} patients would have done, how many lies beyond the learning curve"
+    if patients == 0:
+        return f"these {result.real_patients} patients do without them"
+    noun = "patient" if patients == 1 else "patients"
+    if further.patients > 0:
+        return f"{bound} {patients} further {noun} ({images}) would have done"
+    return f"{bound} {patients} {noun} ({images}) fewer would have done"
+
+
+def _end(further: FurtherReals) -> str:
+    """Write an end of the interval of further patients."""
+    patients = abs(further.patients)
+    if patients == 0:
+        beyond = {"": "none", "at least": "more", "at most": "fewer"}[further.bound]
+        return f"{beyond} than the curve has" if further.bound else beyond
+    number = f"at least {patients}" if further.bound else f"{patients}"
+    return number if further.patients > 0 else f"{number} fewer"

@@ -34,12 +34,12 @@ from pipelines.results.arm_result import ArmResult, Condition, PairedDifference
 from pipelines.results.comparison_summary import (
     Budget,
     ComparisonSummary,
-    DataEfficiency,
     GeneratorUse,
     Plan,
     SetUse,
     SyntheticSetUse,
 )
+from pipelines.results.data_efficiency import DataEfficiency
 from pipelines.results.image_count import ImageCount
 from pipelines.study.fractions import RealFraction, of_all_classes
 from pipelines.study.shares import RealShare
@@ -197,7 +197,7 @@ def _data_efficiency(
         return ()
     values = _values_of_trials(outcomes, predictions, images, design.measure)
     arms = {arm.name: arm for arm in design.selected_arms()}
-    return estimate_data_efficiency(results, values, images.patients, arms)
+    return estimate_data_efficiency(results, values, images.patients, design.question(), arms)
 
 
 def _values_of_trials(

@@ -11,7 +11,8 @@ from pipelines.figures.comparison_figures import (
     draw_external,
     draw_sensitivity_specificity,
 )
-from pipelines.figures.learning_curves import draw_learning_curve, draw_ratio_curve
+from pipelines.figures.learning_curve import draw_learning_curve
+from pipelines.figures.ratio_curve import draw_ratio_curve
 from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.report.contents import Study
 from pipelines.report.embedding import Picture, embed_picture
@@ -81,6 +82,15 @@ def primary_block(summary: ComparisonSummary) -> Block:
 def measure_order(summary: ComparisonSummary) -> list[str]:
     """Return the names of all measures, the one that is judged first."""
     return sorted(MEASURE_TITLES, key=lambda name: name != summary.measure)
+
+
+def why_no_worth(summary: ComparisonSummary) -> str:
+    """Say why it is not told what the question's synthetic images are worth; "" where it is."""
+    if summary.primary_data_efficiency():
+        return ""
+    if len(of_all_classes(summary.fractions)) < 2:
+        return "there is no learning curve, since all classifiers had the same share of the reals"
+    return f"{summary.question.arm} does not mix synthetic images with the reals of each fraction"
 
 
 def _block(summary: ComparisonSummary, fraction: RealFraction, ratio: float | None) -> Block:

@@ -44,7 +44,7 @@ def count(number: int) -> str:
 
 
 def signed(number: float) -> str:
-    """Write a whole number of images with its sign: +40, −20, 0."""
+    """Write a whole number of patients or images with its sign: +40, −20, 0."""
     return f"{round(number):+d}".replace("-", "−") if round(number) else "0"
 
 

@@ -16,6 +16,7 @@ from pipelines.report.comparison_section import (
     draw_pictures,
     measure_order,
     primary_block,
+    why_no_worth,
 )
 from pipelines.report.contents import Study, read_study
 from pipelines.report.formats import FILTERS
@@ -40,7 +41,7 @@ from runtime.run import Run
 TEMPLATES = Path(__file__).parent / "templates"
 CONTENTS = {
     "comparison": "Every arm, and how they differ",
-    "learning": "More or fewer images",
+    "learning": "What synthetic images are worth in patients",
     "score": "How close the synthetic images are to real ones",
     "images": "Real beside synthetic",
     "checks": "Copies, labels and fingerprints",
@@ -96,7 +97,7 @@ def _sections(study: Study) -> dict[str, object]:
         "blocks": blocks(study.summary),
         "classifiers": study.classifiers,
         "pictures": draw_pictures(study),
-        "has_data_efficiency": bool(study.summary.primary_data_efficiency()),
+        "no_worth": why_no_worth(study.summary),
         "sets": study.sets,
         "shown_sets": list(study.shown_sets.values()),
         "score": score_section(study.score),

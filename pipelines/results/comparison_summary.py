@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from classifier.config import ClassifierConfig
 from pipelines.results.arm_result import ArmResult, Condition, PairedDifference, find_result
+from pipelines.results.data_efficiency import DataEfficiency
 from pipelines.results.image_count import ImageCount
-from pipelines.study.fractions import RealFraction, sort_fractions
+from pipelines.study.fractions import RealFraction, of_all_classes, sort_fractions
 from pipelines.study.synthetic import NOTHING, STATED, UNKNOWN_WARNING, caution_of
 from runtime.records import read_record, write_record
 from runtime.run import Run
 
 SUMMARY_FILE = "summary.json"
-SUMMARY_FORMAT = 4
+SUMMARY_FORMAT = 5
 
 
 @dataclass(frozen=True)
@@ -38,31 +39,6 @@ class Question:
     @property
     def condition(self) -> Condition:
         return Condition(self.arm, self.fraction, self.ratio)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataEfficiency:
-    """What synthetic images are worth: further real images that would have done as much.
-
-    Attributes:
-        arm: With the synthetic images; the learning curve is that of its like without them.
-        extra, low, high: That number and its 95 % interval.
-        lower_open, upper_open: Whether the learning curve ends before that end of the
-            interval, so that the number is a bound.
-        sentence: All that in words.
-    """
-
-    arm: str
-    fraction: RealFraction
-    ratio: float | None
-    synthetic_images: int
-    real_images: int
-    extra: int
-    low: int
-    high: int
-    lower_open: bool
-    upper_open: bool
-    sentence: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,8 +173,8 @@ class ComparisonSummary:
         positive: The class that sensitivity is of, one of `classes`.
         results: At each fraction, `real` first.
         differences: Every pair of arms that is compared, the primary question's among them.
-        data_efficiency: What real+gan and real+gan+classical are worth; empty where there is one
-            fraction only.
+        data_efficiency: What the synthetic images of each arm that mixes them with reals are worth;
+            empty where there is one fraction only.
         sets: The synthetic sets that it was given; none where no arm has any.
         external: None where the study has none, or its classifiers did not answer on it.
         generator, synthetic: The runs of generator 0, and of its draw 0, at the largest fraction.
@@ -301,6 +277,18 @@ class ComparisonSummary:
     def primary_difference(self) -> PairedDifference:
         """Return the difference that the answer is of."""
         return next(difference for difference in self.differences if difference.is_primary)
+
+    def learning_curve(self, arm: str) -> list[ArmResult]:
+        """Return an arm's results at the fractions of all classes alike, from few to many reals.
+
+        At the question's ratio, or where the arm has no ratio its only one.
+        """
+        return [
+            result
+            for fraction in of_all_classes(self.fractions)
+            for result in self.results_at(fraction, self.question.ratio)
+            if result.arm == arm
+        ]
 
     def primary_data_efficiency(self) -> list[DataEfficiency]:
         """Return what the synthetic images of the question's arm are worth at each fraction.

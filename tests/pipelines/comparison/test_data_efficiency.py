@@ -1,4 +1,4 @@
-"""What synthetic images are worth in real ones: a learning curve read backwards."""
+"""What synthetic images are worth in real patients: a learning curve read backwards."""
 
 from __future__ import annotations
 
@@ -7,52 +7,31 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipelines.comparison.data_efficiency import estimate_data_efficiency, images_for
+from pipelines.comparison.data_efficiency import estimate_data_efficiency
 from pipelines.comparison.design import Design, Trial
-from pipelines.results.comparison_summary import DataEfficiency
+from pipelines.results.comparison_summary import Question
+from pipelines.results.data_efficiency import DataEfficiency
 from tests.pipelines.report.summaries import make_result
 
-
-@pytest.mark.parametrize(
-    ("accuracy", "images"),
-    [
-        (0.8, 50),
-        (0.85, 100),
-        (0.825, np.sqrt(50 * 100)),
-        (0.875, np.sqrt(200 * 400)),
-        (0.95, np.inf),
-        (0.7, -np.inf),
-    ],
-    ids=["the fewest", "a plateau", "between", "beyond a plateau", "above", "below"],
-)
-def test_a_learning_curve_is_read_backwards(accuracy: float, images: float) -> None:
-    found = images_for(accuracy, [50, 100, 200, 400], [0.8, 0.85, 0.85, 0.9])
-    assert found == pytest.approx(images)
-
-
-@given(st.lists(st.floats(0.5, 1), min_size=2, max_size=5), st.floats(0.4, 1.1), st.floats(0, 0.2))
-def test_more_accuracy_is_worth_no_fewer_images(
-    curve: list[float], level: float, more: float
-) -> None:
-    sizes = [50 * 2**place for place in range(len(curve))]
-    assert images_for(level, sizes, curve) <= images_for(level + more, sizes, curve)
-
-
 PATIENTS = [f"patient {number}" for number in range(40)]
-REALS = {0.5: 100, 1.0: 200}
+REALS = {0.5: 100, 1.0: 200}  # patients, each of two images
+QUESTION = Question("real+gan", "real", 1.0, None, "accuracy")
 DESIGN = Design(arms=("real", "real+gan"), seeds=2, generators=4, fractions=(0.5, 1.0))
 
 
 def worth_at_half(design: Design, accuracy: Callable[[Trial], float]) -> DataEfficiency:
-    """The worth at half of the reals where all patients are alike.
+    """The worth at half of the reals where all patients are alike."""
+    return worth_at(0.5, design, accuracy)
+
+
+def worth_at(fraction: float, design: Design, accuracy: Callable[[Trial], float]) -> DataEfficiency:
+    """The worth at a fraction of the reals.
 
     accuracy: Of each classifier; that of `real` rises from 0.6 to 0.8.
     """
     results = [
-        replace(make_result(arm, fraction, None), real_images=count, real_patients=count)
+        replace(make_result(arm, fraction, None), real_images=2 * count, real_patients=count)
         for arm in ("real", "real+gan")
         for fraction, count in REALS.items()
     ]
@@ -60,7 +39,8 @@ def worth_at_half(design: Design, accuracy: Callable[[Trial], float]) -> DataEff
     results += [make_result(arm, "covid=0.5", None) for arm in ("real", "real+gan")]
     count = len(PATIENTS) // design.folds
     values = {trial: np.full(count, accuracy(trial)) for trial in design.trials(first_seed=0)}
-    return estimate_data_efficiency(results, values, PATIENTS)[0]
+    entries = estimate_data_efficiency(results, values, PATIENTS, QUESTION)
+    return next(entry for entry in entries if entry.fraction == fraction)
 
 
 def learning_curve(trial: Trial, luck: float = 0.0) -> float:
@@ -72,7 +52,63 @@ def learning_curve(trial: Trial, luck: float = 0.0) -> float:
 @pytest.mark.parametrize("folds", [1, 4])
 def test_without_luck_the_worth_has_no_interval(folds: int) -> None:
     worth = worth_at_half(replace(DESIGN, folds=folds), learning_curve)
-    assert worth.extra == worth.low == worth.high == round(100 * np.sqrt(2)) - 100
+    assert worth.further == worth.low == worth.high
+    assert worth.further.patients == round(100 * np.sqrt(2)) - 100
+
+
+def test_images_are_told_beside_patients() -> None:
+    worth = worth_at_half(DESIGN, learning_curve)
+    assert worth.further.images == round(200 * np.sqrt(2)) - 200
+    assert worth.sentence == (
+        "Beside 100 patients (200 real images), 1000 synthetic images did what about 41 further "
+        "patients (83 images) would have done (95 % interval: 41 to 41)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("fraction", "gain", "words"),
+    [
+        (0.5, 0.3, "what at least 100 further patients (200 images) would have done"),
+        (0.5, 0.0, "what these 100 patients do without them"),
+        (0.5, -0.1, "what fewer patients would have done, how many lies beyond the learning curve"),
+        (
+            1.0,
+            0.1,
+            "what further patients would have done, how many lies beyond the learning curve",
+        ),
+        (1.0, -0.1, "what about 59 patients (117 images) fewer would have done"),
+        (1.0, -0.3, "what at least 100 patients (200 images) fewer would have done"),
+    ],
+    ids=["beyond", "nothing", "below the fewest", "above the most", "fewer", "fewer, beyond"],
+)
+def test_the_sentence_says_where_the_learning_curve_ends(
+    fraction: float, gain: float, words: str
+) -> None:
+    def accuracy(trial: Trial) -> float:
+        return {0.5: 0.6, 1.0: 0.8}[trial.fraction] + gain * (trial.arm == "real+gan")
+
+    assert words in worth_at(fraction, DESIGN, accuracy).sentence
+
+
+def test_the_arm_of_the_question_is_read_on_the_curve_of_its_reference() -> None:
+    """Synthetic images without augmentation are held against the best that needs no generator."""
+    arms, question = (
+        ("real", "real+classical", "real+gan"),
+        replace(QUESTION, reference="real+classical"),
+    )
+    design = replace(DESIGN, arms=arms)
+    level = {"real": 0.6, "real+classical": 0.7, "real+gan": 0.7}
+    results = [
+        replace(make_result(arm, fraction, None), real_patients=count)
+        for arm in arms
+        for fraction, count in REALS.items()
+    ]
+    values = {
+        trial: np.full(len(PATIENTS), level[trial.arm] + 0.1 * (trial.fraction == 1))
+        for trial in design.trials(first_seed=0)
+    }
+    worth = estimate_data_efficiency(results, values, PATIENTS, question)[0]
+    assert (worth.reference, worth.further.patients) == ("real+classical", 0)
 
 
 def member(numbers: Sequence[int | None]) -> float:
@@ -105,7 +141,7 @@ LEVELS: dict[str, tuple[Design, Callable[[Trial], float]]] = {
 def test_the_luck_of_each_level_makes_an_interval(level: str) -> None:
     design, luck = LEVELS[level]
     worth = worth_at_half(design, lambda trial: learning_curve(trial, luck(trial)))
-    assert worth.low < worth.extra < worth.high
+    assert worth.low.patients < worth.further.patients < worth.high.patients
 
 
 def test_folds_with_generators_of_their_own_narrow_it() -> None:
@@ -117,7 +153,11 @@ def test_folds_with_generators_of_their_own_narrow_it() -> None:
         )
         for folds in (4, 1)
     )
-    assert 0.3 < (of_folds.high - of_folds.low) / (of_one.high - of_one.low) < 0.7
+    assert 0.3 < width(of_folds) / width(of_one) < 0.7
+
+
+def width(worth: DataEfficiency) -> int:
+    return worth.high.patients - worth.low.patients
 
 
 def test_the_luck_of_a_subset_is_of_both_arms() -> None:
@@ -137,5 +177,5 @@ def test_the_luck_of_a_subset_is_of_both_arms() -> None:
     values = {
         trial: np.full(len(PATIENTS), accuracy(trial)) for trial in design.trials(first_seed=0)
     }
-    worth = estimate_data_efficiency(results, values, PATIENTS)[0]
-    assert worth.low == worth.extra == worth.high
+    worth = estimate_data_efficiency(results, values, PATIENTS, QUESTION)[0]
+    assert worth.low == worth.further == worth.high

@@ -331,7 +331,7 @@ def test_ratios_are_of_the_reals_of_the_fraction(fractions: Finished) -> None:
         assert row.train_images == reals + row.synthetic_images
 
 
-def test_the_worth_in_real_images_is_told_at_every_fraction_and_ratio(fractions: Finished) -> None:
+def test_the_worth_in_patients_is_told_at_every_fraction_and_ratio(fractions: Finished) -> None:
     entries = fractions.summary.data_efficiency
     assert [(entry.fraction, entry.ratio) for entry in entries] == [
         (0.5, 0.25),
@@ -339,16 +339,15 @@ def test_the_worth_in_real_images_is_told_at_every_fraction_and_ratio(fractions:
         (1.0, 0.25),
         (1.0, 0.5),
     ]
-    assert "real ones would have done" in fractions.output
+    assert [entry.sentence for entry in entries if entry.sentence not in fractions.output] == []
 
 
-def test_the_worth_in_real_images_lies_within_its_interval_and_the_curve(
-    fractions: Finished,
-) -> None:
-    fewest, most = (len(training_rows(fractions, fraction)) for fraction in (0.5, 1.0))
+def test_the_worth_lies_within_its_interval_and_the_curve(fractions: Finished) -> None:
+    rows = [training_rows(fractions, fraction) for fraction in (0.5, 1.0)]
+    fewest, most = (len({row.patient for row in of_fraction}) for of_fraction in rows)
     for entry in fractions.summary.data_efficiency:
-        assert entry.low <= entry.extra <= entry.high
-        assert fewest <= entry.real_images + entry.extra <= most
+        assert entry.low.patients <= entry.further.patients <= entry.high.patients
+        assert fewest <= entry.real_patients + entry.further.patients <= most
 
 
 @pytest.mark.parametrize("name", ["learning_curve.png", "ratio_curve.png"])

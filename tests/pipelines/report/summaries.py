@@ -27,13 +27,13 @@ from pipelines.results.comparison_rows import ClassifierRow
 from pipelines.results.comparison_summary import (
     Budget,
     ComparisonSummary,
-    DataEfficiency,
     ExternalSet,
     GeneratorUse,
     Plan,
     Question,
     SyntheticSetUse,
 )
+from pipelines.results.data_efficiency import DataEfficiency, FurtherReals
 from pipelines.results.image_count import ImageCount
 from pipelines.study.fractions import (
     RealFraction,
@@ -150,19 +150,24 @@ def make_paired_difference(
     )
 
 
-def make_data_efficiency(arm: str, fraction: float, ratio: float | None) -> DataEfficiency:
-    """Make a worth in real images, open below at few reals and above at all of them."""
+def make_further(patients: int, bound: str = "") -> FurtherReals:
+    """Make a number of further patients, with thrice as many images."""
+    return FurtherReals(patients=patients, images=3 * patients, bound=bound)
+
+
+def make_data_efficiency(question: Question, fraction: float) -> DataEfficiency:
+    """Make a worth in real patients, open below at few reals and above at all of them."""
     return DataEfficiency(
-        arm=arm,
+        arm=question.arm,
+        reference=question.reference,
         fraction=fraction,
-        ratio=ratio,
+        ratio=question.ratio,
         synthetic_images=SYNTHETIC,
+        real_patients=round(PATIENTS * fraction),
         real_images=round(REAL_IMAGES * fraction),
-        extra=round(37 - 90 * fraction),
-        low=round(-21 - 80 * fraction),
-        high=113,
-        lower_open=fraction < 0.2,
-        upper_open=fraction == 1,
+        further=make_further(round(7 - 13 * fraction)),
+        low=make_further(round(6 - 60 * fraction), "at most" if fraction < 0.2 else ""),
+        high=make_further(round(20 - 20 * fraction), "at least" if fraction == 1 else ""),
         sentence=f"A sentence of worth at {fraction:g}.",
     )
 
@@ -201,7 +206,7 @@ def make_summary(
         results=tuple(results),
         differences=make_differences(results, question),
         data_efficiency=tuple(
-            make_data_efficiency(question.arm, fraction, ratios[-1])
+            make_data_efficiency(question, fraction)
             for fraction in of_all_classes(fractions)
             if has_curve
         ),
