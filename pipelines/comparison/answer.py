@@ -14,6 +14,7 @@ from pipelines.results.comparison_summary import ExternalSet, SetUse
 from pipelines.results.image_count import ImageCount
 from pipelines.study.view_names import VIEW_TITLES, WHOLE
 
+RARE_MEASURES = ("sensitivity", "balanced_accuracy", "roc_auc")
 FEW_TEST_PATIENTS = 300  # with fewer a gain of two points is mostly missed (docs/method.md)
 MISBEHAVING_CONTROLS = {
     ("real+shuffled", "helps"): (
@@ -222,21 +223,28 @@ def _lead(arm: ArmResult, reference: ArmResult, verdict: str, design: Design) ->
 
 
 def _other_measures_sentence(primary: PairedDifference, measure: str) -> str:
-    """Say which other measures, each by itself, would have given another verdict."""
-    others = []
+    """Say which other measures, each by itself, would have given another verdict.
+
+    Where one class is thinned, those that a rare class is judged by are all named, whatever they
+    say: accuracy is that of the test images, among which it is not rare.
+    """
+    rare = RARE_MEASURES if isinstance(primary.condition.fraction, str) else ()
+    others, same = [], []
     for name, title in MEASURE_TITLES.items():
         difference = primary.differences.of(name)
         verdict = judge(difference.value, difference.p)
+        text = f"by {title} {_points(primary, name)} ({_interval(primary, name)}; {verdict})"
         if name != measure and verdict != primary.verdict:
-            others.append(
-                f"by {title} {_points(primary, name)} ({_interval(primary, name)}; {verdict})"
-            )
-    if not others:
-        return ""
-    return (
-        f" Other measures of the same predictions, each judged by itself, say otherwise: "
-        f"{', '.join(others)}."
-    )
+            others.append(text)
+        elif name != measure and name in rare:
+            same.append(text)
+    sentence = f" Of the same predictions {', '.join(same)}." if same else ""
+    if others:
+        sentence += (
+            f" Other measures of the same predictions, each judged by itself, say otherwise: "
+            f"{', '.join(others)}."
+        )
+    return sentence
 
 
 def _other_baselines_sentence(

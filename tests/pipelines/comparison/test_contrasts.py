@@ -211,6 +211,22 @@ def test_measures_that_disagree_with_the_verdict_are_named() -> None:
     assert "otherwise" not in agreeing
 
 
+def test_of_a_rare_class_every_measure_of_it_is_named() -> None:
+    results = [dataclasses.replace(own, fraction="covid=0.1") for own in with_generators(3)]
+    differences = [
+        dataclasses.replace(
+            own,
+            condition=dataclasses.replace(own.condition, fraction="covid=0.1"),
+            reference=dataclasses.replace(own.reference, fraction="covid=0.1"),
+        )
+        for own in changed("cannot tell", **QUIET | {"sensitivity": (0.05, 0.001)})
+    ]
+    sentence = sentence_of(differences, results)
+    assert "Of the same predictions by balanced accuracy" in sentence
+    assert "say otherwise: by sensitivity +5.0 points" in sentence
+    assert "by accuracy" not in sentence
+
+
 def test_the_answer_names_the_view_where_it_is_not_the_whole_image() -> None:
     differences, results = changed("helps", **QUIET), with_generators(3)
     assert ": ROC AUC is" in sentence_of(differences, results)
