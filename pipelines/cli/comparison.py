@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from classifier.config import ClassifierConfig
-from pipelines.cli.comparison_tables import arms_table, ladder_table, reproduction_table
+from pipelines.cli.comparison_tables import arms_table
 from pipelines.cli.options import (
     compute_options,
     config_options,
@@ -23,6 +23,7 @@ from pipelines.cli.options import (
     weights_option,
     workspace_option,
 )
+from pipelines.cli.reproduction_tables import ladder_table, reproduction_table
 
 if TYPE_CHECKING:
     from pipelines.study.runs import RunRequest
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 ARMS_HELP = (
     "real, which all are compared with, and some of real+classical, real+weights, "
     "real+oversampled, real+duplicates, real+gan, real+gan+classical, real+gan-balanced, gan-only, "
-    "gan-pretrain, and the controls real+shuffled and, on phantoms, real+oracle; or one of them by a "
-    "recipe of its own, such as real+gan@share=0.5@until=0.7, with @share, @until, @weight, "
-    "@statistics and @keep for --synthetic-share and so on, and gan-pretrain@rate=0.3.  [default: real, real+classical, real+gan and "
-    "real+gan+classical]"
+    "gan-pretrain, and the controls real+shuffled and, on phantoms, real+oracle; or one of them "
+    "with a recipe of its own, such as real+gan@share=0.5@until=0.7: @share, @until, @weight, "
+    "@statistics and @keep are --synthetic-share and so on, @balance is --balance, and "
+    "gan-pretrain@rate=0.3 fine-tunes at that part of the rate.  [default: real, real+classical, "
+    "real+gan and real+gan+classical]"
 )
 DESIGN_OPTIONS = (
     "arms",

@@ -15,7 +15,9 @@ from runtime.randomness import numpy_generator
 
 OWN_SET = "gan"  # the name of a set of our own generator, where it has no other
 FINE_TUNING_RATE = "rate"  # of a recipe: of the peak learning rate, after pretraining
+BALANCE = "balance"  # of a recipe: of unequal classes
 RECIPE_FIELDS = {  # of a recipe, as fields of ClassifierConfig
+    BALANCE: "balance",
     "share": "synthetic_share",
     "until": "synthetic_until",
     "weight": "synthetic_weight",
@@ -91,8 +93,10 @@ class Arm:
             balance=config.balance if self.balance == "none" else self.balance,
         )
         if not self.mixes_synthetic:
-            return own.without_mixing()
-        own_options = {RECIPE_FIELDS[name]: value for name, value in self.recipe}
+            own = own.without_mixing()
+        own_options = {
+            RECIPE_FIELDS[name]: value for name, value in self.recipe if name in RECIPE_FIELDS
+        }
         return replace(own, **own_options)  # type: ignore[arg-type]
 
     def fine_tune(self, config: ClassifierConfig) -> ClassifierConfig:

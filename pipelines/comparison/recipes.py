@@ -1,7 +1,8 @@
 """Recipes: one arm with its synthetic images used in another way, beside the arm itself.
 
 Written behind the arm's name: `real+gan@share=0.5@weight=0.3`, `gan-pretrain@rate=0.3`. So several
-ways of using the same images can be compared at once, with the same reals, seeds and generators.
+ways of using the same images can be compared at once, with the same reals, seeds and generators;
+and `real+classical@balance=weights` is a baseline that makes up for unequal classes as well.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipelines.comparison.arms import ARMS, FINE_TUNING_RATE, RECIPE_FIELDS, Arm
+from pipelines.comparison.arms import ARMS, BALANCE, FINE_TUNING_RATE, RECIPE_FIELDS, Arm
 from runtime.options import OptionError
 
 MARK = "@"  # before each option of a recipe
-WORDS = ("statistics",)  # options that are no numbers
+WORDS = (BALANCE, "statistics")  # options that are no numbers
 
 
 def parse_arm(text: str) -> Arm:
@@ -64,9 +65,11 @@ def without_recipe(name: str) -> str:
 
 def options_of(arm: Arm) -> tuple[str, ...]:
     """Return the options that a recipe of this arm may have, in the order of its name."""
+    if arm.balance != "none":  # it is what the arm is about
+        return ()
     if arm.mixes_synthetic:
         return tuple(RECIPE_FIELDS)
-    return (FINE_TUNING_RATE,) if arm.reals == "after" else ()
+    return (BALANCE, FINE_TUNING_RATE) if arm.reals == "after" else (BALANCE,)
 
 
 def _parse_option(text: str, part: str, arm: Arm) -> tuple[str, float | str]:

@@ -37,6 +37,14 @@ def test_a_recipe_replaces_what_the_comparison_says() -> None:
     )
 
 
+def test_a_baseline_can_make_up_for_unequal_classes() -> None:
+    arm = parse_arm("real+classical@balance=weights")
+    assert arm.is_baseline
+    assert arm.configure(CONFIG) == replace(
+        CONFIG.without_mixing(), augment=True, balance="weights"
+    )
+
+
 def test_an_arm_stands_before_its_recipes() -> None:
     names = ["gan-pretrain@rate=0.3", "real+gan@share=0.5", "real+gan", "gan-pretrain@rate=0.1"]
     assert [arm.name for arm in select_arms(names)] == [
@@ -66,12 +74,15 @@ def test_the_question_is_about_the_first_of_an_arm_and_its_recipes() -> None:
     ("text", "problem"),
     [
         pytest.param("real+gann@share=0.5", "expected some of real", id="no-arm"),
-        pytest.param("real@share=0.5", "real takes no recipe", id="without-synthetic"),
-        pytest.param("gan-only@share=0.5", "gan-only takes no recipe", id="without-reals"),
-        pytest.param("gan-pretrain@share=0.5", "takes @rate=", id="pretraining-of-a-share"),
-        pytest.param("real+gan@rate=0.5", "takes @share=", id="rate-of-a-mixture"),
-        pytest.param("real+gan@share", "takes @share=", id="no-value"),
-        pytest.param("real+gan@", "takes @share=", id="no-option"),
+        pytest.param("real@share=0.5", "real takes @balance=…", id="without-synthetic"),
+        pytest.param("gan-only@share=0.5", "gan-only takes @balance=…", id="without-reals"),
+        pytest.param("real+weights@balance=sampling", "takes no recipe", id="balanced-already"),
+        pytest.param(
+            "gan-pretrain@share=0.5", "takes @balance=…, @rate=…", id="pretraining-of-a-share"
+        ),
+        pytest.param("real+gan@rate=0.5", "takes @balance=…, @share=", id="rate-of-a-mixture"),
+        pytest.param("real+gan@share", "takes @balance=…, @share=", id="no-value"),
+        pytest.param("real+gan@", "takes @balance=…, @share=", id="no-option"),
         pytest.param("real+gan@share=0.5@share=0.4", "says one thing twice", id="twice"),
         pytest.param("gan-pretrain@rate=2", "at most 1", id="rate-of-2"),
         pytest.param("gan-pretrain@rate=fast", "a number behind rate=", id="no-number"),
@@ -90,6 +101,7 @@ def test_a_recipe_that_an_arm_does_not_take_is_refused(text: str, problem: str) 
         ("real+gan@share=1.5", "synthetic_share"),
         ("real+gan@weight=0", "synthetic_weight"),
         ("real+gan@statistics=own", "synthetic_statistics"),
+        ("real@balance=luck", "balance"),
     ],
 )
 def test_a_value_that_a_classifier_does_not_take_is_refused(text: str, field: str) -> None:
