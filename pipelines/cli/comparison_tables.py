@@ -1,4 +1,4 @@
-"""What `cxr compare` and `cxr reproduce` print."""
+"""What `cxr compare` prints."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ OUTSIDE_MEASURES = (("accuracy", "roc_auc"), ("sensitivity", "specificity"))  # 
 if TYPE_CHECKING:
     from pipelines.results.arm_result import ArmResult, Condition, PairedDifference
     from pipelines.results.comparison_summary import ComparisonSummary
-    from pipelines.results.reproduction_result import ReproductionResult
-    from runtime.estimate import Estimate
 
 
 def arms_table(summary: ComparisonSummary) -> str:
@@ -156,24 +154,3 @@ def _spread_line(result: ArmResult, measure: str) -> str:
 def _name(condition: Condition) -> str:
     """Name an arm, and the number of images added per real one where a ratio says it."""
     return condition.arm + (f" ×{condition.ratio:g}" if condition.ratio else "")
-
-
-def reproduction_table(result: ReproductionResult) -> str:
-    """Write a paper's figures, those of its protocol here, and the fair one's, in per cent."""
-    columns = "".join(f"{name:>18}" for name in result.rows[0].arms["real"])
-    lines = [f"{'in %, [95 % interval]':42}{'test images':>12}  {'images':10}{columns}"]
-    for row in result.rows:
-        for arm, about, count in (
-            ("real", row.protocol, str(row.test_images)),
-            ("real+gan", f"  {row.budget}", ""),
-        ):
-            cells = "".join(f"{_whole_percent(measure):>18}" for measure in row.arms[arm].values())
-            lines.append(f"{about:42}{count:>12}  {arm:10}{cells}")
-    return "\n".join(lines)
-
-
-def _whole_percent(measure: Estimate | float) -> str:
-    """Write a share in per cent, with its interval, where it has one, in whole per cent."""
-    if isinstance(measure, float):
-        return f"{100 * measure:.1f}"
-    return f"{100 * measure.value:.1f} [{100 * measure.low:.0f}, {100 * measure.high:.0f}]"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from classifier.config import ClassifierConfig
+from gan.config import PRESETS
 from pipelines.comparison.design import Design
+from pipelines.comparison.ladder_findings import describe_ladder, measure_rung
 from pipelines.comparison.paper_protocol import (
     PAPERS,
     REPORTED_ARMS,
@@ -16,32 +17,39 @@ from pipelines.comparison.paper_protocol import (
     Paper,
     PaperProtocol,
     Reproduction,
+    pool_of,
 )
+from pipelines.comparison.protocol_ladder import PROTOCOLS, count_leak, train_rung
 from pipelines.comparison.replicates import (
     continue_generator,
     finished,
     finished_generator,
     unfinished,
 )
+from pipelines.comparison.reproduction_tables import ladder_table, protocols_table
 from pipelines.comparison.runner import compare
+from pipelines.comparison.trials import run_of_trial
+from pipelines.report.reproduction_page import write_reproduction_page
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.results.comparison_summary import ComparisonSummary
-from pipelines.results.reproduction_result import ProtocolResult, ReproductionResult
+from pipelines.results.reproduction_result import Leak, ProtocolResult, ReproductionResult, Rung
 from pipelines.study.labels import list_classes
 from pipelines.study.manifest import study_fingerprint
 from pipelines.study.runs import RunRequest, RunStart, prepare_run, settings_record
 from pipelines.study.shares import RealShare
 from pipelines.study.synthetic import read_synthetic
-from pipelines.study.tables import format_table
+from pipelines.study.views import view_of
 from pipelines.study.workspace import Workspace
 from pipelines.training.synthesis import synthesize
 from pipelines.training.train_and_test import pretrained_trunk
 from runtime.device import Compute
 from runtime.estimate import Estimate
 from runtime.files import write_text
+from runtime.options import OptionError
 from runtime.run import Run
 
-FAIR_ARMS = "real,real+classical,real+gan"
+FAIR_ARMS = ",".join(REPORTED_ARMS)
+LADDER_FILE = "ladder.csv"
 
 
 def reproduce(
@@ -52,16 +60,20 @@ def reproduce(
     scale: float = 1.0,
     seeds: int = 5,
     seed: int = 0,
+    generator: str | None = None,
     weights: Path | None = None,
 ) -> tuple[Run, ReproductionResult]:
-    """Run the paper's protocol and the fair one on the study's images.
+    """Run the paper's protocol, the fair one, and the ladder between them on the study's images.
 
     The fair protocol's budget is that of the paper's real images, in steps, for all arms. What an
     interrupted reproduction of the same settings left (generator, synthetic set, classifiers or
-    comparison) is continued. Returns the finished run and what it found.
+    comparison) is continued. generator: the gan-train run in the place of the paper's GAN, which is
+    trained when None. Returns the finished run, with reproduce.json, its tables and reproduce.html,
+    and what it found.
     Raises ValueError unless there are two classes.
     """
-    settings = Reproduction(paper=paper, scale=scale, seeds=seeds, seed=seed)
+    named = generator and _find_generator(workspace, generator).name
+    settings = Reproduction(paper=paper, scale=scale, seeds=seeds, seed=seed, generator=named)
     about = PAPERS[settings.paper]
     classes = list_classes(workspace.rows())
     if len(classes) != 2:
@@ -73,30 +85,76 @@ def reproduce(
     start = _prepare(workspace, settings, request)
     run, compute = _begin(start), start.compute
 
-    generator = _train_paper_generator(workspace, about, settings, compute)
-    pool = tuple(max(1, round(scale * count)) for count in about.pool)
-    synthetic_set = _draw_pool(workspace, generator, 2 * max(pool), seed, compute)
-    protocol = PaperProtocol(workspace, about, settings, trunk, compute)
-    trained = protocol.train(run, read_synthetic(synthetic_set.folder), pool)
-    fair = _compare_fairly(
-        workspace, protocol.fair_options(), seeds, synthetic_set.name, weights, compute
+    source = (
+        _find_generator(workspace, named)
+        if named
+        else _train_paper_generator(workspace, about, settings, compute)
     )
+    drawn = _draw_pool(workspace, source, about, settings, compute)
+    protocol = PaperProtocol(
+        workspace, about, settings, trunk, compute, read_synthetic(drawn.folder)
+    )
+    trained = protocol.train(run)
+    fair = _compare_fairly(workspace, protocol, settings, drawn.name, weights)
     summary = ComparisonSummary.load(fair)
+    leak = count_leak(protocol, workspace.rows(), settings.run_seeds)
+    ladder = _climb(protocol, settings, run, fair, leak)
     result = ReproductionResult(
         paper=about.name,
         source=about.source,
         scale=scale,
-        generator=generator.name,
-        synthetic=synthetic_set.name,
+        generator=source.name,
+        synthetic=drawn.name,
         compare=fair.name,
+        image_size=summary.image_size,
+        synthetic_images=protocol.count_synthetic(),
+        departures=_departures(about, settings, source),
         test=summary.test,
         rows=_rows(about, settings, protocol, trained, summary),
+        ladder=ladder,
+        leak=leak,
+        commonest=protocol.commonest_share(),
         sentence=summary.sentence,
     )
     result.save(run)
-    _write_csv(run.folder / "reproduce.csv", result.rows)
+    write_text(run.folder / "reproduce.csv", protocols_table(result))
+    write_text(run.folder / LADDER_FILE, ladder_table(result))
+    write_reproduction_page(workspace, run, result)
     run.finish({"compare": fair.name, "verdict": summary.verdict})
     return run, result
+
+
+def _climb(
+    protocol: PaperProtocol, settings: Reproduction, run: Run, fair: Run, leak: Leak
+) -> list[Rung]:
+    """Train and measure every rung, and say what each changed."""
+    design = Design.from_options(**_fair_design(settings))
+    compared: dict[str, list[Path]] = {arm: [] for arm in REPORTED_ARMS}
+    for trial in design.trials(settings.seed):
+        compared[trial.arm].append(run_of_trial(fair, trial).folder)
+    ladder = []
+    for own in PROTOCOLS:
+        answers = train_rung(own, protocol, run.folder / "ladder", settings.run_seeds, compared)
+        ladder.append(measure_rung(own, protocol, answers))
+    return describe_ladder(ladder, leak, protocol.commonest_share())
+
+
+def _departures(about: Paper, settings: Reproduction, generator: Run) -> list[str]:
+    """What is not as in the paper, a sentence each."""
+    departures = list(about.departures)
+    if settings.scale < 1:
+        departures.append(
+            f"{100 * settings.scale:g} % of the paper's synthetic images and epochs"
+            + ("." if settings.generator else ", and of its GAN's steps.")
+        )
+    if settings.generator:
+        config = generator.config
+        departures.append(
+            f"In the place of the paper's GAN stands {generator.name}: {config['preset']}, "
+            f"{config['image_size']} px, {generator.result['step']} steps; the paper's is an "
+            f"AC-GAN at {PRESETS[about.name]['image_size']} px with about {about.gan_steps} steps."
+        )
+    return departures
 
 
 def _prepare(
@@ -134,13 +192,31 @@ def _train_paper_generator(
     )
 
 
-def _draw_pool(workspace: Workspace, generator: Run, n: int, seed: int, compute: Compute) -> Run:
-    """Draw n images spread evenly over the labels, or take a finished set of them."""
+def _find_generator(workspace: Workspace, name: str) -> Run:
+    """Find a finished generator of all training images, whole ones.
+
+    Raises FileNotFoundError where there is none such, and OptionError where it saw others.
+    """
+    run = workspace.find_run("gan-train", name, holding="result.json")
+    if view_of(run.config) != workspace.view or RealShare.from_record(run.config) != RealShare():
+        raise OptionError(
+            "generator", name, "expected one that was trained on all training images, uncut"
+        )
+    return run
+
+
+def _draw_pool(
+    workspace: Workspace, generator: Run, about: Paper, settings: Reproduction, compute: Compute
+) -> Run:
+    """Draw the pool's images of both labels, or take a finished set of them.
+
+    They are of the last step, as the paper's, or of the best of another generator.
+    """
     options: dict[str, Any] = {
         "generator": generator.name,
-        "n": n,
-        "seed": seed,
-        "snapshot": "last",
+        "n": 2 * max(pool_of(about, settings.scale)),
+        "seed": settings.seed,
+        "snapshot": "best" if settings.generator else "last",
     }
     complete = finished(workspace, "synthesize", options)
     if complete:
@@ -149,16 +225,20 @@ def _draw_pool(workspace: Workspace, generator: Run, n: int, seed: int, compute:
     return synthesize(workspace, RunRequest.of(begun, compute), **options)
 
 
+def _fair_design(settings: Reproduction) -> dict[str, Any]:
+    return {"arms": FAIR_ARMS, "seeds": settings.seeds, "measure": "accuracy"}
+
+
 def _compare_fairly(
     workspace: Workspace,
-    options: dict[str, Any],
-    seeds: int,
+    protocol: PaperProtocol,
+    settings: Reproduction,
     synthetic: str,
     weights: Path | None,
-    compute: Compute,
 ) -> Run:
-    """Make the comparison with these options, go on with it, or take a finished one."""
-    design: dict[str, Any] = {"arms": FAIR_ARMS, "seeds": seeds, "measure": "accuracy"}
+    """Make the fair comparison, go on with it, or take a finished one."""
+    design, options = _fair_design(settings), protocol.fair_options()
+    compute = protocol.setup.compute
     wanted = options | {"synthetic": synthetic, "design": Design.from_options(**design).record()}
     complete = finished(workspace, "compare", wanted)
     if complete:
@@ -183,7 +263,7 @@ def _rows(
     summary: ComparisonSummary,
 ) -> list[ProtocolResult]:
     """The paper's own figures, those of its protocol here, and those of the fair one."""
-    steps = protocol.steps
+    steps = {arm: protocol.steps_of(arm) for arm in REPORTED_ARMS}
     figures = (about.real, about.synthetic)
     return [
         ProtocolResult(
@@ -221,20 +301,3 @@ def _measures_of(summary: ComparisonSummary, arm: str) -> dict[str, Estimate | f
         name: Estimate(estimate.value, estimate.low, estimate.high, estimate.n)
         for name, estimate in zip(REPORTED_MEASURES, estimates, strict=True)
     }
-
-
-def _write_csv(path: Path, results: Sequence[ProtocolResult]) -> None:
-    names = [(arm, measure) for arm in REPORTED_ARMS for measure in REPORTED_MEASURES]
-    columns = ("protocol", "budget", "test_images", *(f"{arm}_{name}" for arm, name in names))
-    rows = []
-    for result in results:
-        row: dict[str, Any] = {
-            "protocol": result.protocol,
-            "budget": result.budget,
-            "test_images": result.test_images,
-        }
-        for arm, name in names:
-            measure = result.arms[arm][name]
-            row[f"{arm}_{name}"] = measure.value if isinstance(measure, Estimate) else measure
-        rows.append(row)
-    write_text(path, format_table(columns, rows))

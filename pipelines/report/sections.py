@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from pipelines.study.image_io import read_gray, to_square
 from pipelines.study.import_log import ImportSummary
 from pipelines.study.lung_counts import LungCounts
 from pipelines.study.manifest import EXTERNAL, SPLITS, Row
+from pipelines.study.workspace import Workspace
 from runtime.run import Run
 
 SHEET_IMAGES, SHEET_COLUMNS = 8, 4  # of each kind and class
@@ -64,30 +66,44 @@ class ImageSheet:
 
 def image_sheets(study: Study) -> list[ImageSheet]:
     """Draw a sheet of each class that has images."""
-    sheets = [_image_sheet(study, label) for label in study.summary.classes]
+    size, folder = study.summary.image_size, study.run.folder
+    sheets = [
+        draw_label_sheet(study.workspace, study.rows, label, study.shown_sets, size, folder)
+        for label in study.summary.classes
+    ]
     return [sheet for sheet in sheets if sheet]
 
 
-def _image_sheet(study: Study, label: str) -> ImageSheet | None:
-    size = study.summary.image_size
+def draw_label_sheet(
+    workspace: Workspace,
+    rows: Sequence[Row],
+    label: str,
+    sets: Mapping[str, str],
+    size: int,
+    folder: Path,
+) -> ImageSheet | None:
+    """Draw training reals of a class above images of synthetic sets; None where there are none.
+
+    sets: Runs by the names that they are shown with. folder: That gets the picture.
+    """
     one_per_patient = {
-        row.patient: row for row in study.rows if row.split == "train" and row.label == label
+        row.patient: row for row in rows if row.split == "train" and row.label == label
     }
     reals = spread_evenly(list(one_per_patient.values()), SHEET_IMAGES)
     groups, num_synthetic = [], 0
     if reals:
-        groups.append((f"{label}, real", load_images(study.workspace, reals, size)))
-    for name, run in study.shown_sets.items():
-        folder = study.workspace.folder_of(run) / "images" / label
-        paths = spread_evenly(sorted(folder.glob("*.png")), SHEET_IMAGES)
-        if paths:
-            images = np.stack([to_square(read_gray(path), size) for path in paths])
-            title = "synthetic" if len(study.shown_sets) == 1 else f"synthetic, {name}"
+        groups.append((f"{label}, real", load_images(workspace, reals, size)))
+    for name, run in sets.items():
+        paths = sorted((workspace.folder_of(run) / "images" / label).glob("*.png"))
+        shown = spread_evenly(paths, SHEET_IMAGES)
+        if shown:
+            images = np.stack([to_square(read_gray(path), size) for path in shown])
+            title = "synthetic" if len(sets) == 1 else f"synthetic, {name}"
             groups.append((f"{label}, {title}", images))
-            num_synthetic += len(paths)
+            num_synthetic += len(shown)
     if not groups:
         return None
-    path = study.run.folder / f"images-{re.sub(r'[^A-Za-z0-9_-]+', '-', label)}.png"
+    path = folder / f"images-{re.sub(r'[^A-Za-z0-9_-]+', '-', label)}.png"
     draw_image_sheet(groups, path, SHEET_COLUMNS)
     return ImageSheet(label, len(reals), num_synthetic, embed_picture(path))
 
