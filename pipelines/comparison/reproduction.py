@@ -29,6 +29,7 @@ from pipelines.comparison.replicates import (
 from pipelines.comparison.reproduction_tables import ladder_table, protocols_table
 from pipelines.comparison.runner import compare
 from pipelines.comparison.trials import run_of_trial
+from pipelines.report.page import write_report
 from pipelines.report.reproduction_page import write_reproduction_page
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.results.comparison_summary import ComparisonSummary
@@ -96,22 +97,37 @@ def reproduce(
     )
     trained = protocol.train(run)
     fair = _compare_fairly(workspace, protocol, settings, drawn.name, weights)
-    summary = ComparisonSummary.load(fair)
+    result = _conclude(workspace, protocol, settings, run, source, fair, trained)
+    run.finish({"compare": fair.name, "verdict": ComparisonSummary.load(fair).verdict})
+    write_report(workspace, fair)  # it names the reproduction from now on
+    return run, result
+
+
+def _conclude(
+    workspace: Workspace,
+    protocol: PaperProtocol,
+    settings: Reproduction,
+    run: Run,
+    generator: Run,
+    fair: Run,
+    trained: dict[str, ClassifierResult],
+) -> ReproductionResult:
+    """Climb the ladder, and write the result, its tables and its page."""
+    about, summary = protocol.about, ComparisonSummary.load(fair)
     leak = count_leak(protocol, workspace.rows(), settings.run_seeds)
-    ladder = _climb(protocol, settings, run, fair, leak)
     result = ReproductionResult(
         paper=about.name,
         source=about.source,
-        scale=scale,
-        generator=source.name,
-        synthetic=drawn.name,
+        scale=settings.scale,
+        generator=generator.name,
+        synthetic=str(fair.config["synthetic"]),
         compare=fair.name,
         image_size=summary.image_size,
         synthetic_images=protocol.count_synthetic(),
-        departures=_departures(about, settings, source),
+        departures=_departures(about, settings, generator),
         test=summary.test,
         rows=_rows(about, settings, protocol, trained, summary),
-        ladder=ladder,
+        ladder=_climb(protocol, settings, run, fair, leak),
         leak=leak,
         commonest=protocol.commonest_share(),
         sentence=summary.sentence,
@@ -120,8 +136,7 @@ def reproduce(
     write_text(run.folder / "reproduce.csv", protocols_table(result))
     write_text(run.folder / LADDER_FILE, ladder_table(result))
     write_reproduction_page(workspace, run, result)
-    run.finish({"compare": fair.name, "verdict": summary.verdict})
-    return run, result
+    return result
 
 
 def _climb(

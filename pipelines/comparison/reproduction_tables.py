@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pipelines.comparison.paper_protocol import REPORTED_ARMS, REPORTED_MEASURES
 from pipelines.results.reproduction_result import Found, ReproductionResult, Rung
@@ -13,20 +12,23 @@ from runtime.estimate import Estimate
 MEASURED = tuple((arm, name) for arm in REPORTED_ARMS for name in REPORTED_MEASURES)
 ENDS = ("value", "low", "high")
 
+Cell = str | int | float
+
 
 def protocols_table(result: ReproductionResult) -> str:
     """Write the paper's figures, those of its protocol here, and the fair one's as CSV."""
     columns = ["protocol", "budget", "test_images", *(f"{arm}_{name}" for arm, name in MEASURED)]
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Cell]] = []
     for own in result.rows:
-        values = {f"{arm}_{name}": own.arms[arm][name] for arm, name in MEASURED}
-        rows.append(
-            {"protocol": own.protocol, "budget": own.budget, "test_images": own.test_images}
-            | {
-                column: value.value if isinstance(value, Estimate) else value
-                for column, value in values.items()
-            }
-        )
+        row: dict[str, Cell] = {
+            "protocol": own.protocol,
+            "budget": own.budget,
+            "test_images": own.test_images,
+        }
+        for arm, name in MEASURED:
+            measure = own.arms[arm][name]
+            row[f"{arm}_{name}"] = measure.value if isinstance(measure, Estimate) else measure
+        rows.append(row)
     return format_table(columns, rows)
 
 
@@ -36,8 +38,8 @@ def ladder_table(result: ReproductionResult) -> str:
     return format_table(list(rows[0]), rows)
 
 
-def _rung_row(rung: Rung) -> dict[str, Any]:
-    facts: dict[str, Any] = {
+def _rung_row(rung: Rung) -> dict[str, Cell]:
+    facts: dict[str, Cell] = {
         "rung": rung.name,
         "change": rung.change,
         "leaky_on_purpose": "yes" if rung.leaky else "no",
@@ -50,7 +52,7 @@ def _rung_row(rung: Rung) -> dict[str, Any]:
     return facts | _columns("first", rung.first) | _columns("mean", rung.mean)
 
 
-def _columns(which: str, found: Found) -> dict[str, Any]:
+def _columns(which: str, found: Found) -> dict[str, Cell]:
     estimates: Mapping[str, Estimate] = {
         **{f"{arm}_{name}": found.arms[arm][name] for arm, name in MEASURED},
         "difference": found.difference,

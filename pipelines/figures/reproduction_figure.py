@@ -23,7 +23,7 @@ from pipelines.results.reproduction_result import ReproductionResult, Rung
 from runtime.estimate import Estimate
 
 RUNG_HEIGHT = 0.36  # inches
-ARMS = ("real", "real+gan")
+SHOWN_ARMS = ("real", "real+gan")
 CLAIM = "the paper"
 
 
@@ -35,7 +35,7 @@ def draw_ladder(result: ReproductionResult, path: Path) -> None:
     rows = 1 + len(result.ladder)
     figure = new_figure(WIDTH, 2.3 + 2 * RUNG_HEIGHT * rows)
     upper, lower = figure.subplots(2, 1)
-    claim = [_value(result.rows[0].arms[arm]["accuracy"]) for arm in ARMS]
+    claim = [_value(result.rows[0].arms[arm]["accuracy"]) for arm in SHOWN_ARMS]
     _draw_claim(upper, lower, claim)
     for row, rung in enumerate(result.ladder, start=1):
         _draw_accuracies(upper, row, rung)
@@ -66,14 +66,14 @@ def _is_whole(rung: Rung) -> bool:
 
 def _draw_claim(upper: Axes, lower: Axes, claim: list[float]) -> None:
     upper.plot([100 * value for value in claim], [0, 0], color=MUTED, linewidth=1, zorder=1)
-    for arm, value in zip(ARMS, claim, strict=True):
+    for arm, value in zip(SHOWN_ARMS, claim, strict=True):
         _mark(upper, arm, 100 * value, 0, filled=False)
     _mark(lower, "real+gan", 100 * (claim[1] - claim[0]), 0, filled=False)
 
 
 def _draw_accuracies(axes: Axes, row: int, rung: Rung) -> None:
     """Draw both arms of a rung, the one above the other."""
-    for arm, height in zip(ARMS, (row - 0.16, row + 0.16), strict=True):
+    for arm, height in zip(SHOWN_ARMS, (row - 0.16, row + 0.16), strict=True):
         kind = arm_kind(arm)
         axes.plot(
             [100 * value for value in rung.runs[arm]],
@@ -139,7 +139,7 @@ def _handles(commonest: float) -> list[Line2D]:
             markersize=5.6,
             label=title,
         )
-        for arm, title in zip(ARMS, ("real images", "real and synthetic"), strict=True)
+        for arm, title in zip(SHOWN_ARMS, ("real images", "real and synthetic"), strict=True)
     ]
     return [
         *arms,

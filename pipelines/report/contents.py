@@ -50,6 +50,7 @@ class Study:
             those that looked at test images.
         audit: The newest shortcut audit.
         comparisons: Names of all comparisons with these data, this one among them.
+        reproduction: The name of the newest reproduction of a paper whose fair protocol this is.
         num_singles: How many single classifiers were trained.
         singles: The newest without synthetic images, and the newest with them.
         left_out: What is not on the page since another version of cxr wrote it, in words.
@@ -70,6 +71,7 @@ class Study:
     test_scores: list[str]
     audit: RunResult[AuditResult] | None
     comparisons: list[str]
+    reproduction: str | None
     num_singles: int
     singles: list[RunResult[ClassifierResult]]
     left_out: list[str]
@@ -151,6 +153,14 @@ def read_study(workspace: Workspace, run: Run) -> Study:
             for comparison in _runs_with(runs, "compare", SUMMARY_FILE)
             if comparison.config.get("data") == summary.data_fingerprint
         ],
+        reproduction=next(
+            (
+                own.name
+                for own in reversed(runs)
+                if own.command == "reproduce" and own.finished and own.result["compare"] == run.name
+            ),
+            None,
+        ),
         num_singles=len(trainings),
         singles=singles,
         left_out=[

@@ -86,6 +86,7 @@ def _overview(study: Study) -> dict[str, object]:
         "images": len(study.own),
         "has_changed": study.fingerprint != summary.data_fingerprint,
         "left_out": study.left_out,
+        "reproduction": study.reproduction,
     }
 
 

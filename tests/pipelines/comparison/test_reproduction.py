@@ -93,6 +93,16 @@ def test_only_the_leaky_rung_is_leaky_and_it_says_so(reproduced: tuple[Path, str
         assert "leaky on purpose" in text.lower()
 
 
+def test_page_and_report_lead_to_each_other(reproduced: tuple[Path, str]) -> None:
+    study, output = reproduced
+    runs = study / "runs"
+    page = (runs / "0001-reproduce" / "reproduce.html").read_text(encoding="utf-8")
+    report = (runs / "0004-compare" / "report.html").read_text(encoding="utf-8")
+    assert str(runs / "0001-reproduce" / "reproduce.html") in output
+    assert 'href="../0004-compare/report.html"' in page
+    assert 'href="../0001-reproduce/reproduce.html"' in report
+
+
 def test_no_network_of_the_ladder_is_kept(reproduced: tuple[Path, str]) -> None:
     ladder = reproduced[0] / "runs" / "0001-reproduce" / "ladder"
     assert len(list(ladder.rglob("predictions.csv"))) == 5 * 2 * 2
