@@ -6,7 +6,8 @@ The training step launched kernel by kernel, as one CUDA graph (with and without
 fixed order), compiled, and both, at five settings of size, width and batch: its seconds, its share
 of the rate at which the same device multiplies large matrices, and the most memory it held. Ours
 against the plain loop of gan_training.py. A whole `gan-train` by its parts, 2000 samples to files.
-The classifier's epoch and features against torchvision's way. Whether two trainings, and one that
+The classifier's epoch launched kernel by kernel and as CUDA graphs, and it and features against
+torchvision's way. Whether two trainings, and one that
 dies and is gone on with, end in the same bytes. What costs most time, to compile, comes last; what
 the minutes do not suffice for says so.
 
@@ -34,8 +35,19 @@ import click
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.classifier_training import compare_epochs, compare_features
+from benchmarks.classifier_training import (
+    CLASSES,
+    IMAGE_SIZE,
+    TRAINING_IMAGES,
+    compare_epochs,
+    compare_features,
+)
 from benchmarks.gan_training import Ours, load_data, make_study, time_plain, train_plainly
+from classifier.config import ClassifierConfig
+from classifier.features import FeatureStore
+from classifier.task import prepare_task
+from classifier.train import prepare_steps as prepare_classifier_steps
+from classifier.training_state import TrainingState as ClassifierState
 from gan.batches import BatchSampler, TrainingData, stack_training_images
 from gan.compiled import find_compiler_problem
 from gan.config import GanConfig
@@ -303,6 +315,50 @@ def compare_classifiers(sizes: Sizes, folder: Path, compute: Compute) -> None:
     compare_features(training, validation, steps, None, compute, seeds)
 
 
+def time_classifier_epoch(
+    config: ClassifierConfig, folder: Path, compute: Compute, *, graph: bool
+) -> float:
+    """Return the seconds of an epoch of a fresh classifier, without looks at validation images."""
+    random = torch.Generator().manual_seed(0)
+    shape = (TRAINING_IMAGES, 1, IMAGE_SIZE, IMAGE_SIZE)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=random)
+    labels = torch.arange(TRAINING_IMAGES) % len(CLASSES)
+    task = prepare_task(config, images, labels, compute, CLASSES, None, FeatureStore())
+    run = create_run(folder, "classify-train", {})
+    state = ClassifierState.begin(task.network.head, task.optimizer(), run, compute)
+    take_step = prepare_classifier_steps(task, state, graph=graph)
+    task.network.train()
+
+    def take(count: int) -> float:
+        synchronise(compute.device)
+        started = time.perf_counter()
+        for _ in range(count):
+            task.set_learning_rate(state.optimizer, config.learning_rate)
+            take_step(task.draw(state.step))
+            state.step += 1
+        synchronise(compute.device)
+        return time.perf_counter() - started
+
+    with task.own_randomness():
+        take(WARM_UP_STEPS)
+        steps = math.ceil(TRAINING_IMAGES / config.batch_size)
+        return statistics.median(take(steps) for _ in range(ROUNDS))
+
+
+def compare_classifier_ways(folder: Path, compute: Compute) -> None:
+    """Print the epoch of a classifier, kernel by kernel and from a recording."""
+    print()
+    for augment in (False, True):
+        config = ClassifierConfig(augment=augment)
+        for graph in (False, True):
+            title = f"cnn, epoch{', augmented' if augment else ''}, {LAUNCHED[graph]}"
+            if graph and compute.device.type != "cuda":
+                print(f"{title:48} needs CUDA")
+                continue
+            seconds = time_classifier_epoch(config, folder, compute, graph=graph)
+            print(f"{title:48} {1000 * seconds:8.2f} ms")
+
+
 @click.command()
 @click.option("--quick", is_flag=True)
 @click.option("--minutes", default=4.0)
@@ -335,6 +391,7 @@ def parts_of(
     yield partial(compare_bytes, sizes, study, compute)
     yield partial(run_commands, sizes, study, device)
     yield partial(compare_with_plain, sizes, study, compute)
+    yield partial(compare_classifier_ways, study.runs, compute)
     yield partial(compare_classifiers, sizes, study.root.parent, compute)
     yield partial(compare_ways, sizes, study, compute, clock, COMPILED)
 

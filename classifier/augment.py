@@ -7,6 +7,7 @@ noise; each image by its own random numbers. Flips are apart and off: the heart 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -19,19 +20,35 @@ MAX_BRIGHTNESS_CHANGE = 25  # gray levels, each way
 MAX_CONTRAST_CHANGE = 0.25  # of the distance from the image's mean, each way
 SHARPNESS = 0.7  # −1 is a blur with a 3×3 binomial, +1 its opposite
 NOISE = 5  # gray levels, the largest standard deviation
-DRAWS_PER_IMAGE = 8  # random numbers, next to those of the noise
+DRAWS_PER_IMAGE = 8  # random numbers, next to those of the flip and of the noise
 
 
 def augment(images: Tensor, generator: torch.Generator, *, flip: bool = False) -> Tensor:
     """Return changed copies of images uint8 (B, 1, S, S), as float (B, 1, S, S) in 0..255.
 
-    What comes in from outside of the picture repeats its edge. generator: on the device of the
-    images.
+    generator: on the device of the images.
     """
-    batch, device = len(images), images.device
+    return apply_draws(images, *draw_numbers(images.shape, generator), flip=flip)
+
+
+def draw_numbers(shape: Sequence[int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw what `apply_draws` needs for images of a shape (B, 1, S, S), on the generator's device.
+
+    Returns numbers (B, DRAWS_PER_IMAGE + 1), the last of them of the flip, and noise (B, 1, S, S).
+    """
+    batch, device = shape[0], generator.device
     draws = torch.rand(batch, DRAWS_PER_IMAGE, generator=generator, device=device) * 2 - 1
-    noise = torch.randn(images.shape, generator=generator, device=device)
-    is_flipped = torch.rand(batch, generator=generator, device=device) < 0.5
+    noise = torch.randn(*shape, generator=generator, device=device)
+    flips = torch.rand(batch, 1, generator=generator, device=device)
+    return torch.cat([draws, flips], dim=1), noise
+
+
+def apply_draws(images: Tensor, draws: Tensor, noise: Tensor, *, flip: bool) -> Tensor:
+    """Change images uint8 (B, 1, S, S) by numbers of `draw_numbers`, to float (B, 1, S, S).
+
+    What comes in from outside of the picture repeats its edge.
+    """
+    is_flipped = draws[:, DRAWS_PER_IMAGE] < 0.5
     side = torch.where(is_flipped, -1.0, 1.0) if flip else torch.ones_like(draws[:, 0])
 
     grid = _affine_grid(draws, side, images.shape[-1])

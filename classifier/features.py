@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from runtime.device import Compute
+from runtime.device import Compute, send
 from runtime.files import atomic
 from runtime.lock import held
 from runtime.progress import progress
@@ -38,8 +38,8 @@ def apply_in_batches(
 ) -> Tensor:
     """Compute module(images) on the device in float32, whatever the precision of training.
 
-    images (N, …), result (N, …) on the CPU. Of several processes each takes every so-many-th batch,
-    and all get the whole result, as one process would have it.
+    images (N, …), anywhere, result (N, …) on the CPU. Of several processes each takes every
+    so-many-th batch, and all get the whole result, as one process would have it.
 
     what: the name on a progress bar; without it there is none. fill: compute the last batch at full
     size too, since rounding may depend on it: then an image gives the same bits in any company.
@@ -51,7 +51,7 @@ def apply_in_batches(
         for number, batch in enumerate(images.split(FEATURE_BATCH)):
             if number % compute.world_size == compute.rank:
                 inputs = _fill_batch(batch) if fill else batch
-                outputs = module(inputs.to(compute.device))[: len(batch)]
+                outputs = module(send(inputs, compute.device))[: len(batch)]
                 computed[number] = outputs.float().cpu()
             bar.update(len(batch))
     gathered = compute.gather(computed)

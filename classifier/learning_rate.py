@@ -76,12 +76,11 @@ def _losses_at_rising_rates(task: TrainingTask) -> tuple[list[float], list[float
     rates: list[float] = []
     losses: list[float] = []
     average = 0.0
-    with progress(RANGE_STEPS, "learning rate", "step") as bar:
+    with task.own_randomness(), progress(RANGE_STEPS, "learning rate", "step") as bar:
         for step in range(RANGE_STEPS):
             rate = LOWEST_RATE * (HIGHEST_RATE / LOWEST_RATE) ** (step / (RANGE_STEPS - 1))
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["factor"]
-            loss, _ = task.loss(step)
+            task.set_learning_rate(optimizer, rate)
+            loss, _ = task.loss(task.draw(step))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -10,18 +10,38 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from classifier.augment import augment
+from classifier.augment import apply_draws, draw_numbers
 from classifier.batches import Batches
 from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
 from classifier.networks import Network, Unfrozen, build
 from classifier.pretrained import Trunk
-from runtime.device import Compute
+from runtime.device import Compute, send
 from runtime.options import OptionError
 from runtime.randomness import key, torch_generator
+from runtime.recorded_step import TensorBatch
 
 PRETRAINED_FACTOR = 0.1  # of the learning rate, for stages that were trained on ImageNet
 MAX_FEATURE_BYTES = 2 * 1024**3  # of features that are held for all epochs
+
+
+@dataclass(frozen=True)
+class Batch(TensorBatch):
+    """A process's part of one step's batch, b images, and what else of the step is drawn before.
+
+    Attributes:
+        chosen: Their places among the inputs, (b,).
+        is_synthetic: Whether each of them is synthetic, (b,).
+        class_weights: Each class's in the loss, (K,); empty where all weigh alike.
+        draws: Random numbers of the augmentation, (b, DRAWS_PER_IMAGE + 1); empty without it.
+        noise: The augmentation's, (b, 1, S, S); empty without it.
+    """
+
+    chosen: Tensor
+    is_synthetic: Tensor
+    class_weights: Tensor
+    draws: Tensor
+    noise: Tensor
 
 
 @dataclass(frozen=True)
@@ -60,27 +80,64 @@ class TrainingTask:
             lr=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
             fused=self.compute.device.type != "mps",
+            capturable=self.compute.device.type == "cuda",
         )
 
-    def loss(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return loss and accuracy on this process's part of a step's batch.
+    def set_learning_rate(self, optimizer: torch.optim.Optimizer, rate: float) -> None:
+        """Set the learning rate of the next step, in tensors that stay where they are."""
+        device = self.compute.device
+        # A CPU works with the number itself, CUDA with its float32.
+        precise = torch.float64 if device.type == "cpu" else torch.float32
+        for group in optimizer.param_groups:
+            held = group["lr"]
+            if not (isinstance(held, Tensor) and held.device.type == device.type):
+                group["lr"] = held = torch.zeros((), dtype=precise, device=device)
+            held.fill_(rate * group["factor"])
 
-        It is a function of (seed, step, rank) and the weights.
+    @property
+    def is_steady(self) -> bool:
+        """Whether every step does the same to tensors of the same shapes."""
+        return self.config.synthetic_statistics == "shared"
+
+    @contextmanager
+    def own_randomness(self) -> Iterator[None]:
+        """Keep torch's own generators, which `draw` seeds, as they are outside of a training."""
+        device = self.compute.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+
+    def draw(self, step: int) -> Batch:
+        """Draw this process's part of a step's batch, and seed what layers draw (dropout).
+
+        It is a function of (seed, step, rank); on CUDA nothing waits for the device.
         """
         config, rank, device = self.config, self.compute.rank, self.compute.device
         per_rank = config.batch_size // self.compute.world_size
-        local_batch = slice(rank * per_rank, (rank + 1) * per_rank)
-        drawn = self.batches.draw(step)[local_batch]
-        is_synthetic, chosen = self.batches.is_synthetic[drawn], drawn.to(device)
-        x = self.inputs[chosen]
+        chosen = self.batches.draw(step)[rank * per_rank : (rank + 1) * per_rank]
+        weights = self.batches.class_weights(step)
+        draws, noise = torch.empty(0, device=device), torch.empty(0, device=device)
         if config.augment:
             generator = torch_generator(config.seed, "augment", step, rank, device=device)
-            x = augment(x, generator, flip=config.flip)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(key(config.seed, "step", rank, step))  # dropout
-            logits = self._forward(x, is_synthetic)
-        labels = self.labels[chosen]
-        loss = self._cross_entropy(logits, labels, is_synthetic, self.batches.class_weights(step))
+            draws, noise = draw_numbers((len(chosen), *self.inputs.shape[1:]), generator)
+        torch.manual_seed(key(config.seed, "step", rank, step))
+        return Batch(
+            chosen=send(chosen, device),
+            is_synthetic=send(self.batches.is_synthetic[chosen], device),
+            class_weights=send(torch.empty(0) if weights is None else weights, device),
+            draws=draws,
+            noise=noise,
+        )
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return loss and accuracy on a batch: a function of it and of the weights.
+
+        Nothing is read back from the device where the task is steady: so a step can be recorded.
+        """
+        x, labels = self.inputs[batch.chosen], self.labels[batch.chosen]
+        if self.config.augment:
+            x = apply_draws(x, batch.draws, batch.noise, flip=self.config.flip)
+        logits = self._forward(x, batch.is_synthetic)
+        loss = self._cross_entropy(logits, labels, batch)
         return loss, (logits.argmax(1) == labels).float().mean()
 
     def _forward(self, x: Tensor, is_synthetic: Tensor) -> Tensor:
@@ -98,9 +155,7 @@ class TrainingTask:
             head = self.network.head
             if self.config.synthetic_statistics == "shared":
                 return head(x)
-            reals, synthetic = (
-                kind.nonzero().squeeze(1).to(x.device) for kind in (~is_synthetic, is_synthetic)
-            )
+            reals, synthetic = (kind.nonzero().squeeze(1) for kind in (~is_synthetic, is_synthetic))
             parts = []
             if len(reals):
                 parts.append(head(x[reals]))
@@ -109,21 +164,19 @@ class TrainingTask:
                     parts.append(head(x[synthetic]))
             return torch.cat(parts)[torch.cat([reals, synthetic]).argsort()]
 
-    def _cross_entropy(
-        self, logits: Tensor, labels: Tensor, is_synthetic: Tensor, class_weights: Tensor | None
-    ) -> Tensor:
+    def _cross_entropy(self, logits: Tensor, labels: Tensor, batch: Batch) -> Tensor:
         """Return the mean cross-entropy of a batch, by the weights of its classes and kinds.
 
-        logits: (B, classes). labels, is_synthetic: (B,).
+        logits: (B, classes). labels: (B,).
         """
-        weight = None if class_weights is None else class_weights.to(labels.device)
+        weight = batch.class_weights if len(batch.class_weights) else None
         smoothing = self.config.label_smoothing
         if self.config.synthetic_weight == 1:
             return cross_entropy(logits.float(), labels, weight=weight, label_smoothing=smoothing)
         losses = cross_entropy(
             logits.float(), labels, weight=weight, label_smoothing=smoothing, reduction="none"
         )
-        weights = torch.where(is_synthetic, self.config.synthetic_weight, 1.0).to(labels.device)
+        weights = torch.where(batch.is_synthetic, self.config.synthetic_weight, 1.0)
         class_part = weights if weight is None else weights * weight[labels]
         return (weights * losses).sum() / class_part.sum()
 

@@ -11,9 +11,11 @@ not at all.
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -24,15 +26,18 @@ from classifier.features import FeatureStore
 from classifier.predict import TrainedClassifier, save_classifier
 from classifier.pretrained import Trunk
 from classifier.svm_training import train_svm
-from classifier.task import prepare_task
+from classifier.task import Batch, TrainingTask, prepare_task
 from classifier.training_state import TrainingState
 from classifier.validation import prepare_validation
 from runtime.dataset import stack_dataset
 from runtime.device import Compute
 from runtime.progress import progress
+from runtime.recorded_step import RecordedStep
 from runtime.run import Interrupted, Run, stop_on_signal
 
 WARM_UP = 0.05  # share of the steps
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -97,22 +102,19 @@ def train(
         network, validation_images, validation_labels, compute, store
     )
     state = TrainingState.begin(head, optimizer, run, compute)
+    take_step = prepare_steps(task, state)
     is_stalled = has_stalled(config, state)
 
-    with stop_on_signal() as stop, progress(config.steps, what, "step", done=state.step) as bar:
+    with (
+        task.own_randomness(),
+        stop_on_signal() as stop,
+        progress(config.steps, what, "step", done=state.step) as bar,
+    ):
         while state.step < config.steps and not is_stalled:
             network.train()
-            for group in optimizer.param_groups:
-                factor = group["factor"]
-                group["lr"] = config.learning_rate * factor * schedule(state.step, config.steps)
-            loss, accuracy = task.loss(state.step)
-            optimizer.zero_grad()
-            loss.backward()
-            compute.average(
-                [weight.grad for weight in head.parameters() if weight.grad is not None]
-            )
-            optimizer.step()
-            state.totals += torch.stack([loss.detach(), accuracy])
+            rate = config.learning_rate * schedule(state.step, config.steps)
+            task.set_learning_rate(optimizer, rate)
+            take_step(task.draw(state.step))
             state.step += 1
             bar.update()
 
@@ -149,6 +151,45 @@ def train(
         run.log(best_step=state.best_step, best_validation_loss=state.best_loss)
     compute.agree(None)
     return trained
+
+
+def prepare_steps(
+    task: TrainingTask, state: TrainingState, *, graph: bool = True
+) -> Callable[[Batch], None]:
+    """Return what takes a step on a batch: `training_step`, or a recording of it.
+
+    graph: launch each step as one CUDA graph where that can be; the results are the same.
+    """
+    compute, take_step = task.compute, partial(training_step, task, state)
+    if graph and task.is_steady and compute.world_size == 1:
+        return RecordedStep(take_step, compute.device)
+    if graph and compute.device.type == "cuda" and compute.is_main_process:
+        _say_not_recorded()
+    return take_step
+
+
+@cache
+def _say_not_recorded() -> None:
+    _log.warning(
+        "each kernel of a classifier's step is launched by itself: a step is one CUDA graph in one "
+        "process, with `synthetic_statistics` shared"
+    )
+
+
+def training_step(task: TrainingTask, state: TrainingState, batch: Batch) -> None:
+    """Update the head by one batch.
+
+    Nothing is read back from the device, and all that changes from step to step is in the batch and
+    in tensors that stay: so that the step can be recorded.
+    """
+    loss, accuracy = task.loss(batch)
+    state.optimizer.zero_grad()
+    loss.backward()
+    task.compute.average(
+        [weight.grad for weight in state.head.parameters() if weight.grad is not None]
+    )
+    state.optimizer.step()
+    state.totals += torch.stack([loss.detach(), accuracy])
 
 
 def schedule(step: int, steps: int) -> float:

@@ -18,7 +18,8 @@ class ValidationSet:
 
     Attributes:
         module: The head where the trunk's features are kept, or else the whole network.
-        inputs: Features (M, …), or images uint8 (M, 1, S, S).
+        inputs: Features (M, …), or images uint8 (M, 1, S, S), on the device, where every look
+            finds them.
         labels: Label indices (M,).
     """
 
@@ -40,5 +41,5 @@ def prepare_validation(
     labels = labels.to(compute.device)
     if network.has_fixed_features:
         features = store.features(network.trunk, images, compute, "features")
-        return ValidationSet(network.head, features, labels)
-    return ValidationSet(network, images, labels)
+        return ValidationSet(network.head, features.to(compute.device), labels)
+    return ValidationSet(network, images.to(compute.device), labels)

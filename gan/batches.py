@@ -21,6 +21,7 @@ from runtime.dataset import stack_dataset
 from runtime.device import Compute
 from runtime.options import OptionError
 from runtime.randomness import batch_indices, torch_generator
+from runtime.recorded_step import TensorBatch
 
 RESIZED = 256  # reals that are resized together
 STEPS_AHEAD = 64  # whose images are chosen together, so that the device is seldom waited for
@@ -57,7 +58,7 @@ def stack_training_images(data: TrainingData, config: GanConfig) -> tuple[Tensor
 
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(TensorBatch):
     """A process's part of one step's batch: b = batch_size / world_size images.
 
     S is the side that the networks have at this step.
@@ -75,15 +76,6 @@ class Batch:
     latents: Tensor
     draws: Tensor
     noise: Tensor
-
-    def clone(self) -> Batch:
-        """Return a copy in memory of its own."""
-        return Batch(**{name: tensor.clone() for name, tensor in vars(self).items()})
-
-    def copy_(self, other: Batch) -> None:
-        """Take over the values of another batch of the same shapes."""
-        for name, tensor in vars(self).items():
-            tensor.copy_(getattr(other, name))
 
 
 class BatchSampler:

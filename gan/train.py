@@ -30,12 +30,12 @@ from gan.growth import growth_at
 from gan.losses import DiscriminatorLoss, Game
 from gan.monitor import Monitor, measure_references
 from gan.presets import build_game, count_parameters, is_steady
-from gan.recorded_step import RecordedStep
 from gan.snapshots import describe_rollback
 from gan.training_state import Clock, TrainingState, build_networks, cooldown_end
 from runtime.device import Compute
 from runtime.progress import progress
 from runtime.randomness import key
+from runtime.recorded_step import RecordedStep
 from runtime.run import Interrupted, Run, stop_on_signal
 from runtime.stopwatch import Stopwatch
 

@@ -180,6 +180,13 @@ def choose_compute(
     )
 
 
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on the device; where it is copied to CUDA, that is not waited for."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def _own_gpu(device: str) -> torch.device:
     """Return the GPU of this process, one of several on this machine."""
     if ":" in device:

@@ -14,10 +14,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gan.batches import Batch, BatchSampler
 from gan.config import GanConfig
 from gan.presets import build_game
-from gan.recorded_step import UNRECORDED_STEPS, RecordedStep
 from gan.train import training_step
 from gan.training_state import TrainingState, build_networks
 from runtime.device import Compute, choose_compute
+from runtime.recorded_step import UNRECORDED_STEPS, RecordedStep
 
 CONFIG = GanConfig(image_size=32, width=4, latent_size=8, batch_size=8)
 STEPS = UNRECORDED_STEPS + 3

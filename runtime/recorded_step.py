@@ -4,23 +4,41 @@ A step of small networks is some six hundred kernels of a few microseconds each 
 launch them one by one takes several times as long as they run. A CUDA graph launches them all with
 one call. It reads and writes the same memory each time: so batches are copied to tensors that
 stay, and all that a step needs from outside is in a batch or in a tensor that is filled in place.
-Its results are those of the step itself.
+What layers draw from torch's own generator, as dropout does, begins at each replay where that
+generator stands. Its results are those of the step itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Self, TypeVar
 
 import torch
-
-from gan.batches import Batch
 
 UNRECORDED_STEPS = (
     3  # steps that are taken as they are, in which libraries and optimizers make their memory
 )
 
 
-class RecordedStep:
+@dataclass(frozen=True)
+class TensorBatch:
+    """What of a step is drawn beforehand: tensors alone, of the same shapes at every step."""
+
+    def clone(self) -> Self:
+        """Return a copy in memory of its own."""
+        return type(self)(**{name: tensor.clone() for name, tensor in vars(self).items()})
+
+    def copy_(self, other: Self) -> None:
+        """Take over the values of another batch of the same shapes."""
+        for name, tensor in vars(self).items():
+            tensor.copy_(getattr(other, name))
+
+
+Batch = TypeVar("Batch", bound=TensorBatch)
+
+
+class RecordedStep(Generic[Batch]):
     """Takes the step that a function takes; on CUDA from a recording, after UNRECORDED_STEPS."""
 
     def __init__(self, take: Callable[[Batch], None], device: torch.device) -> None:
