@@ -31,7 +31,7 @@ from runtime.records import RecordError, parse
 Table = TypeVar("Table")
 
 MAX_PREREGISTRATION = 1_000_000  # bytes
-TABLES = ("generator", "synthetic", "classifier", "study", "question")
+PLAN_TABLES = ("generator", "synthetic", "classifier", "study", "question")
 NOT_IN_SYNTHETIC = ("generator", "labels")  # each comparison has its own, of all classes
 TOML_BLOCK = re.compile(r"^```toml\s*\n(.*?)^```\s*$", re.DOTALL | re.MULTILINE)
 
@@ -199,10 +199,10 @@ def _only_block(text: str) -> str:
 
 
 def _parse(tables: Mapping[str, Any]) -> Preregistration:
-    unknown = [name for name in tables if name not in TABLES]
-    absent = [name for name in TABLES if not isinstance(tables.get(name), dict)]
+    unknown = [name for name in tables if name not in PLAN_TABLES]
+    absent = [name for name in PLAN_TABLES if not isinstance(tables.get(name), dict)]
     if unknown or absent:
-        expected = ", ".join(f"[{name}]" for name in TABLES)
+        expected = ", ".join(f"[{name}]" for name in PLAN_TABLES)
         raise ValueError(f"[{(unknown + absent)[0]}]: expected the tables {expected}")
     classifier = dict(tables["classifier"])
     own = {arch: classifier.pop(arch) for arch in ARCHITECTURES if arch in classifier}
