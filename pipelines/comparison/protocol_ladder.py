@@ -2,8 +2,8 @@
 
 The first rung has every fault: images are split without regard to their patients, the longer
 training set gets more steps, the weights are those that the test images like best, and one run is
-reported. Every later rung mends one of them, and the last is the fair protocol, whose classifiers
-are the comparison's own. Below it stand trainings by the fair protocol on images without lungs:
+reported. Every later rung mends one of them, and the last is the fair protocol. All add the same
+synthetic images. Below it stand trainings by the fair protocol on images without lungs:
 what is told apart there is the source. Every rung has the same seeds, so that beside the one run
 that would have been published stands what all of them say.
 
@@ -29,7 +29,6 @@ from pipelines.study.split import Split
 from pipelines.training.train_and_test import train_once
 from runtime.randomness import numpy_generator
 
-FIRST_RUNG = "leaky-split-by-image"
 SOURCE_ALTERATIONS = tuple(  # no lung is left, and no mask needed
     own for own in ALTERATIONS if own.lungless and own.retrained and not own.by_mask
 )
@@ -40,8 +39,7 @@ class Protocol:
     """How the classifiers of a rung are trained.
 
     Attributes:
-        name: As a folder.
-        title, change: See `Rung`.
+        name, title, change: See `Rung`.
         by_patient: Whether patients are kept apart, as the study's split does.
         equal_steps: Whether both arms have the steps of the reals; equal epochs where not.
         by_test: Whether the weights kept are those of the lowest loss on the test images; on the
@@ -60,15 +58,17 @@ class Protocol:
     alteration: Alteration = WHOLE
 
     @property
-    def is_compared(self) -> bool:
-        """Whether the fair comparison has trained its classifiers already."""
-        fair = self.by_patient and self.equal_steps and not self.by_test
-        return fair and self.alteration is WHOLE
+    def folder(self) -> str:
+        """The folder of its trainings, which rungs share that differ in what they report alone."""
+        split = "by-patient" if self.by_patient else "leaky-by-image"
+        budget = "equal-steps" if self.equal_steps else "equal-epochs"
+        choice = "chosen-by-test" if self.by_test else "chosen-by-validation"
+        return "-".join([split, budget, choice, self.alteration.name])
 
 
 PROTOCOLS = (
     Protocol(
-        name=FIRST_RUNG,
+        name="leaky-split-by-image",
         title="all faults at once",
         change="split by image, equal epochs, weights chosen by the test images, one run",
         by_patient=False,
@@ -147,22 +147,12 @@ class TestedRun:
 
 
 def train_rung(
-    protocol: Protocol,
-    paper: PaperProtocol,
-    folder: Path,
-    seeds: Sequence[int],
-    compared: Mapping[str, Sequence[Path]],
+    protocol: Protocol, paper: PaperProtocol, folder: Path, seeds: Sequence[int]
 ) -> dict[str, list[TestedRun]]:
     """Train both arms with every seed, or take what is finished; the answers by arm.
 
-    folder: Of the ladder. compared: The folders of the fair comparison's classifiers by arm, in the
-    order of the seeds. Of a training only predictions, measures and the journal are kept.
+    folder: Of the ladder. Of a training only predictions, measures and the journal are kept.
     """
-    classes = paper.setup.classes
-    if protocol.is_compared:
-        return {
-            arm: [TestedRun.read(own, classes) for own in compared[arm]] for arm in REPORTED_ARMS
-        }
     answers: dict[str, list[TestedRun]] = {arm: [] for arm in REPORTED_ARMS}
     for seed in seeds:
         splits = _splits_of(protocol, paper, seed)
@@ -171,7 +161,7 @@ def train_rung(
             paced = splits["train"] if protocol.equal_steps else training
             epoch_steps = paper.epoch_steps(len(paced.labels))
             trained = train_once(
-                folder / protocol.name / f"{arm}-s{seed}",
+                folder / protocol.folder / f"{arm}-s{seed}",
                 replace(
                     paper.config,
                     seed=seed,
@@ -183,7 +173,7 @@ def train_rung(
                 what=f"{protocol.title}, {arm}, seed {seed}",
             )
             (trained.folder / "classifier.pt").unlink(missing_ok=True)
-            answers[arm].append(TestedRun.read(trained.folder, classes))
+            answers[arm].append(TestedRun.read(trained.folder, paper.setup.classes))
     return answers
 
 

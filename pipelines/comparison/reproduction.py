@@ -28,7 +28,6 @@ from pipelines.comparison.replicates import (
 )
 from pipelines.comparison.reproduction_tables import ladder_table, protocols_table
 from pipelines.comparison.runner import compare
-from pipelines.comparison.trials import run_of_trial
 from pipelines.report.page import write_report
 from pipelines.report.reproduction_page import write_reproduction_page
 from pipelines.results.classifier_result import ClassifierResult
@@ -127,7 +126,7 @@ def _conclude(
         departures=_departures(about, settings, generator),
         test=summary.test,
         rows=_rows(about, settings, protocol, trained, summary),
-        ladder=_climb(protocol, settings, run, fair, leak),
+        ladder=_climb(protocol, settings, run, leak),
         leak=leak,
         commonest=protocol.commonest_share(),
         sentence=summary.sentence,
@@ -139,18 +138,12 @@ def _conclude(
     return result
 
 
-def _climb(
-    protocol: PaperProtocol, settings: Reproduction, run: Run, fair: Run, leak: Leak
-) -> list[Rung]:
+def _climb(protocol: PaperProtocol, settings: Reproduction, run: Run, leak: Leak) -> list[Rung]:
     """Train and measure every rung, and say what each changed."""
-    design = Design.from_options(**_fair_design(settings))
-    compared: dict[str, list[Path]] = {arm: [] for arm in REPORTED_ARMS}
-    for trial in design.trials(settings.seed):
-        compared[trial.arm].append(run_of_trial(fair, trial).folder)
-    ladder = []
-    for own in PROTOCOLS:
-        answers = train_rung(own, protocol, run.folder / "ladder", settings.run_seeds, compared)
-        ladder.append(measure_rung(own, protocol, answers))
+    folder, seeds = run.folder / "ladder", settings.run_seeds
+    ladder = [
+        measure_rung(own, protocol, train_rung(own, protocol, folder, seeds)) for own in PROTOCOLS
+    ]
     return describe_ladder(ladder, leak, protocol.commonest_share())
 
 

@@ -48,7 +48,7 @@ class Rung:
     """A protocol that differs in one thing from the one above it.
 
     Attributes:
-        name: As a folder.
+        name: As programs know it.
         title: As it is read.
         change: What is different from the rung above, in words.
         leaky: Whether patients stand in training and test: a fault on purpose, and no result.

@@ -105,7 +105,7 @@ def test_page_and_report_lead_to_each_other(reproduced: tuple[Path, str]) -> Non
 
 def test_no_network_of_the_ladder_is_kept(reproduced: tuple[Path, str]) -> None:
     ladder = reproduced[0] / "runs" / "0001-reproduce" / "ladder"
-    assert len(list(ladder.rglob("predictions.csv"))) == 5 * 2 * 2
+    assert len(list(ladder.rglob("predictions.csv"))) == 6 * 2 * 2
     assert not list(ladder.rglob("classifier.pt"))
 
 
