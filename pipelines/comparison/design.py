@@ -314,22 +314,29 @@ class Design:
             )
             for share in PLANNED_DISCORDANCE
         }
-        listed = ", ".join(
-            f"{100 * value:.1f} points where they disagree about {100 * float(share):g} % "
-            "of the test images"
-            for share, value in detectable.items()
-        )
         return Plan(
             detectable=detectable,
             sentence=(
                 f"The question, fixed before training: {question.arm} against "
-                f"{question.reference}, in {MEASURE_TITLES[question.measure]}. Expected to be "
-                f"found in 80 % of such studies, with {test.patients} test patients and "
-                f"{self.seeds} seeds, as differences in accuracy: {listed}."
+                f"{question.reference}, in {MEASURE_TITLES[question.measure]}. "
+                f"{detectable_sentence(detectable, test, self.seeds)}"
             ),
             classifiers=len(self.trials(first_seed=0)),
             test_images=test.images,
         )
+
+
+def detectable_sentence(detectable: Mapping[str, float], test: ImageCount, seeds: int) -> str:
+    """Say which differences can be expected to be found. detectable: As a plan has them."""
+    listed = ", ".join(
+        f"{100 * value:.1f} points where they disagree about {100 * float(share):g} % "
+        "of the test images"
+        for share, value in detectable.items()
+    )
+    return (
+        f"Expected to be found in 80 % of such studies, with {test.patients} test patients and "
+        f"{seeds} seeds, as differences in accuracy: {listed}."
+    )
 
 
 def _parse_numbers(option: str, text: str) -> tuple[float, ...]:

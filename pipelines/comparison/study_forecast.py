@@ -16,11 +16,14 @@ from pathlib import Path
 
 from gan.batches import TrainingData
 from gan.train import train
+from pipelines.comparison.design import detectable_sentence
 from pipelines.comparison.forecast import MEASURED_FOLDER, foretell
 from pipelines.comparison.preparation import Comparison
 from pipelines.comparison.preregistration import Preregistration
 from pipelines.comparison.study_parts import StudyPart, find_first_generator
-from pipelines.study.fractions import RealFraction
+from pipelines.comparison.summary import count_images
+from pipelines.metrics.names import MEASURE_TITLES
+from pipelines.study.fractions import RealFraction, fraction_text
 from pipelines.study.shares import RealShare
 from runtime.device import Compute
 from runtime.run import Run
@@ -133,8 +136,24 @@ def forecast_study(parts: Sequence[StudyPart], compute: Compute) -> StudyForecas
         first_generators=missing,
         generator_seconds=seconds,
         source=source,
-        detectable=of_question.plan().sentence,
+        detectable=_question_sentence(of_question, parts[0].plan),
         processes=compute.world_size,
+    )
+
+
+def _question_sentence(comparison: Comparison, plan: Preregistration) -> str:
+    """Write the study's question, and which difference a comparison of it can be expected to find.
+
+    comparison: The first one.
+    """
+    asked, test = plan.question, count_images(comparison.datasets.test)
+    best = "the best arm without synthetic images"
+    reference = best if asked.reference == "best" else asked.reference
+    fractions = " and ".join(map(fraction_text, asked.fractions))
+    return (
+        f"The question, fixed before training: {asked.arm} against {reference}, at {fractions} of "
+        f"the reals, in {MEASURE_TITLES[comparison.design.measure]}. "
+        + detectable_sentence(comparison.plan().detectable, test, plan.study.seeds)
     )
 
 

@@ -150,7 +150,7 @@ def test_a_plan_leaves_the_study_as_it_is(tiny_study: Path, tmp_path: Path) -> N
     assert sorted(tiny_study.rglob("*")) == before
     assert "To train: 3 generators of" in output
     assert "and 12 classifiers; about" in output
-    assert "real+gan+classical against real+classical" in output
+    assert "real+gan+classical against the best arm without synthetic images" in output
 
 
 def test_a_plan_counts_what_is_still_to_be_trained(finished_study: Path) -> None:
