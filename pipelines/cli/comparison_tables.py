@@ -16,19 +16,16 @@ if TYPE_CHECKING:
 
 def arms_table(summary: ComparisonSummary) -> str:
     """Write every measure of each arm, how far arms differ, and the verdicts, in per cent."""
-    lines = [_budget_line(summary), *_set_lines(summary)]
+    lines, width = [_budget_line(summary), *_set_lines(summary)], _name_width(summary)
     for fraction in summary.fractions:
         results = [result for result in summary.results if result.fraction == fraction]
-        lines.append(_header_line(results[0].real_images))
-        lines += [_arm_line(result) for result in results]
+        lines.append(_header_line(results[0].real_images, width))
+        lines += [_arm_line(result, width) for result in results]
     lines += _outside_lines(summary)
     lines += ["", _question_line(summary)]
     others = [name for name in MEASURE_TITLES if name != summary.measure]
     lines += [_measure_line(summary, name) for name in (summary.measure, *others)]
-    exploratory = [own for own in summary.differences if not own.is_primary]
-    if exploratory:
-        lines += ["", _exploratory_header(summary.measure, len(exploratory))]
-        lines += [_exploratory_line(own, summary) for own in exploratory]
+    lines += _exploratory_lines(summary)
     lines += [
         _spread_line(result, summary.measure)
         for result in summary.results
@@ -69,15 +66,20 @@ def _set_lines(summary: ComparisonSummary) -> list[str]:
     return [f"{own.name}: {own.run}, {own.trained_on}" for own in sets]
 
 
-def _header_line(real_images: int) -> str:
+def _name_width(summary: ComparisonSummary) -> int:
+    """Return how wide the column of the arms' names is: a recipe has a long one."""
+    return max(22, *(len(_name(result.condition)) for result in summary.results)) + 2
+
+
+def _header_line(real_images: int, width: int) -> str:
     reals = f"{real_images} real images"
-    return f"{reals:24}{'training':>9}" + "".join(
+    return f"{reals:{width}}{'training':>9}" + "".join(
         f"{title:>21}" for title in MEASURE_TITLES.values()
     )
 
 
-def _arm_line(result: ArmResult) -> str:
-    line = f"{_name(result.condition):24}{result.train_images:>9}"
+def _arm_line(result: ArmResult, width: int) -> str:
+    line = f"{_name(result.condition):{width}}{result.train_images:>9}"
     return line + "".join(f"{result.measures.of(name).percent():>21}" for name in MEASURE_TITLES)
 
 
@@ -94,18 +96,26 @@ def _outside_lines(summary: ComparisonSummary) -> list[str]:
     ]
     for names in OUTSIDE_MEASURES:
         titles = [title for name in names for title in (MEASURE_TITLES[name], "outside", "fall")]
-        lines.append(" " * 24 + "".join(f"{title:>21}" for title in titles))
-        lines += [_outside_line(result, names, summary) for result in summary.results]
+        width = max(len(_outside_title(result, summary)) for result in summary.results) + 2
+        lines.append(" " * width + "".join(f"{title:>21}" for title in titles))
+        lines += [
+            f"{_outside_title(result, summary):{width}}{_outside_cells(result, names)}"
+            for result in summary.results
+        ]
     if external.undefined:
         lines.append(f"–: {external.undefined}")
     return lines
 
 
-def _outside_line(result: ArmResult, names: tuple[str, ...], summary: ComparisonSummary) -> str:
+def _outside_title(result: ArmResult, summary: ComparisonSummary) -> str:
     title = _name(result.condition)
     if len(summary.fractions) > 1:
         title += f" at {fraction_text(result.fraction)}"
-    line = f"{title:24}"
+    return title
+
+
+def _outside_cells(result: ArmResult, names: tuple[str, ...]) -> str:
+    line = ""
     for name in names:
         outside = result.outside.get(name)
         cells = [result.measures.of(name).percent(), "–", "–"]
@@ -128,17 +138,25 @@ def _measure_line(summary: ComparisonSummary, name: str) -> str:
     return f"{line}  {own.verdict}" if name == summary.measure else line
 
 
-def _exploratory_header(measure: str, number: int) -> str:
-    title = f"Exploratory, {MEASURE_TITLES[measure]} of {number}"
-    return f"{title:46}{'difference':>22}{'p (Holm)':>11}  verdict"
+def _exploratory_lines(summary: ComparisonSummary) -> list[str]:
+    exploratory = [own for own in summary.differences if not own.is_primary]
+    if not exploratory:
+        return []
+    head = f"Exploratory, {MEASURE_TITLES[summary.measure]} of {len(exploratory)}"
+    titles = [f"  {_exploratory_title(own, summary)}" for own in exploratory]
+    width = max(map(len, [head, *titles])) + 2
+    lines = ["", f"{head:{width}}{'difference':>22}{'p (Holm)':>11}  verdict"]
+    for title, own in zip(titles, exploratory, strict=True):
+        difference = own.differences.of(summary.measure).percent("+.1f")
+        lines.append(f"{title:{width}}{difference:>22}{own.p_adjusted:>11.3f}  {own.verdict}")
+    return lines
 
 
-def _exploratory_line(own: PairedDifference, summary: ComparisonSummary) -> str:
+def _exploratory_title(own: PairedDifference, summary: ComparisonSummary) -> str:
     title = f"{_name(own.condition)} − {_name(own.reference)}"
     if len(summary.fractions) > 1:
         title += f" at {fraction_text(own.condition.fraction)}"
-    difference = own.differences.of(summary.measure).percent("+.1f")
-    return f"  {title:44}{difference:>22}{own.p_adjusted:>11.3f}  {own.verdict}"
+    return title
 
 
 def _spread_line(result: ArmResult, measure: str) -> str:
