@@ -108,11 +108,9 @@ class Arm:
         """Return the same arm with another synthetic set: real+gan-balanced, real+NAME-balanced."""
         if name == self.set_name or not self.synthetic:
             return self
-        own = (
-            f"real+{name}-shuffled"
-            if self.added == "shuffled"
-            else self.name.replace(OWN_SET, name)
-        )
+        own = self.name.replace(OWN_SET, name)
+        if self.added == "shuffled":
+            own = self.name.replace("shuffled", f"{name}-shuffled")
         about = f"{self.about}, of the set {name}"
         return replace(self, name=own, about=about, set_name=name, base=self.name)
 

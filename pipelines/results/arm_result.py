@@ -33,10 +33,11 @@ ARM_KINDS = {
 
 
 def arm_kind(arm: str) -> str:
-    """Return which of ARM_KINDS an arm is."""
-    if arm.endswith("-shuffled"):  # of a set with a name
+    """Return which of ARM_KINDS an arm is, whatever its recipe."""
+    name, _, _ = arm.partition("@")
+    if name.endswith("-shuffled"):  # of a set with a name
         return "control"
-    return KIND_OF_ARM.get(arm, "synthetic")
+    return KIND_OF_ARM.get(name, "synthetic")
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,19 @@ def test_an_arm_stands_before_its_recipes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("real+gan@share=0.5", "real+A@share=0.5"),
+        ("gan-pretrain@rate=0.5", "A-pretrain@rate=0.5"),
+        ("real+shuffled", "real+A-shuffled"),
+        ("real+shuffled@share=0.5", "real+A-shuffled@share=0.5"),
+    ],
+)
+def test_every_set_has_recipes_of_its_own(text: str, name: str) -> None:
+    assert parse_arm(text).of_set("A").name == name
+
+
+@pytest.mark.parametrize(
     ("arm", "rates"), [("gan-pretrain", [1e-3, 1e-3]), ("gan-pretrain@rate=0.1", [1e-3, 1e-4])]
 )
 def test_fine_tuning_has_its_own_rate(arm: str, rates: list[float]) -> None:

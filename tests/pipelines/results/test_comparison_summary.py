@@ -101,3 +101,18 @@ def test_the_question_comes_first_and_is_the_only_one() -> None:
 )
 def test_every_arm_has_a_kind(kind: str, arms: set[str]) -> None:
     assert {name for name in ALL_ARMS if arm_kind(name) == kind} == arms
+
+
+@pytest.mark.parametrize(
+    ("recipe", "kind"),
+    [
+        ("real@balance=weights", "real"),
+        ("real+classical@balance=weights", "classical"),
+        ("real+gan@share=0.5", "synthetic"),
+        ("real+A@share=0.5", "synthetic"),
+        ("real+shuffled@share=0.5", "control"),
+        ("real+A-shuffled@share=0.5", "control"),
+    ],
+)
+def test_a_recipe_is_of_the_kind_of_its_arm(recipe: str, kind: str) -> None:
+    assert arm_kind(recipe) == kind
