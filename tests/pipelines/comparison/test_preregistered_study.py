@@ -15,7 +15,6 @@ from runtime.estimate import Estimate
 from runtime.run import Run, list_runs
 from tests.conftest import cxr, made_once, ok
 from tests.support.command_steps import IN_FP32
-from tests.support.torchrun_pair import TorchrunPair
 
 PLAN = """# Does it help?
 
@@ -191,23 +190,6 @@ def test_a_run_without_the_question_is_refused(phantom_study: Path, tmp_path: Pa
     refused = cxr("study", write_plan(tmp_path), "--archs", "vgg16", folder=phantom_study)
     assert refused.exit_code == 2
     assert "--archs vgg16: the question is about cnn" in refused.output
-
-
-def test_two_processes_make_the_study_that_one_does(
-    finished_study: Path, phantom_study: Path, tmp_path: Path, torchrun_pair: TorchrunPair
-) -> None:
-    study = Path(shutil.copytree(phantom_study, tmp_path / "study"))
-    arguments = (write_plan(study), "--fractions", 0.5, *IN_FP32)
-    done = torchrun_pair.run("study", *arguments, folder=study)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("made: a preregistered study") == 1, "one process speaks"
-    alone, together = (
-        StudyResult.load(Run(folder / "runs" / "0001-study")) for folder in (finished_study, study)
-    )
-    assert names(study / "runs") == MADE[:4]
-    of_half = [own for own in alone.contrasts if own.fraction == 0.5]
-    for own, other in zip(together.contrasts, of_half, strict=True):
-        assert own.difference.value == pytest.approx(other.difference.value, abs=1e-6)
 
 
 QUESTION = StudyQuestion(
