@@ -21,7 +21,7 @@ from classifier.config import ARCHITECTURES, ClassifierConfig
 from gan.config import GanConfig
 from pipelines.comparison.design import Design
 from pipelines.comparison.recipes import parse_arm
-from pipelines.results.study_result import StudyQuestion
+from pipelines.results.study_result import StudyQuestion, flatten_plan
 from pipelines.study.fractions import RealFraction, fraction_text, parse_fraction
 from pipelines.study.view_names import VIEWS
 from pipelines.training.synthesis import Synthesis
@@ -265,7 +265,7 @@ def _in_table(name: str) -> Iterator[None]:
 
 def list_departures(registered: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
     """Say what of a plan is not as it was registered; both as `record` returns them."""
-    before, after = dict(_flatten(registered)), dict(_flatten(plan))
+    before, after = _described(registered), _described(plan)
     return [
         f"{name} {after.get(name, 'unset')} in place of {before.get(name, 'unset')}"
         for name in dict.fromkeys([*before, *after])
@@ -273,14 +273,11 @@ def list_departures(registered: Mapping[str, Any], plan: Mapping[str, Any]) -> l
     ]
 
 
-def _flatten(tables: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every value of nested tables under the names that lead there."""
-    for name, value in tables.items():
-        path = f"{prefix} {name}".removeprefix("study").strip()
-        if isinstance(value, Mapping):
-            yield from _flatten(value, path)
-        else:
-            yield path, _text(value)
+def _described(tables: Mapping[str, Any]) -> dict[str, str]:
+    """Return every value of nested tables as a sentence has it, by its name there."""
+    return {
+        name.removeprefix("study").strip(): _text(value) for name, value in flatten_plan(tables)
+    }
 
 
 def _text(value: object) -> str:

@@ -111,14 +111,14 @@ def forecast_study(parts: Sequence[StudyPart], compute: Compute) -> StudyForecas
     Raises OptionError or ValueError when a comparison cannot be made with this folder's images.
     """
     forecasts: list[PartForecast] = []
-    of_question = parts[0].prepare(compute.alone())
-    for part in parts:
+    prepared = [part.prepare(compute.alone()) for part in parts]
+    for part, comparison in zip(parts, prepared, strict=True):
         earlier = [own for own in forecasts if own.arch == part.arch and own.missing_classifiers]
         is_shared = any((own.view, own.fraction) == (part.view, part.fraction) for own in forecasts)
         forecasts.append(
             _forecast_part(
                 part,
-                part.prepare(compute.alone()),
+                comparison,
                 seconds=earlier[0].classifier_seconds if earlier else None,
                 is_shared=is_shared,
             )
@@ -128,15 +128,13 @@ def forecast_study(parts: Sequence[StudyPart], compute: Compute) -> StudyForecas
     missing = firsts.count(None)
     seconds, source = 0.0, ""
     if missing or any(own.missing_generators for own in forecasts):
-        seconds, source = _generator_seconds(
-            firsts, parts[0].plan, parts[0].prepare(compute.alone())
-        )
+        seconds, source = _generator_seconds(firsts, parts[0].plan, prepared[0])
     return StudyForecast(
         parts=tuple(forecasts),
         first_generators=missing,
         generator_seconds=seconds,
         source=source,
-        detectable=_question_sentence(of_question, parts[0].plan),
+        detectable=_question_sentence(prepared[0], parts[0].plan),
         processes=compute.world_size,
     )
 

@@ -9,7 +9,12 @@ from pipelines.figures.study_figure import draw_study
 from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.report.embedding import Picture, embed_picture
 from pipelines.report.page import page_environment
-from pipelines.results.study_result import StudyComparison, StudyContrast, StudyResult
+from pipelines.results.study_result import (
+    StudyComparison,
+    StudyContrast,
+    StudyResult,
+    flatten_plan,
+)
 from pipelines.study.view_names import VIEW_TITLES
 from pipelines.study.workspace import Workspace
 from runtime.files import write_text
@@ -51,7 +56,7 @@ def write_study_page(workspace: Workspace, run: Run, result: StudyResult) -> Pat
         sections=_sections(run, result),
         phantoms=sum(row.source == "phantom" for row in rows),
         images=len(rows),
-        plan=_flatten(run.config["plan"]),
+        plan=list(flatten_plan(run.config["plan"])),
     )
     write_text(path, text)
     return path
@@ -80,12 +85,3 @@ def _section(run: Run, result: StudyResult, view: str, arch: str) -> Section:
         comparisons=[own for own in result.comparisons if (own.view, own.arch) == (view, arch)],
         picture=embed_picture(path),
     )
-
-
-def _flatten(plan: dict[str, object], above: str = "") -> list[tuple[str, object]]:
-    """List the values of a plan's tables, each under the names that lead there."""
-    rows: list[tuple[str, object]] = []
-    for name, value in plan.items():
-        where = f"{above} {name}".strip()
-        rows += _flatten(value, where) if isinstance(value, dict) else [(where, value)]
-    return rows

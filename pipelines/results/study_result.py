@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pipelines.results.image_count import ImageCount
@@ -115,3 +116,13 @@ class StudyResult:
     def asked(self) -> list[StudyContrast]:
         """Return the contrasts of the question."""
         return [contrast for contrast in self.contrasts if contrast.asked]
+
+
+def flatten_plan(tables: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
+    """Yield every value of a plan's tables, each under the names that lead there."""
+    for name, value in tables.items():
+        where = f"{above} {name}".strip()
+        if isinstance(value, Mapping):
+            yield from flatten_plan(value, where)
+        else:
+            yield where, value

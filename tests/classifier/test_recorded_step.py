@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
@@ -20,6 +19,7 @@ from runtime.device import Compute, choose_compute
 from runtime.recorded_step import RecordedStep
 from runtime.run import create_run
 from tests.classifier.stripes import CLASSES, CPU, stripes
+from tests.support.operations import Operations
 
 IS_SYNTHETIC = torch.arange(30) % 2 == 1
 FALLING_SHARE = {"balance": "weights", "synthetic_share": 0.5, "synthetic_until": 0.5}
@@ -78,18 +78,6 @@ def test_a_recorded_step_trains_what_the_step_itself_does(
     assert [name for name in plain if not torch.equal(plain[name], recorded[name])] == []
 
 
-class _Operations(TorchDispatchMode):
-    """Notes the name of every operation, backward ones too."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.add(func.overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("recipe", [*ON_CPU, "resnet18"])
 def test_a_step_neither_reads_a_number_back_nor_makes_a_tensor_of_one(
     recipe: str, tmp_path: Path
@@ -99,7 +87,7 @@ def test_a_step_neither_reads_a_number_back_nor_makes_a_tensor_of_one(
     task.set_learning_rate(state.optimizer, 1e-3)
     with task.own_randomness():
         batch = task.draw(0)
-        with _Operations() as operations:
+        with Operations() as operations:
             training_step(task, state, batch)
     assert {"_fused_adamw_", "index"} <= operations.names
     assert not operations.names & {"_local_scalar_dense", "nonzero", "lift_fresh"}

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan.batches import Batch, BatchSampler
 from gan.config import GanConfig
@@ -18,6 +16,7 @@ from gan.train import training_step
 from gan.training_state import TrainingState, build_networks
 from runtime.device import Compute, choose_compute
 from runtime.recorded_step import UNRECORDED_STEPS, RecordedStep
+from tests.support.operations import Operations
 
 CONFIG = GanConfig(image_size=32, width=4, latent_size=8, batch_size=8)
 STEPS = UNRECORDED_STEPS + 3
@@ -81,18 +80,6 @@ def test_a_recorded_step_reads_each_batch_from_the_same_memory() -> None:
     assert sums == [[tensor.sum().item() for tensor in vars(batch).values()] for batch in drawn]
 
 
-class _Operations(TorchDispatchMode):
-    """Notes the name of every operation, backward ones too."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.add(func.overloadpacket.__name__)
-        return func(*args, **(kwargs or {}))
-
-
 def test_a_step_neither_reads_a_number_back_nor_makes_a_tensor_of_one() -> None:
     """Either would wait for the device, or end a recording."""
     images, labels = torch.zeros(20, 1, 32, 32, dtype=torch.uint8), torch.arange(20) % 2
@@ -101,7 +88,7 @@ def test_a_step_neither_reads_a_number_back_nor_makes_a_tensor_of_one() -> None:
         CONFIG, *build_networks(CONFIG, 2, images, labels), compute.device
     )
     batch = BatchSampler(CONFIG, images, labels, compute).draw(0, 0.0)
-    with _Operations() as operations:
+    with Operations() as operations:
         training_step(CONFIG, state, build_game(CONFIG), compute, batch)
     assert {"convolution_backward", "_fused_adam_", "lerp_"} <= operations.names
     assert not operations.names & {"_local_scalar_dense", "nonzero", "lift_fresh"}
