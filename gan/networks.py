@@ -34,7 +34,7 @@ from torch.nn.functional import (
 )
 
 from gan.growth import Growing, double, feature_widths, halve
-from gan.resize import enlarge, resize
+from gan.resize import enlarging_matrix, resample, resize
 
 COARSE = 4  # the principal components live at this fraction of the resolution, or at the first side
 SLOPE = 0.2  # of the LeakyReLU below zero
@@ -97,15 +97,14 @@ class _Normalised(torch.autograd.Function):
         return before.addcmul_(x, (mean * scale**3).to(x.dtype), value=-1)
 
 
-def look_up(table: Tensor, labels: Tensor) -> Tensor:
-    """Return the row of a table (classes, F) for each label (B,), (B, F).
+def choose_rows(labels: Tensor, table: Tensor) -> Tensor:
+    """Return (B, classes), 1 at each label (B,), else 0; its product with a table has those rows.
 
-    By a matrix product, whose gradient is summed in one order: that of plain indexing is summed by
-    threads in any, and a resumed run would differ.
+    The gradient of a product is summed in one order: that of plain indexing is summed by threads
+    in any, and a resumed run would differ. table: (classes, F), whose precision it has.
     """
-    one_hot = labels.unsqueeze(1) == torch.arange(len(table), device=labels.device)
-    with torch.autocast(labels.device.type, enabled=False):
-        return one_hot.to(table.dtype) @ table
+    classes = torch.arange(len(table), device=labels.device)
+    return (labels.unsqueeze(1) == classes).to(table.dtype)
 
 
 class Generator(Growing):
@@ -114,6 +113,8 @@ class Generator(Growing):
     In training S is its present side; in evaluation it is image_size, to which a picture of
     another side is brought by the filter that reads the reals.
     """
+
+    enlarging: Tensor  # from `coarse` to the first side
 
     def __init__(
         self,
@@ -129,6 +130,8 @@ class Generator(Growing):
         self.image_size = image_size
         widths = feature_widths(image_size, sides[-1], width, most=8 * width)
         self.coarse = min(image_size // COARSE, sides[0])
+        enlarging = enlarging_matrix(self.coarse, sides[0] // self.coarse)
+        self.register_buffer("enlarging", enlarging, persistent=False)
         self.mean = nn.Parameter(torch.zeros(classes, self.coarse**2))
         self.components = nn.Parameter(torch.zeros(classes, latent_size, self.coarse**2))
         self.embedding = nn.Embedding(classes, latent_size)
@@ -163,9 +166,12 @@ class Generator(Growing):
             self.components[index, :kept] = directions[:kept] * stds
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        coarse = self._draw_coarse(latents, labels)
-        picture = enlarge(coarse, self.sides[0] // self.coarse)
-        x = self.project(torch.cat([latents, look_up(self.embedding.weight, labels)], dim=1))
+        with torch.autocast(latents.device.type, enabled=False):
+            chosen = choose_rows(labels, self.mean)  # (B, classes)
+            coarse = self._draw_coarse(latents, chosen)
+            embedded = chosen @ self.embedding.weight  # (B, latent_size)
+        picture = resample(coarse, self.enlarging)
+        x = self.project(torch.cat([latents, embedded], dim=1))
         x = x.unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         x, side = normalise(x), 4  # (B, widths[4], 4, 4)
         for block in self.blocks:
@@ -187,17 +193,15 @@ class Generator(Growing):
             return picture + detail
         return double(picture) + (self.fade * detail if side == self.side else detail)
 
-    def _draw_coarse(self, latents: Tensor, labels: Tensor) -> Tensor:
+    def _draw_coarse(self, latents: Tensor, chosen: Tensor) -> Tensor:
         """Return mean + latent · components of each class as maps (B, 1, coarse, coarse)."""
-        with torch.autocast(latents.device.type, enabled=False):
-            mean = look_up(self.mean, labels)  # (B, coarse²)
-            components = look_up(self.components.flatten(1), labels)  # (B, latent_size · coarse²)
-            coarse = torch.baddbmm(
-                mean.unsqueeze(1),
-                latents.unsqueeze(1),
-                components.unflatten(1, (-1, self.coarse**2)),
-            )  # (B, 1, coarse²)
-            return coarse.view(-1, 1, self.coarse, self.coarse)
+        components = chosen @ self.components.flatten(1)  # (B, latent_size · coarse²)
+        coarse = torch.baddbmm(
+            (chosen @ self.mean).unsqueeze(1),
+            latents.unsqueeze(1),
+            components.unflatten(1, (-1, self.coarse**2)),
+        )  # (B, 1, coarse²)
+        return coarse.view(-1, 1, self.coarse, self.coarse)
 
 
 class Discriminator(Growing):
@@ -242,8 +246,9 @@ class Discriminator(Growing):
         features = x.flatten(1)  # (B, 16 · widths[4])
         with torch.autocast(images.device.type, enabled=False):
             features = features.to(self.validity.weight.dtype)
-            chosen = look_up(self.embedding.weight, labels)  # (B, 16 · widths[4])
-            return self.validity(features).squeeze(1) + (chosen * features).sum(1)
+            table = self.embedding.weight  # (classes, 16 · widths[4])
+            of_class = choose_rows(labels, table) @ table
+            return self.validity(features).squeeze(1) + (of_class * features).sum(1)
 
 
 def _halving(before: int, after: int) -> nn.Sequential:

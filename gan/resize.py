@@ -6,7 +6,7 @@ left over. An image that a network draws at twice its size is halved by the very
 reals went through.
 
 `enlarge` is bilinear, for pictures within a network. PyTorch's own interpolation has a gradient
-that CUDA sums in any order.
+that CUDA sums in any order; a product with a matrix has not, and is two kernels.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ def resize(images: Tensor, side: int, before: int | None = None) -> Tensor:
     before = before or images.shape[-1]
     if side == before:
         return images
-    matrix = torch.from_numpy(_resize_matrix(before, side)).to(images)
-    return matrix @ images @ matrix.T
+    return resample(images, torch.from_numpy(_resize_matrix(before, side)).to(images))
 
 
 def enlarge(images: Tensor, factor: int) -> Tensor:
@@ -38,14 +37,24 @@ def enlarge(images: Tensor, factor: int) -> Tensor:
 
     Pixels lie in the middle of their squares, and beyond the edge the edge is repeated.
     """
-    for dim in (2, 3):
-        last = images.shape[dim] - 1
-        before = torch.cat([images.narrow(dim, 0, 1), images.narrow(dim, 0, last)], dim)
-        after = torch.cat([images.narrow(dim, 1, last), images.narrow(dim, last, 1)], dim)
-        places = [(number + 0.5) / factor - 0.5 for number in range(factor)]  # within a pixel
-        parts = [torch.lerp(images, before if at < 0 else after, abs(at)) for at in places]
-        images = torch.stack(parts, dim + 1).flatten(dim, dim + 1)
-    return images
+    return resample(images, enlarging_matrix(images.shape[-1], factor).to(images))
+
+
+def resample(images: Tensor, matrix: Tensor) -> Tensor:
+    """Return images (B, C, S, S) as (B, C, S', S'), by weights (S', S) of each pixel of a line."""
+    with torch.autocast(images.device.type, enabled=False):
+        return matrix @ images @ matrix.T
+
+
+def enlarging_matrix(side: int, factor: int) -> Tensor:
+    """Return the weights by which `enlarge` makes each pixel of a line, (factor · side, side)."""
+    places = (torch.arange(factor * side) + 0.5) / factor - 0.5
+    first = places.floor()
+    matrix = torch.zeros(factor * side, side)
+    for pixels, weights in ((first, 1 + first - places), (first + 1, places - first)):
+        columns = pixels.long().clamp(0, side - 1).unsqueeze(1)
+        matrix.scatter_add_(1, columns, weights.unsqueeze(1))
+    return matrix
 
 
 @lru_cache

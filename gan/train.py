@@ -189,7 +189,8 @@ def training_step(
             latents = cast(fbgan.Generator, state.generator).encode(reals, batch.labels)
         fakes = state.generator(latents, batch.labels)  # (b, C, S, S)
     if config.augment:
-        reals, fakes = augment(reals, batch.draws[0]), augment(fakes, batch.draws[1])
+        both = augment(torch.cat([reals, fakes]), batch.draws.flatten(0, 1))
+        reals, fakes = both[: len(reals)].detach(), both[len(reals) :]
     judged = fakes.detach().requires_grad_()
     loss = discriminator_step(state, game, reals, judged, batch, compute)
     state.totals += generator_step(state, game, fakes, judged, loss, batch, compute)
