@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from gan.augment import DRAWS, augment
-from gan.networks import UpsampleConv, choose_rows, normalise
+from gan.networks import BlockedConv, UpsampleConv, choose_rows, normalise
 
 
 def random(*shape: int) -> torch.Tensor:
@@ -30,6 +31,21 @@ def test_of_the_augmentation() -> None:
 def test_of_an_upsampling_convolution() -> None:
     layer = UpsampleConv(2, 3).double()
     assert torch.autograd.gradcheck(layer, random(1, 2, 3, 3))
+
+
+@pytest.mark.parametrize(("before", "after", "taps", "stride"), [(1, 3, 4, 2), (3, 1, 3, 1)])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_of_a_convolution_by_blocks(
+    before: int, after: int, taps: int, stride: int, order: torch.memory_format
+) -> None:
+    layer = BlockedConv(before, after, taps, stride=stride).double()
+    images = random(2, before, 16, 16).detach().to(memory_format=order).requires_grad_()
+    found = []
+    for convolve in (layer, layer.convolve_blocks):
+        result = convolve(images)
+        loss = (result * result.detach().sin()).sum()
+        found.append([result, *torch.autograd.grad(loss, [images, *layer.parameters()])])
+    torch.testing.assert_close(*found)
 
 
 def test_of_rows_by_label() -> None:
