@@ -24,6 +24,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -79,11 +80,10 @@ class BlockedConv(nn.Conv2d):
 
     def __init__(self, before: int, after: int, taps: int, *, stride: int = 1) -> None:
         super().__init__(before, after, taps, stride=stride, padding=1)
-        output, column, block, tap = torch.meshgrid(
-            *map(torch.arange, (BLOCK // stride, BLOCK, 3, taps)), indexing="ij"
-        )
-        placed_taps = BLOCK * (block - 1) + column == stride * output + tap - 1
-        self.register_buffer("placed_taps", placed_taps.float(), persistent=False)
+        output, column, block, tap = np.ogrid[: BLOCK // stride, :BLOCK, :3, :taps]
+        is_placed = BLOCK * (block - 1) + column == stride * output + tap - 1
+        placed_taps = torch.from_numpy(is_placed.astype(np.float32))
+        self.register_buffer("placed_taps", placed_taps, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.convolve_blocks(x) if x.is_cuda else super().forward(x)

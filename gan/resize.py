@@ -48,13 +48,9 @@ def resample(images: Tensor, matrix: Tensor) -> Tensor:
 
 def enlarging_matrix(side: int, factor: int) -> Tensor:
     """Return the weights by which `enlarge` makes each pixel of a line, (factor · side, side)."""
-    places = (torch.arange(factor * side) + 0.5) / factor - 0.5
-    first = places.floor()
-    matrix = torch.zeros(factor * side, side)
-    for pixels, weights in ((first, 1 + first - places), (first + 1, places - first)):
-        columns = pixels.long().clamp(0, side - 1).unsqueeze(1)
-        matrix.scatter_add_(1, columns, weights.unsqueeze(1))
-    return matrix
+    places = (np.arange(factor * side) + 0.5) / factor - 0.5
+    distances = np.abs(places.clip(0, side - 1)[:, None] - np.arange(side))
+    return torch.from_numpy((1 - distances).clip(0).astype(np.float32))
 
 
 @lru_cache
