@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ from classifier.training_state import TrainingState as ClassifierState
 from gan.batches import BatchSampler, TrainingData, stack_training_images
 from gan.compiled import find_compiler_problem
 from gan.config import GanConfig
+from gan.losses import PENALTY_STRIDE
 from gan.train import prepare_steps, train
 from gan.training_state import TrainingState, build_networks
 from pipelines.study.workspace import Workspace
@@ -164,11 +165,17 @@ class Steps:
         synchronise(self.device)
         return (time.perf_counter() - started) / count
 
-    def count_operations(self) -> int:
-        """Return the floating-point operations of a step, which is taken kernel by kernel."""
-        with FlopCounterMode(display=False) as counter:
-            self.take(1)
-        return counter.get_total_flops()
+
+def count_operations(config: GanConfig, data: TrainingData) -> int:
+    """Return the floating-point operations of a step: those of a CPU, where no tap is a zero.
+
+    They go with the size of the batch, as long as that is a multiple of PENALTY_STRIDE.
+    """
+    few = replace(config, batch_size=PENALTY_STRIDE)
+    steps = Steps(few, data, Compute(torch.device("cpu"), "fp32"), "eager")
+    with FlopCounterMode(display=False) as counter:
+        steps.take(1)
+    return counter.get_total_flops() * config.batch_size // PENALTY_STRIDE
 
 
 def measure_way(
@@ -210,7 +217,7 @@ def compare_ways(
             image_size=image_size, width=width, batch_size=batch_size, sample_every=10**9
         )
         data = load_data(study, image_size)
-        operations = Steps(config, data, compute, "eager").count_operations()
+        operations = count_operations(config, data)
         for way in ways:
             title = f"{image_size} px, width {width}, batch {batch_size}, {way}"
             lacking = missing_for(way, compute, clock)

@@ -18,6 +18,7 @@ from torch.nn.functional import interpolate
 from torchvision import models
 
 from classifier.weights import cached, downloaded, read_state_dict
+from runtime.checkpoint import shapes_alone
 from runtime.files import sha256_of
 from runtime.options import OptionError
 from runtime.randomness import torch_generator
@@ -187,7 +188,7 @@ def _outline(arch: str) -> nn.Module:
     Of the layers that are not needed, 124 million weights of VGG16, none is ever made.
     """
     options = {"init_weights": False} if arch == "vgg16" else {}
-    with torch.device("meta"):
+    with shapes_alone():
         return MODELS[arch].make(weights=None, **options)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from runtime.files import Record, atomic
 
@@ -100,7 +102,7 @@ def build_with_weights(
     Raises:
         ValueError: The weights are another network's; the text names the file.
     """
-    with torch.device("meta"):
+    with shapes_alone():
         try:
             shapes = {name: tensor.shape for name, tensor in build().state_dict().items()}
         except RuntimeError as error:  # sizes beyond all numbers
@@ -119,6 +121,23 @@ def build_with_weights(
     except ValueError as error:
         raise ValueError(f"{path} holds {error}; it is damaged or not a file of cxr") from error
     return network
+
+
+@contextmanager
+def shapes_alone() -> Iterator[None]:
+    """Build the networks of a block without memory for their tensors, nor values in them."""
+    with torch.device("meta"), _Unfilled():
+        yield
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves weights without first values: random numbers of the meta device load the compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func.__module__ == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def restore(parts: Mapping[str, Any], state: Record) -> None:

@@ -23,6 +23,7 @@ from torch.nn.functional import avg_pool2d, conv2d, interpolate, max_pool2d
 from torchvision import models
 
 from classifier.weights import cached, downloaded, read_state_dict
+from runtime.checkpoint import shapes_alone
 from runtime.files import sha256_of
 from runtime.options import OptionError
 
@@ -141,7 +142,7 @@ def load_inception(file: Path | None = None) -> Inception:
         )
     else:
         state = dict(read_state_dict(file))
-    with torch.device("meta"):
+    with shapes_alone():
         expected = models.inception_v3(
             num_classes=1008, aux_logits=False, weights=None, init_weights=False
         ).state_dict()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +109,16 @@ def test_tensors_and_networks_are_restored_in_place() -> None:
 def test_a_part_that_does_not_fit_is_named(saved: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"x\.pt has a part that does not fit"):
         checkpoint.restore({"part": nn.Linear(3, 2)}, Record(Path("x.pt"), saved))
+
+
+def test_shapes_are_had_without_loading_the_compiler() -> None:
+    """To draw random numbers on the meta device does, which takes each command two seconds."""
+    code = (
+        "import sys; from torch import nn; from runtime.checkpoint import shapes_alone\n"
+        "with shapes_alone():\n"
+        "    layers = [nn.Conv2d(1, 2, 3), nn.Linear(3, 4), nn.Embedding(5, 6)]\n"
+        "    nn.init.kaiming_normal_(layers[0].weight, a=0.2)\n"
+        "print([tuple(layer.weight.shape) for layer in layers], 'torch._dynamo' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[(2, 1, 3, 3), (4, 3), (5, 6)] False"
