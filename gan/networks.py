@@ -56,8 +56,9 @@ class UpsampleConv(nn.Conv2d):
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__(before, after, 3, padding=1)
-        rows = torch.tensor([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
-        self.register_buffer("summed_taps", torch.kron(rows, rows), persistent=False)
+        rows = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], np.float32)
+        summed_taps = torch.from_numpy(np.kron(rows, rows))
+        self.register_buffer("summed_taps", summed_taps, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
