@@ -39,7 +39,7 @@ from gan.growth import Growing, double, feature_widths, halve
 from gan.resize import enlarging_matrix, resample, resize
 
 COARSE = 4  # the principal components live at this fraction of the resolution, or at the first side
-BLOCK = 8  # columns that a GPU convolves as channels; channels that its matrix units take at least
+BLOCK_COLUMNS = 8  # that a GPU convolves as channels: its matrix units take no fewer
 SLOPE = 0.2  # of the LeakyReLU below zero
 EDGE = 0.97  # gray levels beyond ±EDGE are drawn in for the PCA, where tanh has no inverse
 
@@ -68,21 +68,22 @@ class UpsampleConv(nn.Conv2d):
 
 
 class BlockedConv(nn.Conv2d):
-    """A convolution that on CUDA takes BLOCK columns for one, with as many times the channels.
+    """A convolution that on CUDA takes a block of columns for one, with as many times the channels.
 
     The matrix units of a GPU take no fewer than eight channels. An image has one, and its
     convolution in half precision took as long as those of all features. In NHWC order the columns
     of a block are channels already, so that nothing is moved; of the taps of the wider kernel most
     are zero. Same weights, same result, but for rounding. On a CPU it would only be slower.
-    (B, C, S, S) → (B, C', S / stride, S / stride), S a multiple of BLOCK.
+    (B, C, S, S) → (B, C', S / stride, S / stride), S a multiple of BLOCK_COLUMNS.
     """
 
-    placed_taps: Tensor  # where each tap of a line goes, (outputs, BLOCK, 3 blocks, taps) of 0, 1
+    placed_taps: Tensor  # where each tap of a line goes, (outputs, columns, 3 blocks, taps) of 0, 1
 
     def __init__(self, before: int, after: int, taps: int, *, stride: int = 1) -> None:
         super().__init__(before, after, taps, stride=stride, padding=1)
-        output, column, block, tap = np.ogrid[: BLOCK // stride, :BLOCK, :3, :taps]
-        is_placed = BLOCK * (block - 1) + column == stride * output + tap - 1
+        outputs = BLOCK_COLUMNS // stride
+        output, column, block, tap = np.ogrid[:outputs, :BLOCK_COLUMNS, :3, :taps]
+        is_placed = BLOCK_COLUMNS * (block - 1) + column == stride * output + tap - 1
         placed_taps = torch.from_numpy(is_placed.astype(np.float32))
         self.register_buffer("placed_taps", placed_taps, persistent=False)
 
@@ -96,9 +97,9 @@ class BlockedConv(nn.Conv2d):
             taps = torch.einsum("ojbt,acrt->oajcrb", self.placed_taps, self.weight)
             kernel = taps.flatten(2, 3).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         rows = x.permute(0, 2, 3, 1)  # (B, S, S, C)
-        blocks = rows.unflatten(2, (-1, BLOCK)).flatten(3).permute(0, 3, 1, 2)
+        blocks = rows.unflatten(2, (-1, BLOCK_COLUMNS)).flatten(3).permute(0, 3, 1, 2)
         stride = self.stride[0]
-        bias = self.bias.repeat(BLOCK // stride)
+        bias = self.bias.repeat(BLOCK_COLUMNS // stride)
         y = conv2d(blocks, kernel, bias, stride=(stride, 1), padding=1).permute(0, 2, 3, 1)
         return y.unflatten(3, (-1, self.out_channels)).flatten(2, 3).permute(0, 3, 1, 2)
 

@@ -37,7 +37,8 @@ def enlarge(images: Tensor, factor: int) -> Tensor:
 
     Pixels lie in the middle of their squares, and beyond the edge the edge is repeated.
     """
-    return resample(images, enlarging_matrix(images.shape[-1], factor).to(images))
+    side = int(images.shape[-1])  # a tensor where a network is traced
+    return resample(images, enlarging_matrix(side, factor).to(images))
 
 
 def resample(images: Tensor, matrix: Tensor) -> Tensor:
@@ -49,8 +50,8 @@ def resample(images: Tensor, matrix: Tensor) -> Tensor:
 def enlarging_matrix(side: int, factor: int) -> Tensor:
     """Return the weights by which `enlarge` makes each pixel of a line, (factor · side, side)."""
     places = (np.arange(factor * side) + 0.5) / factor - 0.5
-    distances = np.abs(places.clip(0, side - 1)[:, None] - np.arange(side))
-    return torch.from_numpy((1 - distances).clip(0).astype(np.float32))
+    distances = np.abs(np.clip(places, 0, side - 1)[:, None] - np.arange(side))
+    return torch.from_numpy(np.maximum(1 - distances, 0).astype(np.float32))
 
 
 @lru_cache
