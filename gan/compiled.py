@@ -16,9 +16,9 @@ from gan.training_state import TrainingState
 from runtime.device import Compute
 from runtime.options import OptionError
 
-# Image size² · width · batch size · steps, from which on a GPU compiling is worth its half minute.
-# On an H200 that was earned back by 3e11 (64 px, width 32, batch 32), 7e11 (128 px, the same) and
-# 7e11 (128 px, width 64, batch 256).
+# Image size² · width · batch size · steps, from which on a GPU compiling is worth its half minute:
+# what that divided by the time it takes from a step of an H200 comes to. It was 3e11 (64 px, width
+# 32, batch 32), 7e11 (128 px, the same) and 7e11 (128 px, width 64, batch 256).
 EARNED_AFTER = 7e11
 
 

@@ -138,11 +138,12 @@ class _Normalised(torch.autograd.Function):
         return before.addcmul_(x, (mean * scale**3).to(x.dtype), value=-1)
 
 
-def choose_rows(labels: Tensor, table: Tensor) -> Tensor:
-    """Return (B, classes), 1 at each label (B,), else 0; its product with a table has those rows.
+def one_hot(labels: Tensor, table: Tensor) -> Tensor:
+    """Return (B, classes), 1 at each label (B,) and 0 elsewhere, in the precision of a table.
 
-    The gradient of a product is summed in one order: that of plain indexing is summed by threads
-    in any, and a resumed run would differ. table: (classes, F), whose precision it has.
+    Its product with the table (classes, F) has the row of each label. The gradient of a product is
+    summed in one order: that of plain indexing is summed by threads in any, and a resumed run would
+    differ.
     """
     classes = torch.arange(len(table), device=labels.device)
     return (labels.unsqueeze(1) == classes).to(table.dtype)
@@ -208,7 +209,7 @@ class Generator(Growing):
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         with torch.autocast(latents.device.type, enabled=False):
-            chosen = choose_rows(labels, self.mean)  # (B, classes)
+            chosen = one_hot(labels, self.mean)  # (B, classes)
             coarse = self._draw_coarse(latents, chosen)
             embedded = chosen @ self.embedding.weight  # (B, latent_size)
         picture = resample(coarse, self.enlarging)
@@ -293,7 +294,7 @@ class Discriminator(Growing):
         with torch.autocast(images.device.type, enabled=False):
             features = features.to(self.validity.weight.dtype)
             table = self.embedding.weight  # (classes, 16 · widths[4])
-            of_class = choose_rows(labels, table) @ table
+            of_class = one_hot(labels, table) @ table
             return self.validity(features).squeeze(1) + (of_class * features).sum(1)
 
 

@@ -6,7 +6,7 @@ left over. An image that a network draws at twice its size is halved by the very
 reals went through.
 
 `enlarge` is bilinear, for pictures within a network. PyTorch's own interpolation has a gradient
-that CUDA sums in any order; a product with a matrix has not, and is two kernels.
+that CUDA sums in any order; that of a product with a matrix has one order.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gan.augment import DRAWS, augment
-from gan.networks import BlockedConv, UpsampleConv, choose_rows, normalise
+from gan.networks import BlockedConv, UpsampleConv, normalise, one_hot
 
 
 def random(*shape: int) -> torch.Tensor:
@@ -40,14 +40,14 @@ def test_of_a_convolution_by_blocks(
 ) -> None:
     layer = BlockedConv(before, after, taps, stride=stride).double()
     images = random(2, before, 16, 16).detach().to(memory_format=order).requires_grad_()
-    found = []
+    results = []
     for convolve in (layer, layer.convolve_blocks):
         result = convolve(images)
         loss = (result * result.detach().sin()).sum()
-        found.append([result, *torch.autograd.grad(loss, [images, *layer.parameters()])])
-    torch.testing.assert_close(*found)
+        results.append([result, *torch.autograd.grad(loss, [images, *layer.parameters()])])
+    torch.testing.assert_close(*results)
 
 
 def test_of_rows_by_label() -> None:
     labels = torch.tensor([1, 0, 1, 1])
-    assert torch.autograd.gradcheck(lambda table: choose_rows(labels, table) @ table, random(2, 5))
+    assert torch.autograd.gradcheck(lambda table: one_hot(labels, table) @ table, random(2, 5))
