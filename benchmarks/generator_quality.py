@@ -187,7 +187,7 @@ def ask_doctor(reals: Reals, drawn: np.ndarray) -> list[float]:
     reference = Reference(to_float(torch.from_numpy(known)))
     samples = to_float(torch.from_numpy(drawn)).unsqueeze(1)
     parts = samples.split(SNAPSHOT_SAMPLES)[: len(samples) // SNAPSHOT_SAMPLES]
-    return spread([reference.measure(part)[1] for part in parts])
+    return spread([reference.distance(part) for part in parts])
 
 
 def accuracy_alone(

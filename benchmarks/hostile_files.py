@@ -53,7 +53,7 @@ READERS: dict[str, tuple[Any, Callable[[Any], str]]] = {
     ),
     "tables of sources": (
         hostile_sources(),
-        lambda case: checks.check_table(*case, checks.files_of_source),
+        lambda case: checks.check_table(case[0], case[1], checks.files_of_source),
     ),
     "configurations": (hostile_configurations(), checks.check_configuration),
 }

@@ -273,8 +273,8 @@ def judge(
     apart = find_score(summary, "two_sample_accuracy")
     copies = "left out"
     if not isinstance(summary.memorisation, LeftOut):
-        found = summary.memorisation.pixels.copies
-        copies = f"{100 * found.share.value:.1f} ({100 * found.reals_share.value:.1f})"
+        copied = summary.memorisation.pixels.copies
+        copies = f"{100 * copied.share.value:.1f} ({100 * copied.reals_share.value:.1f})"
     synthetic = read_synthetic(workspace.folder_of(drawn.run))
     splits = load_splits(workspace, settings.image_size, summary.classes)
     images = load_synthetic_split(synthetic, splits, workspace.rows(), summary.classes)
