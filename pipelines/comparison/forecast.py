@@ -11,6 +11,7 @@ import math
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from classifier.train import TrainingData, train
 from pipelines.comparison.datasets import Datasets
 from pipelines.comparison.design import Trial
 from pipelines.comparison.preparation import Comparison, prepare_comparison
-from pipelines.comparison.trials import run_of_trial
+from pipelines.comparison.trials import count_processes, run_of_trial
 from pipelines.results.comparison_rows import ROWS_FILE, read_rows
 from pipelines.results.comparison_summary import Plan
 from pipelines.study.runs import RunRequest
@@ -32,6 +33,7 @@ from pipelines.study.split import Split
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute
 from runtime.run import Run, list_runs
+from runtime.shared_work import share_of_threads
 
 MEASURED_STEPS = 10
 MEASURED_IMAGES = 256  # of a split
@@ -44,7 +46,8 @@ class Forecast:
 
     Attributes:
         generators, classifiers: How many are not there yet.
-        generator_seconds, classifier_seconds: What one takes.
+        generator_seconds: What one takes.
+        classifier_seconds: From one to the next, in a process that may start others to help.
         source: Where the seconds of classifiers are from, in words.
         processes: That share the work.
     """
@@ -126,8 +129,10 @@ def foretell(comparison: Comparison) -> Forecast:
     ]
     per_classifier, source = 0.0, ""
     if compute.is_main_process and trials:
-        seconds, source = _classifier_seconds(comparison, trials)
-        per_classifier = seconds / len(trials)
+        side_by_side = count_processes(comparison)
+        with share_of_threads(side_by_side):
+            seconds, source = _classifier_seconds(comparison, trials, side_by_side)
+        per_classifier = seconds / len(trials) / side_by_side
     per_classifier, source = compute.agree((per_classifier, source))
     missing = comparison.missing
     seconds_of_first = [float(own.first.result["seconds"]) for own, _ in missing]
@@ -141,14 +146,23 @@ def foretell(comparison: Comparison) -> Forecast:
     )
 
 
-def _classifier_seconds(comparison: Comparison, trials: list[Trial]) -> tuple[float, str]:
-    """Return the seconds of all these classifiers, and where the knowledge is from."""
+def _classifier_seconds(
+    comparison: Comparison, trials: list[Trial], side_by_side: int
+) -> tuple[float, str]:
+    """Return the seconds of all these classifiers, and where the knowledge is from.
+
+    side_by_side: how many are trained at once, each on its share of the threads.
+    """
+    together = f", {side_by_side} side by side" if side_by_side > 1 else ""
     config, compute = comparison.config, comparison.start.compute
     steps = {trial: _steps_of(comparison, trial) for trial in trials}
-    finished = _finished_seconds(comparison.workspace, config, compute)
+    commands = ("compare",) if side_by_side > 1 else ("classify-train", "compare")
+    finished = _finished_seconds(comparison.workspace, config, compute, commands)
     if finished:
         per_step = sum(seconds for seconds, _ in finished) / sum(count for _, count in finished)
-        source = f"as {len(finished)} finished of {config.arch} and {config.steps} steps took"
+        source = (
+            f"as {len(finished)} finished of {config.arch} and {config.steps} steps took{together}"
+        )
         return per_step * sum(steps.values()), source
     datasets = comparison.datasets
     design = datasets.design
@@ -164,7 +178,7 @@ def _classifier_seconds(comparison: Comparison, trials: list[Trial]) -> tuple[fl
         splits, cost = counts[datasets.design.share_of(trial)], costs[is_augmented[trial]]
         images = looks * splits["validation"] + splits["test"]
         seconds += cost.step * steps[trial] + cost.image * images
-    return seconds, f"by {MEASURED_STEPS} steps that were tried"
+    return seconds, f"by {MEASURED_STEPS} steps that were tried{together}"
 
 
 def _steps_of(comparison: Comparison, trial: Trial) -> float:
@@ -181,16 +195,16 @@ def _steps_of(comparison: Comparison, trial: Trial) -> float:
 
 
 def _finished_seconds(
-    workspace: Workspace, config: ClassifierConfig, compute: Compute
+    workspace: Workspace, config: ClassifierConfig, compute: Compute, commands: Sequence[str]
 ) -> list[tuple[float, int]]:
     """Return seconds and steps of the study's classifiers that are like those of this comparison.
 
-    On the same device, of the same architecture, batch and steps. A table that cannot be read, such
-    as one of an older version, is passed over.
+    Those of these commands, on the same device, of the same architecture, batch and steps. A table
+    that cannot be read, such as one of an older version, is passed over.
     """
     found: list[tuple[float, int]] = []
     for run in list_runs(workspace.runs):
-        if run.command not in ("classify-train", "compare") or not _is_alike(run, config, compute):
+        if run.command not in commands or not _is_alike(run, config, compute):
             continue
         if run.command == "compare" and (run.folder / ROWS_FILE).exists():
             with suppress(ValueError):

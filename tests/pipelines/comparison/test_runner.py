@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +27,7 @@ from runtime.run import Run, list_runs
 from tests.conftest import TINY_CLASSIFIER, cxr, ok
 from tests.support.torchrun_pair import TorchrunPair
 
+ROOT = Path(__file__).parents[3]
 TWO_SEEDS = ["--seeds", 2, *TINY_CLASSIFIER]
 
 
@@ -268,6 +273,36 @@ def test_results_of_other_images_are_not_gone_on_with(two_draws: Finished, tmp_p
 # In two processes, and options that a resumed one may not get.
 
 
+SHARING = """
+import sys
+from pipelines.cli import main
+from pipelines.comparison import trials
+
+def count_aloud(work, count=trials.count_processes):
+    print(count(work), "processes")
+    return count(work)
+
+if __name__ == "__main__":
+    trials.SHARED_FROM, trials.count_processes = 0, count_aloud
+    main(sys.argv[1:])
+"""
+
+
+def compare_side_by_side(study: Path, options: Sequence[object]) -> str:
+    """Run `compare` on two threads, however short it is; return what is printed."""
+    script = study / "sharing.py"
+    script.write_text(SHARING)
+    done = subprocess.run(
+        [sys.executable, str(script), *map(str, options)],
+        cwd=study,
+        env=os.environ | {"OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
 def test_two_processes_find_what_one_finds_and_options_stay(
     study: Path, torchrun_pair: TorchrunPair
 ) -> None:
@@ -280,6 +315,11 @@ def test_two_processes_find_what_one_finds_and_options_stay(
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("made: the comparison") == 1, "one process speaks"
     assert timeless_results(study / "runs" / "0005-compare") == whole
+
+    output = compare_side_by_side(study, options)
+    assert output.startswith("2 processes\n")
+    assert output.count("made: the comparison") == 1, "one process speaks"
+    assert timeless_results(study / "runs" / "0006-compare") == whole
 
     (folder / "result.json").unlink()
     for option, message in (
