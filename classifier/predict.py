@@ -13,7 +13,6 @@ from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore, apply_in_batches
 from classifier.networks import Network, build
 from classifier.pretrained import Trunk
-from classifier.svm import empty_svm, svm_trunk
 from runtime import checkpoint
 from runtime.device import Compute
 from runtime.files import parse_config
@@ -58,6 +57,8 @@ def load_classifier(path: Path, device: torch.device) -> TrainedClassifier:
 
     def build_empty() -> Network:
         if config.arch == "svm":
+            from classifier.svm import empty_svm, svm_trunk  # with scikit-learn
+
             return Network(svm_trunk(trunk), empty_svm(state["weights"], len(classes), path))
         return build(config.arch, len(classes), trunk, config.unfreeze)
 

@@ -7,7 +7,7 @@ channels, brought to 112 px, CovidGAN's size, and normalised as the weights expe
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
-from torchvision import models
 
 from classifier.weights import cached, downloaded, read_state_dict
 from runtime.checkpoint import shapes_alone
@@ -33,33 +32,28 @@ TORCHVISION_NORMALISATION: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224
 TORCHVISION_V1_SHA256 = "397923af"  # vgg16-397923af.pth
 
 
+PUBLISHED = "https://download.pytorch.org/models/"  # where torchvision has its weights from
+
+
 @dataclass(frozen=True)
 class Model:
-    """A published network.
+    """A published network, as torchvision makes it.
 
     Attributes:
-        make: torchvision's constructor.
-        weights: Which of its weights, and where they are.
+        url: Where its weights are.
         features: How many features it ends in.
         normalisation: What its weights expect.
     """
 
-    make: Callable[..., nn.Module]
-    weights: models.WeightsEnum
+    url: str
     features: int
     normalisation: Normalisation
 
 
 MODELS = {
-    "vgg16": Model(
-        models.vgg16, models.VGG16_Weights.IMAGENET1K_FEATURES, 512, CAFFE_NORMALISATION
-    ),
-    "resnet18": Model(
-        models.resnet18, models.ResNet18_Weights.IMAGENET1K_V1, 512, TORCHVISION_NORMALISATION
-    ),
-    "resnet50": Model(
-        models.resnet50, models.ResNet50_Weights.IMAGENET1K_V2, 2048, TORCHVISION_NORMALISATION
-    ),
+    "vgg16": Model(PUBLISHED + "vgg16_features-amdegroot-88682ab5.pth", 512, CAFFE_NORMALISATION),
+    "resnet18": Model(PUBLISHED + "resnet18-f37072fd.pth", 512, TORCHVISION_NORMALISATION),
+    "resnet50": Model(PUBLISHED + "resnet50-11ad3fa6.pth", 2048, TORCHVISION_NORMALISATION),
 }
 
 
@@ -126,7 +120,7 @@ def load_trunk(arch: str, file: Path | None = None) -> Trunk:
         return _initialised_trunk(arch).to(memory_format=torch.channels_last)
     normalisation = MODELS[arch].normalisation
     if file is None:
-        weights = downloaded(arch, MODELS[arch].weights.url)
+        weights = downloaded(arch, MODELS[arch].url)
     elif not Path(file).is_file():
         raise OptionError(
             "weights",
@@ -144,7 +138,7 @@ def load_trunk(arch: str, file: Path | None = None) -> Trunk:
 
 def cached_weights(arch: str) -> Path:
     """Return where torchvision's download of the weights is kept; the file may be absent."""
-    return cached(MODELS[arch].weights.url)
+    return cached(MODELS[arch].url)
 
 
 def _initialised_trunk(arch: str) -> Trunk:
@@ -187,18 +181,20 @@ def _outline(arch: str) -> nn.Module:
 
     Of the layers that are not needed, 124 million weights of VGG16, none is ever made.
     """
+    from torchvision import models  # which takes as long as PyTorch itself
+
     options = {"init_weights": False} if arch == "vgg16" else {}
     with shapes_alone():
-        return MODELS[arch].make(weights=None, **options)
+        return models.get_model(arch, weights=None, **options)
 
 
 def _stages(network: nn.Module) -> list[nn.Module]:
     """Cut torchvision's network into five stages, each ending where the map gets smaller."""
     parts = dict(network.named_children())
-    if isinstance(network, models.VGG):
-        layers = list(network.features)
+    layers = parts.get("features")
+    if isinstance(layers, nn.Sequential):  # VGG's
         ends = [index for index, layer in enumerate(layers, 1) if isinstance(layer, nn.MaxPool2d)]
-        return [network.features[start:end] for start, end in pairwise([0, *ends])]
+        return [layers[start:end] for start, end in pairwise([0, *ends])]
     first = nn.Sequential(*(parts[name] for name in ("conv1", "bn1", "relu", "maxpool")))
     return [first, *(parts[f"layer{number}"] for number in range(1, 5))]
 

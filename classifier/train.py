@@ -25,7 +25,6 @@ from classifier.config import ClassifierConfig
 from classifier.features import FeatureStore
 from classifier.predict import TrainedClassifier, save_classifier
 from classifier.pretrained import Trunk
-from classifier.svm_training import train_svm
 from classifier.task import Batch, TrainingTask, prepare_task
 from classifier.training_state import TrainingState
 from classifier.validation import prepare_validation
@@ -89,6 +88,8 @@ def train(
             f"{tuple(validation_images.shape[1:])}; expected one shape"
         )
     if config.arch == "svm":
+        from classifier.svm_training import train_svm  # with scikit-learn
+
         training, validation = (images, labels), (validation_images, validation_labels)
         return train_svm(config, training, validation, run, compute, data.classes, trunk, store)
 

@@ -20,7 +20,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, max_pool2d
-from torchvision import models
 
 from classifier.weights import cached, downloaded, read_state_dict
 from runtime.checkpoint import shapes_alone
@@ -132,6 +131,8 @@ def load_inception(file: Path | None = None) -> Inception:
     That is checked and kept as torch.hub does. Raises ValueError with the file and what was
     expected, ConnectionError when the download fails.
     """
+    from torchvision import models  # which takes as long as PyTorch itself
+
     if file is None:
         state = dict(_download())
     elif not file.is_file():
