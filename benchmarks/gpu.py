@@ -5,10 +5,10 @@
 The training step launched kernel by kernel, as one CUDA graph (with and without algorithms of one
 fixed order), compiled, and both, at five settings of size, width and batch: its seconds, its share
 of the rate at which the same device multiplies large matrices, and the most memory it held. Ours
-against the plain loop of gan_training.py. A whole `gan-train` by its parts, 2000 samples to files.
-The classifier's epoch launched kernel by kernel and as CUDA graphs, and it and features against
-torchvision's way. Whether two trainings, and one that
-dies and is gone on with, end in the same bytes. What costs most time, to compile, comes last; what
+against the plain loop of gan_training.py. A whole `gan-train` by its parts, 2000 samples to files,
+the default `compare` with them. The classifier's epoch launched kernel by kernel and as CUDA
+graphs, and it and features against torchvision's way. Whether two trainings, and one that dies and
+is gone on with, end in the same bytes. What costs most time, to compile, comes last; what
 the minutes do not suffice for says so.
 
 `--quick` tries all of it on any machine, at sizes that say nothing of speed.
@@ -54,6 +54,7 @@ from gan.config import GanConfig
 from gan.losses import PENALTY_STRIDE
 from gan.train import prepare_steps, train
 from gan.training_state import TrainingState, build_networks
+from pipelines.results.comparison_rows import read_rows
 from pipelines.study.workspace import Workspace
 from runtime.device import Compute, choose_compute
 from runtime.run import Run, create_run
@@ -82,6 +83,7 @@ class Sizes:
     steps: int = 30  # in each of ROUNDS
     gan_steps: int = 6000
     samples: int = 2000
+    comparison: tuple[str, ...] = ()  # options of `compare` beside its defaults
     equal_steps: int = 300
     image_size: int = 64
     width: int = 32
@@ -96,6 +98,7 @@ QUICK = Sizes(
     steps=2,
     gan_steps=20,
     samples=50,
+    comparison=("--seeds", "2", "--steps", "6"),
     equal_steps=30,
     image_size=32,
     width=4,
@@ -258,13 +261,17 @@ def cxr(study: Workspace, *arguments: object) -> float:
 
 
 def run_commands(sizes: Sizes, study: Workspace, device: str) -> None:
-    """Print what whole commands take: a training by its parts, and samples to files."""
+    """Print what whole commands take: a training by its parts, samples to files, a comparison."""
     size = ("--image-size", sizes.image_size, "--width", sizes.width)
     seconds = cxr(study, "gan-train", "--steps", sizes.gan_steps, *size, "--device", device)
     parts = describe_parts(study.find_run("gan-train").result["seconds_by_part"])
     print(f"\ngan-train, {sizes.gan_steps} steps: {seconds:.1f} s, of which {parts}")
     seconds = cxr(study, "synthesize", "--n", sizes.samples, "--device", device)
     print(f"synthesize, {sizes.samples} images: {seconds:.1f} s")
+    seconds = cxr(study, "compare", *sizes.comparison, "--device", device)
+    rows = read_rows(study.find_run("compare"))
+    trained = sum(row.seconds for row in rows)
+    print(f"compare: {seconds:.1f} s, of which {trained:.1f} for {len(rows)} classifiers")
 
 
 class DyingRun(Run):
