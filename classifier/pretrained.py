@@ -32,7 +32,7 @@ TORCHVISION_NORMALISATION: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224
 TORCHVISION_V1_SHA256 = "397923af"  # vgg16-397923af.pth
 
 
-PUBLISHED = "https://download.pytorch.org/models/"  # where torchvision has its weights from
+TORCHVISION_FILES = "https://download.pytorch.org/models/"  # where torchvision has its weights from
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,11 @@ class Model:
 
 
 MODELS = {
-    "vgg16": Model(PUBLISHED + "vgg16_features-amdegroot-88682ab5.pth", 512, CAFFE_NORMALISATION),
-    "resnet18": Model(PUBLISHED + "resnet18-f37072fd.pth", 512, TORCHVISION_NORMALISATION),
-    "resnet50": Model(PUBLISHED + "resnet50-11ad3fa6.pth", 2048, TORCHVISION_NORMALISATION),
+    "vgg16": Model(
+        TORCHVISION_FILES + "vgg16_features-amdegroot-88682ab5.pth", 512, CAFFE_NORMALISATION
+    ),
+    "resnet18": Model(TORCHVISION_FILES + "resnet18-f37072fd.pth", 512, TORCHVISION_NORMALISATION),
+    "resnet50": Model(TORCHVISION_FILES + "resnet50-11ad3fa6.pth", 2048, TORCHVISION_NORMALISATION),
 }
 
 

@@ -273,7 +273,8 @@ def test_what_is_pretrained_begins_anew_from_the_same_weights(
     """With small batches, which are filled up, few channels and few pixels, for speed."""
     monkeypatch.setattr(features, "FEATURE_BATCH", 4)
     monkeypatch.setattr(pretrained, "INPUT", 32)
-    narrow = replace(pretrained.MODELS["resnet18"], make=NarrowResNet, features=512 // 16)
+    monkeypatch.setattr(models, "get_model", lambda arch, **options: NarrowResNet(**options))
+    narrow = replace(pretrained.MODELS["resnet18"], features=512 // 16)
     monkeypatch.setitem(pretrained.MODELS, "resnet18", narrow)
     study = tmp_path / "study"
     ok(
