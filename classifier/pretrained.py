@@ -32,7 +32,7 @@ TORCHVISION_NORMALISATION: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224
 TORCHVISION_V1_SHA256 = "397923af"  # vgg16-397923af.pth
 
 
-TORCHVISION_FILES = "https://download.pytorch.org/models/"  # where torchvision has its weights from
+DOWNLOADS = "https://download.pytorch.org/models/"  # where torchvision has its weights from
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,9 @@ class Model:
 
 
 MODELS = {
-    "vgg16": Model(
-        TORCHVISION_FILES + "vgg16_features-amdegroot-88682ab5.pth", 512, CAFFE_NORMALISATION
-    ),
-    "resnet18": Model(TORCHVISION_FILES + "resnet18-f37072fd.pth", 512, TORCHVISION_NORMALISATION),
-    "resnet50": Model(TORCHVISION_FILES + "resnet50-11ad3fa6.pth", 2048, TORCHVISION_NORMALISATION),
+    "vgg16": Model(DOWNLOADS + "vgg16_features-amdegroot-88682ab5.pth", 512, CAFFE_NORMALISATION),
+    "resnet18": Model(DOWNLOADS + "resnet18-f37072fd.pth", 512, TORCHVISION_NORMALISATION),
+    "resnet50": Model(DOWNLOADS + "resnet50-11ad3fa6.pth", 2048, TORCHVISION_NORMALISATION),
 }
 
 
