@@ -29,10 +29,8 @@ Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard
 # torchvision's own training.
 CAFFE_NORMALISATION: Normalisation = ((0.48235, 0.45882, 0.40784), (1 / 255, 1 / 255, 1 / 255))
 TORCHVISION_NORMALISATION: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-TORCHVISION_V1_SHA256 = "397923af"  # vgg16-397923af.pth
-
-
 DOWNLOADS = "https://download.pytorch.org/models/"  # where torchvision has its weights from
+TORCHVISION_V1_SHA256 = "397923af"  # vgg16-397923af.pth
 
 
 @dataclass(frozen=True)

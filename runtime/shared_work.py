@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
@@ -17,6 +16,7 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
+from runtime.child_process import end_with_parent
 from runtime.run import Interrupted, stop_on_signal
 
 LOOK_SECONDS = 0.5  # between two looks for a signal, while other processes are waited for
@@ -42,23 +42,22 @@ def share_work(work: Work, processes: int) -> None:
         work(0, 1)
         return
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-    others = [
-        context.Process(
-            target=_work_silently, args=(work, part, processes, torch.get_num_threads())
-        )
-        for part in range(1, processes)
-    ]
-    try:
-        for process in others:
-            process.start()
-        with share_of_threads(processes):
+    with share_of_threads(processes):
+        threads = torch.get_num_threads()
+        others = [
+            context.Process(target=_work_silently, args=(work, part, processes, threads))
+            for part in range(1, processes)
+        ]
+        try:
+            for process in others:
+                process.start()
             work(0, processes)
             _wait_for(others)
-    finally:
-        for process in others:
-            if process.pid is not None:
-                process.terminate()
-                process.join()
+        finally:
+            for process in others:
+                if process.pid is not None:
+                    process.terminate()
+                    process.join()
 
 
 @contextmanager
@@ -81,17 +80,9 @@ def _wait_for(processes: Sequence[BaseProcess]) -> None:
 
 
 def _work_silently(work: Work, part: int, processes: int, threads: int) -> None:
-    """Do a part of the work in a process of its own. threads: of all processes together."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    """Do a part of the work, in a process of its own and on so many threads."""
+    end_with_parent()
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     torch.set_num_threads(threads)
-    with suppress(Interrupted, KeyboardInterrupt), share_of_threads(processes):
+    with suppress(Interrupted, KeyboardInterrupt):
         work(part, processes)
-
-
-def _end_with_parent() -> None:
-    """End this process at once when the one that started it is gone, so that none is left alone."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)

@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import multiprocessing.connection
 import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,6 +23,7 @@ from pipelines.data.cleaning import find_fault, perceptual_hash
 from pipelines.data.listing import SourceImage
 from pipelines.study.image_io import MAX_BYTES, pixel_hash, write_gray
 from pipelines.study.projections import projection_kind
+from runtime.child_process import end_with_parent
 from runtime.files import check_file, name_in_errors
 from runtime.progress import progress
 from runtime.run import Interrupted, stop_on_signal
@@ -127,14 +126,7 @@ def _begin_worker() -> None:
     And do not outlive it when it is killed.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "a worker has a parent"
-    threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _exit_with(sentinel: int) -> None:
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)
+    end_with_parent()
 
 
 def _decode(task: _Task) -> Decoded:
