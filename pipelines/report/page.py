@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -128,6 +129,7 @@ def _appendix(study: Study) -> dict[str, object]:
     }
 
 
+@cache
 def page_environment() -> Environment:
     """Return what every page's template is filled with: the filters, and no value left open."""
     environment = Environment(

@@ -87,7 +87,9 @@ def _serve() -> None:
 
 
 def _import_everything() -> None:
-    importlib.import_module("matplotlib.backends.backend_agg")
+    """Import what the commands do, also what takes seconds and is imported where it is needed."""
+    for name in ("matplotlib.backends.backend_agg", "torch._dynamo", "torchvision", "sklearn.svm"):
+        importlib.import_module(name)
     for module in pkgutil.walk_packages(pipelines.__path__, "pipelines."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
