@@ -54,8 +54,17 @@ class RecordError(ValueError):
 
 
 @functools.cache
-def _type_hints(kind: type) -> Mapping[str, Any]:
-    return get_type_hints(kind)
+def _declared_fields(kind: type) -> tuple[dict[str, Any], list[str]]:
+    """Return the type of each field that a dataclass is made with, and those that must be given."""
+    hints = get_type_hints(kind)
+    declared = [field for field in dataclasses.fields(kind) if field.init]
+    required = [field.name for field in declared if field.default is not None]
+    return {field.name: hints[field.name] for field in declared}, required
+
+
+@functools.cache
+def _origin_and_arguments(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(kind), get_args(kind)
 
 
 def parse_record(kind: type[Kind], values: Any, where: str = "") -> Kind:
@@ -66,17 +75,15 @@ def parse_record(kind: type[Kind], values: Any, where: str = "") -> Kind:
     prefix = f"{where}." if where else ""
     if not isinstance(values, Mapping):
         raise RecordError(f"{where or 'it'} is {values!r:.60}, expected names and values")
-    hints = _type_hints(kind)  # type: ignore[arg-type]  # a class is hashable
-    declared = dataclasses.fields(kind)  # type: ignore[arg-type]  # a dataclass
-    names = [field.name for field in declared if field.init]
-    for field in declared:
-        if field.init and field.name not in values and field.default is not None:
-            raise RecordError(f"{prefix}{field.name} is missing")
+    types_by_name, required = _declared_fields(kind)  # type: ignore[arg-type]  # a class is hashable
+    for name in required:
+        if name not in values:
+            raise RecordError(f"{prefix}{name} is missing")
     for name in values:
-        if name not in names:
+        if name not in types_by_name:
             raise RecordError(f"{prefix}{name} is unknown")
     return kind(
-        **{name: parse(hints[name], value, prefix + name) for name, value in values.items()}
+        **{name: parse(types_by_name[name], value, prefix + name) for name, value in values.items()}
     )
 
 
@@ -85,9 +92,9 @@ def parse(kind: Any, value: Any, where: str) -> Any:
 
     Raises RecordError when the value is of another type.
     """
-    origin, arguments = get_origin(kind), get_args(kind)
-    if kind is Any or kind is object:
+    if type(value) is kind or kind is Any or kind is object:
         return value
+    origin, arguments = _origin_and_arguments(kind)
     if origin in (Union, types.UnionType):
         return _parse_union(arguments, value, where)
     if dataclasses.is_dataclass(kind):

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Self
 
 import pipelines
+from pipelines.report.page import page_environment
 from tests.support.command_server import CommandRequest
 from tests.support.side_effects import OPEN_FOR_WRITING
 
@@ -93,6 +94,9 @@ def _import_everything() -> None:
     for module in pkgutil.walk_packages(pipelines.__path__, "pipelines."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    templates = page_environment()
+    for name in templates.list_templates(extensions=["html"]):
+        templates.get_template(name)
 
 
 def _mount(folder: str, options: str) -> dict[str, Any]:

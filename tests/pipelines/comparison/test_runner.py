@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from pipelines.comparison import trials
 from pipelines.comparison.arms import ARMS
+from pipelines.comparison.preparation import Comparison
 from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.results.arm_result import ArmResult, PairedDifference
 from pipelines.results.comparison_rows import ClassifierRow, read_rows
@@ -273,64 +273,68 @@ def test_results_of_other_images_are_not_gone_on_with(two_draws: Finished, tmp_p
 # In two processes, and options that a resumed one may not get.
 
 
-SHARING = """
-import sys
-from pipelines.cli import main
-from pipelines.comparison import trials
+@pytest.fixture
+def always_shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Have classifiers trained side by side on two threads, however short that is.
 
-def count_aloud(work, count=trials.count_processes):
-    print(count(work), "processes")
-    return count(work)
+    Returns the numbers of processes, as they are chosen.
+    """
+    threads, chosen = torch.get_num_threads(), []
+    count = trials.count_processes
 
-if __name__ == "__main__":
-    trials.SHARED_FROM, trials.count_processes = 0, count_aloud
-    main(sys.argv[1:])
-"""
+    def count_and_note(comparison: Comparison) -> int:
+        chosen.append(count(comparison))
+        return chosen[-1]
 
-
-def compare_side_by_side(study: Path, options: Sequence[object]) -> str:
-    """Run `compare` on two threads, however short it is; return what is printed."""
-    script = study / "sharing.py"
-    script.write_text(SHARING)
-    done = subprocess.run(
-        [sys.executable, str(script), *map(str, options)],
-        cwd=study,
-        env=os.environ | {"OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    monkeypatch.setattr(trials, "SHARED_FROM", 0)
+    monkeypatch.setattr(trials, "count_processes", count_and_note)
+    torch.set_num_threads(2)
+    yield chosen
+    torch.set_num_threads(threads)
 
 
-def test_two_processes_find_what_one_finds_and_options_stay(
-    study: Path, torchrun_pair: TorchrunPair
+@pytest.fixture(scope="module")
+def pretrained_by_gan(tiny_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """What one process finds, to be found by more of them too."""
+    return compare(tiny_study, tmp_path_factory.mktemp("pretrain"), "--arms", "gan-pretrain")
+
+
+def test_two_processes_find_what_one_finds(
+    pretrained_by_gan: Finished, study: Path, torchrun_pair: TorchrunPair
 ) -> None:
-    arms = ["--arms", "gan-pretrain"]
-    options = ["compare", *arms, "--device", "cpu", "--precision", "fp32", *TWO_SEEDS]
-    ok(cxr(*options, folder=study))
-    folder = study / "runs" / "0004-compare"
-    whole = timeless_results(folder)
-    done = torchrun_pair.run(*options, folder=study)
+    done = torchrun_pair.run("compare", "--arms", "gan-pretrain", *TWO_SEEDS, folder=study)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("made: the comparison") == 1, "one process speaks"
-    assert timeless_results(study / "runs" / "0005-compare") == whole
+    found = timeless_results(study / "runs" / "0004-compare")
+    assert found == timeless_results(pretrained_by_gan.run.folder)
 
-    output = compare_side_by_side(study, options)
-    assert output.startswith("2 processes\n")
-    assert output.count("made: the comparison") == 1, "one process speaks"
-    assert timeless_results(study / "runs" / "0006-compare") == whole
 
-    (folder / "result.json").unlink()
-    for option, message in (
+def test_side_by_side_they_find_what_one_finds(
+    pretrained_by_gan: Finished, tiny_study: Path, tmp_path: Path, always_shared: list[int]
+) -> None:
+    shared = compare(tiny_study, tmp_path, "--arms", "gan-pretrain")
+    assert always_shared == [2]
+    assert shared.output.count("made: the comparison") == 1, "one process speaks"
+    assert timeless_results(shared.run.folder) == timeless_results(pretrained_by_gan.run.folder)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
         (["--seeds", 3], "--seeds 2 → 3"),
         (["--arms", "real+gan"], "--arms real,gan-pretrain → real,real+gan"),
         (["--positive", "normal"], "positive covid → normal"),
         (["--steps", 9], "→ 9"),
-    ):
-        refused = cxr("compare", "--resume", *option, folder=study)
-        assert refused.exit_code == 2
-        assert message in refused.output
+    ],
+)
+def test_an_unfinished_comparison_goes_on_with_no_other_options(
+    option: list[object], message: str, pretrained_by_gan: Finished, tmp_path: Path
+) -> None:
+    study = Path(shutil.copytree(pretrained_by_gan.study, tmp_path / "study"))
+    (study / "runs" / "0004-compare" / "result.json").unlink()
+    refused = cxr("compare", "--resume", *option, folder=study)
+    assert refused.exit_code == 2
+    assert message in refused.output
 
 
 # Fractions of the reals, and ratios of synthetic images to them.
