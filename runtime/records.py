@@ -57,9 +57,9 @@ class RecordError(ValueError):
 def _declared_fields(kind: type) -> tuple[dict[str, Any], list[str]]:
     """Return the type of each field that a dataclass is made with, and those that must be given."""
     hints = get_type_hints(kind)
-    declared = [field for field in dataclasses.fields(kind) if field.init]
-    required = [field.name for field in declared if field.default is not None]
-    return {field.name: hints[field.name] for field in declared}, required
+    fields = [field for field in dataclasses.fields(kind) if field.init]
+    required = [field.name for field in fields if field.default is not None]
+    return {field.name: hints[field.name] for field in fields}, required
 
 
 @functools.cache
@@ -75,15 +75,15 @@ def parse_record(kind: type[Kind], values: Any, where: str = "") -> Kind:
     prefix = f"{where}." if where else ""
     if not isinstance(values, Mapping):
         raise RecordError(f"{where or 'it'} is {values!r:.60}, expected names and values")
-    types_by_name, required = _declared_fields(kind)  # type: ignore[arg-type]  # a class is hashable
+    declared, required = _declared_fields(kind)  # type: ignore[arg-type]  # a class is hashable
     for name in required:
         if name not in values:
             raise RecordError(f"{prefix}{name} is missing")
     for name in values:
-        if name not in types_by_name:
+        if name not in declared:
             raise RecordError(f"{prefix}{name} is unknown")
     return kind(
-        **{name: parse(types_by_name[name], value, prefix + name) for name, value in values.items()}
+        **{name: parse(declared[name], value, prefix + name) for name, value in values.items()}
     )
 
 

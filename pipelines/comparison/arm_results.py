@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from pipelines.metrics.paired_tests import Replicate, estimate_share, estimate_s
 from pipelines.results.arm_result import ArmMeasures, ArmResult, Condition
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.results.comparison_rows import ClassifierRow
+from pipelines.results.predictions import read_predictions
 from runtime.run import Run
 
 
@@ -34,16 +33,9 @@ class Outcome:
     def condition(self) -> Condition:
         return Condition(self.trial.arm, self.trial.fraction, self.trial.ratio)
 
-    @cached_property
-    def _lines(self) -> list[dict[str, str]]:
-        with open(self.predictions, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-
     def probabilities(self, classes: Sequence[str]) -> np.ndarray:
         """Return the probability of each class, (N, K)."""
-        return np.array(
-            [[float(line[f"probability_{name}"]) for name in classes] for line in self._lines]
-        )
+        return read_predictions(self.predictions, classes).probabilities
 
     def validation(self, measure: str) -> float:
         """Return one of its measures on the validation images."""
@@ -142,7 +134,7 @@ class Predictions:
         return [places[other.subset, other.seed] for other in replicates]
 
 
-def read_predictions(
+def read_conditions(
     design: Design, outcomes: Sequence[Outcome], datasets: Datasets, test: HeldOutImages
 ) -> dict[Condition, Predictions]:
     """Read the predictions of every condition of a design, in its order."""

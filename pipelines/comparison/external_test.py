@@ -20,8 +20,8 @@ from pipelines.metrics.paired_tests import Replicate, estimate_share
 from pipelines.results.arm_result import ArmResult, Condition, OutsideMeasure
 from pipelines.results.comparison_summary import ExternalSet
 from pipelines.results.image_count import ImageCount
+from pipelines.results.predictions import EXTERNAL_PREDICTIONS
 from pipelines.study.split import Split
-from pipelines.training.train_and_test import EXTERNAL_PREDICTIONS
 
 
 @dataclass(frozen=True)

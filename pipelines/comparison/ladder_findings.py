@@ -57,10 +57,11 @@ def _find(answers: Answers, positive: int) -> Found:
 
 def _share(measure: str, runs: Sequence[TestedRun], positive: int) -> Estimate:
     values = [
-        pseudo_values(measure, run.labels, run.probabilities[None], positive)[0] for run in runs
+        pseudo_values(measure, run.images.labels, run.images.probabilities[None], positive)[0]
+        for run in runs
     ]
     cells, patients, replicates = _pool(runs, values)
-    labels = np.concatenate([run.labels for run in runs])[: len(patients)]
+    labels = np.concatenate([run.images.labels for run in runs])[: len(patients)]
     n = count_images(measure, labels, positive)
     share = estimate_share(cells, patients, replicates, n=n)
     return Estimate(share.value, share.low, share.high, share.n)
@@ -73,17 +74,17 @@ def _pool(
 
     Runs with test images of their own are taken for one run on all of them.
     """
-    if all(np.array_equal(run.file_names, runs[0].file_names) for run in runs):
-        cells, patients = np.stack(values), runs[0].patients
+    if all(np.array_equal(run.images.file_names, runs[0].images.file_names) for run in runs):
+        cells, patients = np.stack(values), runs[0].images.patients
     else:
         cells = np.concatenate(values)[None]
-        patients = np.concatenate([run.patients for run in runs])
+        patients = np.concatenate([run.images.patients for run in runs])
     return cells, patients.tolist(), [Replicate(None, None, None, row) for row in range(len(cells))]
 
 
 def _right(run: TestedRun) -> np.ndarray:
     """Whether each answer is right, as 0 or 1, (N,)."""
-    return (run.probabilities.argmax(axis=1) == run.labels).astype(float)
+    return (run.images.probabilities.argmax(axis=1) == run.images.labels).astype(float)
 
 
 def _best_epochs(answers: Answers) -> dict[str, float]:

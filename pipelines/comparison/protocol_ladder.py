@@ -14,7 +14,6 @@ study's split and its leak lock are not touched, and no network of the ladder is
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 
 from classifier.alterations import ALTERATIONS, WHOLE, Alteration
 from pipelines.comparison.paper_protocol import REPORTED_ARMS, PaperProtocol
+from pipelines.results.predictions import PREDICTIONS, TestedImages, read_predictions
 from pipelines.results.reproduction_result import Leak
 from pipelines.study.manifest import Row
 from pipelines.study.split import Split
@@ -116,34 +116,10 @@ PROTOCOLS = (
 
 @dataclass(frozen=True)
 class TestedRun:
-    """One classifier's answers on its test images.
-
-    Attributes:
-        folder: Of its run.
-        file_names, labels, patients: (N,).
-        probabilities: (N, K).
-    """
+    """One classifier's answers on its test images, and the folder of its run."""
 
     folder: Path
-    file_names: np.ndarray
-    labels: np.ndarray
-    patients: np.ndarray
-    probabilities: np.ndarray
-
-    @classmethod
-    def read(cls, folder: Path, classes: Sequence[str]) -> TestedRun:
-        """Read the table of predictions that a training left."""
-        with open(folder / "predictions.csv", newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
-        return cls(
-            folder=folder,
-            file_names=np.array([line["file_name"] for line in lines]),
-            labels=np.array([classes.index(line["label"]) for line in lines]),
-            patients=np.array([line["patient"] for line in lines]),
-            probabilities=np.array(
-                [[float(line[f"probability_{name}"]) for name in classes] for line in lines]
-            ),
-        )
+    images: TestedImages
 
 
 def train_rung(
@@ -173,7 +149,8 @@ def train_rung(
                 what=f"{protocol.title}, {arm}, seed {seed}",
             )
             (trained.folder / "classifier.pt").unlink(missing_ok=True)
-            answers[arm].append(TestedRun.read(trained.folder, paper.setup.classes))
+            images = read_predictions(trained.folder / PREDICTIONS, paper.setup.classes)
+            answers[arm].append(TestedRun(trained.folder, images))
     return answers
 
 

@@ -19,6 +19,7 @@ from pipelines.comparison.summary import GeneratorKey, Provenance, summarise
 from pipelines.comparison.trials import ResultsTable, run_of_trial, train_trials
 from pipelines.report.page import write_report
 from pipelines.results.comparison_summary import ComparisonSummary
+from pipelines.results.predictions import PREDICTIONS
 from pipelines.study.runs import RunRequest
 from pipelines.study.views import view_facts
 from pipelines.study.workspace import Workspace
@@ -112,7 +113,7 @@ def _conclude(
     workspace, datasets = comparison.workspace, comparison.datasets
     rows = ResultsTable(run, comparison.trials).write()
     outcomes = [
-        Outcome(trial, row, run_of_trial(run, trial).folder / "predictions.csv")
+        Outcome(trial, row, run_of_trial(run, trial).folder / PREDICTIONS)
         for trial, row in zip(comparison.trials, rows, strict=True)
     ]
     provenance = Provenance(

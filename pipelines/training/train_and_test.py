@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,16 @@ from classifier.train import TrainingData, train
 from pipelines.metrics.measures import pseudo_values
 from pipelines.metrics.names import MEASURE_TITLES
 from pipelines.results.classifier_result import ClassifierResult
+from pipelines.results.predictions import EXTERNAL_PREDICTIONS, PREDICTIONS, write_predictions
 from pipelines.study.manifest import EXTERNAL
 from pipelines.study.split import Split
-from pipelines.study.tables import format_table
 from pipelines.training.selection import select_synthetic
 from pipelines.training.training_setup import TrainingSetup
-from runtime.files import write_text
 from runtime.memory import explain_out_of_memory
 from runtime.options import OptionError
 from runtime.run import Run
 
-EXTERNAL_PREDICTIONS = "predictions_external.csv"
-HELD_OUT = {"test": "predictions.csv", EXTERNAL: EXTERNAL_PREDICTIONS}  # splits, and their tables
+HELD_OUT = {"test": PREDICTIONS, EXTERNAL: EXTERNAL_PREDICTIONS}  # splits, and their tables
 
 
 @dataclass(frozen=True)
@@ -123,33 +121,6 @@ def train_once(
             shutil.rmtree(run.folder / name, ignore_errors=True)
         run.finish(result)
     return run
-
-
-def write_predictions(
-    path: Path, split: Split, probabilities: np.ndarray, classes: Sequence[str]
-) -> None:
-    """Write a table with a row per image: its label, the one predicted, and all probabilities.
-
-    probabilities: (N, K).
-    """
-    probability_columns = [f"probability_{name}" for name in classes]
-    rows = [
-        {
-            "file_name": file_name,
-            "patient": patient,
-            "label": classes[label],
-            "predicted": classes[int(answer.argmax())],
-        }
-        | {
-            column: f"{probability:.9g}"
-            for column, probability in zip(probability_columns, answer, strict=True)
-        }
-        for file_name, patient, label, answer in zip(
-            split.file_names, split.patients, split.labels, probabilities, strict=True
-        )
-    ]
-    columns = ["file_name", "patient", "label", "predicted", *probability_columns]
-    write_text(path, format_table(columns, rows))
 
 
 def pretrained_trunk(config: ClassifierConfig, weights: Path | None) -> Trunk | None:
