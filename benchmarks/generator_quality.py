@@ -298,6 +298,8 @@ def measure(
 def main(
     study: Path, generators: tuple[Path, ...], weights: str, rounds: int, seeds: int, final: bool
 ) -> None:
+    if seeds == 1:
+        raise click.UsageError("--seeds 1: one classifier has no spread; expected 2 or more, or 0")
     workspace, compute, store = (
         Workspace(study),
         choose_compute(),
