@@ -30,6 +30,7 @@ import click
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from pipelines.results.predictions import EXTERNAL_PREDICTIONS, PREDICTIONS, read_predictions
 from pipelines.study.view_names import VIEWS
 from pipelines.study.workspace import Workspace
 from runtime.run import Run, list_runs
@@ -37,6 +38,7 @@ from runtime.run import Run, list_runs
 ROOT = Path(__file__).resolve().parent.parent
 IN_FP32 = ("--device", "cpu", "--precision", "fp32")
 HOSPITAL = "*Hannover*"
+LABELS = ("covid", "normal")
 MEASURES = (
     "inside accuracy",
     "inside AUC",
@@ -98,12 +100,10 @@ def newest(study: Path, command: str) -> Run:
 
 def read_answers(table: Path) -> Answers:
     """Read a table of predictions."""
-    with open(table, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    tested = read_predictions(table, LABELS)
+    covid = LABELS.index("covid")
     return Answers(
-        np.array([float(row["probability_covid"]) for row in rows]),
-        np.array([row["label"] == "covid" for row in rows]),
-        [row["file_name"] for row in rows],
+        tested.probabilities[:, covid], tested.labels == covid, tested.file_names.tolist()
     )
 
 
@@ -122,8 +122,8 @@ def findings_of(data: Path, study: Path) -> dict[str, Mapping[str, str]]:
 
 def measure(run: Run, findings: Mapping[str, Mapping[str, str]]) -> list[float]:
     """Return a classifier's MEASURES."""
-    inside = read_answers(run.folder / "predictions.csv")
-    outside = read_answers(run.folder / "predictions_external.csv")
+    inside = read_answers(run.folder / PREDICTIONS)
+    outside = read_answers(run.folder / EXTERNAL_PREDICTIONS)
     rows = [findings[name] for name in outside.file_names]
     no_finding = np.array([row["finding"] == "No Finding" for row in rows])
     in_hospital = np.array([fnmatch.fnmatch(row["location"], HOSPITAL) for row in rows])

@@ -134,7 +134,7 @@ class Predictions:
         return [places[other.subset, other.seed] for other in replicates]
 
 
-def read_conditions(
+def read_by_condition(
     design: Design, outcomes: Sequence[Outcome], datasets: Datasets, test: HeldOutImages
 ) -> dict[Condition, Predictions]:
     """Read the predictions of every condition of a design, in its order."""

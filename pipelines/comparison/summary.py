@@ -22,7 +22,7 @@ from pipelines.comparison.arm_results import (
     Outcome,
     Predictions,
     arm_results,
-    read_conditions,
+    read_by_condition,
 )
 from pipelines.comparison.arms import OWN_SET, Arm
 from pipelines.comparison.contrasts import compare_arms, list_contrasts
@@ -95,7 +95,7 @@ def summarise(
     """Sum up the finished classifiers of a comparison, in the order of the design's trials."""
     test, size, question = datasets.test, count_images(datasets.test), design.question()
     images = HeldOutImages.of(datasets, positive)
-    predictions = read_conditions(design, outcomes, datasets, images)
+    predictions = read_by_condition(design, outcomes, datasets, images)
     results = arm_results(design, outcomes, predictions, datasets, images)
     outside = ExternalTest.read(outcomes, datasets, positive)
     if outside:

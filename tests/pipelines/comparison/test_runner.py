@@ -27,7 +27,6 @@ from runtime.run import Run, list_runs
 from tests.conftest import TINY_CLASSIFIER, cxr, ok
 from tests.support.torchrun_pair import TorchrunPair
 
-ROOT = Path(__file__).parents[3]
 TWO_SEEDS = ["--seeds", 2, *TINY_CLASSIFIER]
 
 
