@@ -18,7 +18,7 @@ from classifier.networks import Network, Unfrozen, build
 from classifier.pretrained import Trunk
 from runtime.device import Compute, send
 from runtime.options import OptionError
-from runtime.randomness import key, torch_generator
+from runtime.randomness import key, seed_layers, torch_generator
 from runtime.recorded_step import TensorBatch
 
 PRETRAINED_FACTOR = 0.1  # of the learning rate, for stages that were trained on ImageNet
@@ -119,7 +119,7 @@ class TrainingTask:
         if config.augment:
             generator = torch_generator(config.seed, "augment", step, rank, device=device)
             draws, noise = draw_numbers((len(chosen), *self.inputs.shape[1:]), generator)
-        torch.manual_seed(key(config.seed, "step", rank, step))
+        seed_layers(device, config.seed, "step", rank, step)
         return Batch(
             chosen=send(chosen, device),
             is_synthetic=send(self.batches.is_synthetic[chosen], device),

@@ -34,7 +34,7 @@ from gan.snapshots import describe_rollback
 from gan.training_state import Clock, TrainingState, build_networks, cooldown_end
 from runtime.device import Compute
 from runtime.progress import progress
-from runtime.randomness import key
+from runtime.randomness import seed_layers
 from runtime.recorded_step import RecordedStep
 from runtime.run import Interrupted, Run, stop_on_signal
 from runtime.stopwatch import Stopwatch
@@ -118,7 +118,7 @@ def train(
             state.prepare_step(config, time_share)
 
             # This process's part of the batch, b pairs of a real and a fake of its class.
-            torch.manual_seed(key(config.seed, "layers", compute.rank, state.step))  # for Dropout
+            seed_layers(device, config.seed, "layers", compute.rank, state.step)
             take_step(batches.draw(state.step, growth))
             state.step += 1
             bar.update()

@@ -23,6 +23,19 @@ def test_the_normalisation_is_the_same_without_a_gradient() -> None:
     assert torch.equal(normalise(x), normalise(x.detach()))
 
 
+@pytest.mark.parametrize("channels", [16, 64])
+def test_the_normalisation_in_bfloat16_is_that_in_float32(channels: int) -> None:
+    x = random(2, channels, 8, 8).detach().bfloat16().to(memory_format=torch.channels_last)
+    weights, results = x.sin(), []
+    for precision in (torch.float32, torch.bfloat16):
+        features = x.to(precision).clone().requires_grad_()
+        result = normalise(features)
+        (result * weights).sum().backward()
+        assert features.grad is not None
+        results.append([result.float(), features.grad.float()])
+    torch.testing.assert_close(*results, rtol=0.02, atol=0.02)
+
+
 def test_of_the_augmentation() -> None:
     draws = torch.rand(2, DRAWS, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     assert torch.autograd.gradcheck(lambda images: augment(images, draws), random(2, 1, 8, 8))
