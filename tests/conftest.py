@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from filelock import FileLock
 from hypothesis import settings
@@ -50,7 +51,11 @@ settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hide GPUs, before anything has looked for one, where no test is to see them."""
+    """Hide GPUs, before anything has looked for one, where no test is to see them.
+
+    One thread, as the processes have that tests start: results are the same for as many.
+    """
+    torch.set_num_threads(1)
     if config.option.markexpr != "cuda":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
