@@ -42,6 +42,8 @@ PEER_TIMEOUT = timedelta(days=2)  # of a process that waits for others, each at 
 NOT_DETERMINISTIC = "not deterministic"  # as config.json says it
 CUBLAS_WORKSPACE = ":4096:8"  # 8 buffers of 4 MiB, with which cuBLAS sums in one order
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # parameters of glibc's mallopt
+LARGE_TENSOR = 2**25  # bytes, from which on a tensor's memory goes back to the system as before
+MOST_KEPT = 2**28  # bytes that are kept, besides what lies between tensors that live
 
 _log = logging.getLogger(__name__)
 
@@ -227,12 +229,12 @@ def _set_determinism(device: torch.device, deterministic: bool) -> None:
 def _keep_freed_memory() -> None:
     """Have the C library keep memory that tensors leave for the next ones, where that is glibc.
 
-    It would give large pieces back to the system, which clears them anew for each tensor: 3000
-    pages and a sixteenth of the time of a GAN's step at 64 px.
+    It would give all of more than a few MiB back to the system, which clears it anew for each
+    tensor: 3000 pages and a sixteenth of the time of a GAN's step at 64 px.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
-            libc.mallopt(parameter, 2**30)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE_TENSOR)
+        libc.mallopt(M_TRIM_THRESHOLD, MOST_KEPT)
 
 
 @cache
