@@ -23,13 +23,18 @@ import shlex
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import click
+
+from benchmarks.generator_quality import check_split
+from pipelines.study.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 ONE_THREAD = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -69,14 +74,13 @@ def run_python(*arguments: str) -> str:
     return done.stdout
 
 
-def read_results(path: Path) -> list[dict[str, Any]]:
-    """Return the lines that are there."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def values(lines: Sequence[dict[str, Any]], label: str, measure: str) -> dict[tuple, float]:
-    """Return a measure of one class by (study, seed)."""
-    return {(line["study"], line["seed"]): line[label]["synthetic"][measure][0] for line in lines}
+def read_results(path: Path) -> dict[Training, dict[str, Any]]:
+    """Return the lines that are there, by their training."""
+    if not path.exists():
+        return {}
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    names = [field.name for field in fields(Training)]
+    return {Training(**{name: line[name] for name in names}): line for line in lines}
 
 
 def describe(own: dict[tuple, float], first: dict[tuple, float]) -> str:
@@ -84,29 +88,33 @@ def describe(own: dict[tuple, float], first: dict[tuple, float]) -> str:
     text = f"{statistics.mean(own.values()):.2f}"
     if len(own) > 1:
         text += f" ± {statistics.stdev(own.values()):.2f}"
-    pairs = [own[key] - first[key] for key in own if key in first]
-    if own != first and len(pairs) > 1:
+    if own != first and len(own) > 1:
+        pairs = [value - first[training] for training, value in own.items()]
         error = statistics.stdev(pairs) / math.sqrt(len(pairs))
         text += f" ({statistics.mean(pairs):+.2f} ± {error:.2f})"
     return text
 
 
-def print_table(lines: Sequence[dict[str, Any]], variants: Sequence[str]) -> None:
+def print_table(lines: Mapping[Training, dict[str, Any]], variants: Sequence[str]) -> None:
     """Print one row a variant and class."""
-    of_variant = {name: [line for line in lines if line["variant"] == name] for name in variants}
-    click.echo("| variant | class | trainings | " + " | ".join(MEASURES) + " |")
-    click.echo("|---" * (3 + len(MEASURES)) + "|")
-    for variant, own in of_variant.items():
-        for label in [name for name, value in lines[0].items() if isinstance(value, dict)]:
+
+    def values(variant: str, label: str, measure: str) -> dict[tuple, float]:
+        return {
+            (training.study, training.seed): line[label]["synthetic"][measure][0]
+            for training, line in lines.items()
+            if training.variant == variant
+        }
+
+    labels = [name for name, value in next(iter(lines.values())).items() if isinstance(value, dict)]
+    click.echo("| variant | class | " + " | ".join(MEASURES) + " |")
+    click.echo("|---" * (2 + len(MEASURES)) + "|")
+    for variant in variants:
+        for label in labels:
             cells = [
-                describe(
-                    values(own, label, measure), values(of_variant[variants[0]], label, measure)
-                )
+                describe(values(variant, label, measure), values(variants[0], label, measure))
                 for measure in MEASURES
             ]
-            click.echo(
-                f"| {variant or 'as it is'} | {label} | {len(own)} | " + " | ".join(cells) + " |"
-            )
+            click.echo(f"| {variant or 'as it is'} | {label} | " + " | ".join(cells) + " |")
 
 
 @click.command()
@@ -126,29 +134,27 @@ def main(
     seeds: int,
     processes: int,
 ) -> None:
-    wanted = [
+    for study in studies:
+        check_split(Workspace(Path(study)), final=False)
+    trainings = [
         Training(variant, of_all, str(Path(study).resolve()), seed)
         for seed in range(seeds)
         for study in studies
         for variant in variants
     ]
-    names = [*asdict(wanted[0])]
-    done = [{name: line[name] for name in names} for line in read_results(results)]
-    missing = [training for training in wanted if asdict(training) not in done]
+    lines = read_results(results)
+    missing = [training for training in trainings if training not in lines]
     with ThreadPoolExecutor(processes) as pool, results.open("a") as file:
-        trainings = [pool.submit(training.run, weights) for training in missing]
+        begun = {pool.submit(training.run, weights): training for training in missing}
         try:
-            for number, training in enumerate(as_completed(trainings), start=1):
-                file.write(json.dumps(training.result()) + "\n")
+            for number, ended in enumerate(as_completed(begun), start=1):
+                lines[begun[ended]] = line = ended.result()
+                file.write(json.dumps(line) + "\n")
                 file.flush()
                 click.echo(f"{number} of {len(missing)} trainings", err=True)
         finally:
             pool.shutdown(cancel_futures=True)  # where one fails, the others are not begun
-    asked = [asdict(training) for training in wanted]
-    lines = [
-        line for line in read_results(results) if {name: line[name] for name in names} in asked
-    ]
-    print_table(lines, variants)
+    print_table({training: lines[training] for training in trainings}, variants)
 
 
 if __name__ == "__main__":

@@ -32,13 +32,16 @@ def torch_generator(
 
 
 def seed_layers(device: torch.device, seed: int, *names: int | str) -> None:
-    """Seed the generator that layers draw from on a device, as dropout does, for (seed, names…)."""
+    """Seed the generator that layers draw from on a device, as dropout does, for (seed, names…).
+
+    For a CPU only its own: `torch.manual_seed` takes 0.2 ms of each step to look for GPUs.
+    """
     import torch
 
     if device.type == "cpu":
         torch.default_generator.manual_seed(key(seed, *names))
     else:
-        torch.manual_seed(key(seed, *names))  # which takes 0.2 ms to look for GPUs
+        torch.manual_seed(key(seed, *names))
 
 
 def numpy_generator(seed: int, *names: int | str) -> np.random.Generator:
