@@ -21,12 +21,13 @@ from torch.nn.functional import interpolate, pad
 from gan.segan.segmentation import PACKAGED, LungNetwork, load_lung_network, lung_chances
 from pipelines.data.lung_masks import FoundMasks, check_masks, match_masks, read_mask
 from pipelines.study.image_io import read_gray, write_gray
-from pipelines.study.lung_shape import Box, box_of, clean_mask, dice, find_doubts
+from pipelines.study.lung_shape import box_of, clean_mask, dice, find_doubts
 from pipelines.study.lungs import (
     DOUBTFUL,
     GOOD,
     HUMAN,
     NETWORK,
+    Box,
     LungRow,
     mask_hash,
     mask_name,

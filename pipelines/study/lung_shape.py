@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from PIL import Image
 from scipy import ndimage
+
+from pipelines.study.lungs import Box
 
 MIN_LUNG = 0.02  # of the film: a smaller patch is no lung
 # Of the 427 films whose lungs were outlined by hand (V7 Labs) one covers less than 15 % and none
@@ -21,16 +21,6 @@ MAX_SHARPNESS = 3.6  # of an outline: a film shows lungs through the chest, a se
 SHARPNESS_SIDE = 128  # pixels of the film in which it is measured
 OUTLINE, AROUND, FRAME = 1, (3, 12), 3  # of these pixels: how far from the outline, from the edge
 MIN_AGREEMENT = 0.88  # Dice of the lungs of a film with those of the film mirrored and shifted
-
-
-@dataclass(frozen=True)
-class Box:
-    """A box of pixels: columns left to right − 1 and rows top to bottom − 1."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
 
 
 def clean_mask(mask: np.ndarray) -> np.ndarray:

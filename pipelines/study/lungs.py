@@ -18,7 +18,6 @@ import numpy as np
 from PIL import Image
 
 from pipelines.study.image_io import pixel_hash, read_gray
-from pipelines.study.lung_shape import Box
 from pipelines.study.manifest import Row
 from pipelines.study.tables import format_table, read_table
 from runtime.files import read_json, write_text
@@ -26,6 +25,16 @@ from runtime.files import read_json, write_text
 NETWORK, HUMAN = "network", "masks"  # sources of a mask
 GOOD, DOUBTFUL = "good", "doubtful"  # qualities of one
 MADE_BY_COMMAND = "cxr data lungs"
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box of pixels: columns left to right − 1 and rows top to bottom − 1."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from pipelines.study.image_io import read_gray, square_box, to_square
-from pipelines.study.lung_shape import Box
 from pipelines.study.lungs import (
     MADE_BY_COMMAND,
+    Box,
     FloatBox,
     Lungs,
     lungs_of,
