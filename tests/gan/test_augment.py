@@ -54,6 +54,23 @@ def test_a_bright_left_half_stays_left() -> None:
     assert (left > right).all()
 
 
+def test_nothing_comes_in_from_outside() -> None:
+    """Gray beside the borders would be an edge that no image has, and hide what is there."""
+    images = torch.rand(64, 1, 1, 1).expand(-1, -1, 32, 32)
+    changed = augment(images, draw_numbers(64, 0)).flatten(1)
+    torch.testing.assert_close(changed, changed[:, :1].expand_as(changed))
+
+
+def test_each_line_is_shifted_as_the_draw_says_and_mirrored_at_the_borders() -> None:
+    ramp = torch.arange(32.0).view(1, 1, 32, 1).expand(-1, -1, -1, 32)
+    by_four = torch.tensor(
+        [[0.5, 0.5, 0.999, 0.5]]
+    )  # as far as rows are shifted, grays as they are
+    rows = augment(ramp, by_four)[0, 0, :, 0]
+    expected = [*range(4, 32), 30, 29, 28, 27]
+    torch.testing.assert_close(rows, torch.tensor(expected, dtype=torch.float32))
+
+
 def test_channels_are_treated_alike() -> None:
     gray = torch.rand(5, 1, 32, 32)
     colour = augment(gray.expand(-1, 3, -1, -1), draw_numbers(5, 0))
