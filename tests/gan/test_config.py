@@ -74,5 +74,12 @@ def test_a_preset_has_the_values_of_its_paper(preset: str, expected: dict[str, A
     assert {name: getattr(config, name) for name in expected} == expected
 
 
+@pytest.mark.parametrize("large", [{"image_size": 128}, {"image_size": 64, "oversampling": 2}])
+def test_large_pictures_have_a_lower_learning_rate_if_none_is_given(large: dict[str, Any]) -> None:
+    """At the one of 64 px wide networks of 128 px learned next to nothing."""
+    assert GanConfig.from_options(**large).learning_rate < GanConfig().learning_rate
+    assert GanConfig.from_options(**large, learning_rate=1e-3).learning_rate == 1e-3
+
+
 def test_an_option_that_is_given_goes_before_the_preset() -> None:
     assert GanConfig.from_options(preset="dcgan", width=8).width == 8

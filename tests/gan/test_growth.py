@@ -98,7 +98,7 @@ def test_networks_of_one_side_are_not_asked_to_grow(preset: str, field: str, val
         ({"stage_steps": -1}, "expected a whole number of 0 or more"),
         ({"oversampling": 3}, "expected 1 or 2"),
         (
-            {"stage_steps": 2000, "image_size": 128},
+            {"stage_steps": 2000, "image_size": 128, "steps": 6000, "cooldown": 1 / 3},
             "to grow from 16 to 128 px takes 7000 steps, and there are 4000 before",
         ),
     ],

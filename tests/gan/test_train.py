@@ -202,7 +202,7 @@ def test_other_images_than_before_are_refused(finished: Run) -> None:
 
 def test_a_checkpoint_of_other_options_is_refused(finished: Run) -> None:
     with pytest.raises(ValueError, match="another learning_rate, beta1"):
-        train_in(finished, learning_rate=1e-3, beta1=0.5)
+        train_in(finished, learning_rate=2e-3, beta1=0.5)
 
 
 def test_a_checkpoint_of_another_version_is_refused(finished: Run, tmp_path: Path) -> None:
@@ -229,11 +229,14 @@ def test_the_learning_rate_falls_at_the_end(tmp_path: Path) -> None:
     assert rate == pytest.approx(TINY.learning_rate / 5), "the last of five steps"
 
 
-def test_a_run_made_longer_becomes_what_it_would_have_been(tmp_path: Path) -> None:
-    """It goes on from before its learning rate fell."""
-    longer = {"steps": 24, "sample_every": 8}
+@pytest.mark.parametrize(("cooldown", "steps"), [(1 / 3, 15), (0.0, 16)])
+def test_a_run_made_longer_becomes_what_it_would_have_been(
+    cooldown: float, steps: int, tmp_path: Path
+) -> None:
+    """It goes on from before its learning rate fell, or from its end where it does not fall."""
+    longer = {"steps": 24, "sample_every": 8, "cooldown": cooldown}
     fresh = run_training(tmp_path / "fresh", **longer)
-    run = run_training(tmp_path / "short", **longer | {"steps": 15})
+    run = run_training(tmp_path / "short", **longer | {"steps": steps})
     train_in(run, **longer)
     assert run.journal() == fresh.journal()
     assert names_in(run, "snapshots") == names_in(fresh, "snapshots")

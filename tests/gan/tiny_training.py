@@ -21,7 +21,9 @@ from runtime.run import Run, create_run
 
 CPU = choose_compute("cpu", "fp32")
 CLASSES = ["left", "right"]
-TINY = GanConfig(image_size=32, width=4, batch_size=8, latent_size=8, steps=12, sample_every=5)
+TINY = GanConfig(
+    image_size=32, width=4, batch_size=8, latent_size=8, steps=12, cooldown=1 / 3, sample_every=5
+)
 
 
 def spots(n: int = 64) -> TensorDataset:
