@@ -21,8 +21,9 @@ Beside them the doctor's distance (of parts of 256 samples from training and val
 the pixel distance to the nearest training image, least and median. Each is [mean, standard
 deviation] over the rounds, which share reals: a measure of luck in the drawing, not of another
 patient sample or another training. With --seeds, the accuracy, in %, on held-out reals of the small
-CNN that was taught by 2000 synthetic images alone, without and with classical augmentation. One
-line of JSON a generator.
+CNN that was taught by 2000 synthetic images alone, without and with classical augmentation. With
+--cut, features are of what is left when so many pixels are cut off at each side, which tells how
+much of a distance is at the borders. One line of JSON a generator.
 """
 
 from __future__ import annotations
@@ -252,6 +253,7 @@ def measure(
     rounds: int,
     seeds: int,
     final: bool,
+    cut: int,
 ) -> dict[str, object]:
     """Measure one generator."""
     trained = load_generator(path, compute.device)
@@ -261,10 +263,13 @@ def measure(
     splits = {name: splits[name] for name in names}
     drawn = draw_images(trained, DRAWN)
     scored = drawn.take(range(SCORED))
-    features = featurise(
-        {name: split.images for name, split in splits.items()} | {"synthetic": scored.images}
-    )
+    if 2 * cut >= trained.config.image_size:
+        raise click.UsageError(f"--cut {cut} leaves nothing of {trained.config.image_size} pixels")
+    images = {name: split.images for name, split in splits.items()} | {"synthetic": scored.images}
+    inner = slice(cut, trained.config.image_size - cut)
+    features = featurise({name: whole[:, inner, inner] for name, whole in images.items()})
     line: dict[str, object] = {"generator": str(path), "step": trained.step}
+    line |= {"cut": cut} if cut else {}
     if (path.parent / "result.json").exists():
         line["minutes"] = round(read_json(path.parent / "result.json")["seconds"] / 60, 1)
     for index, reals in enumerate(list_reals(workspace, splits, features)):
@@ -295,8 +300,15 @@ def measure(
     "--seeds", default=0, help="Classifiers of each kind taught by synthetic alone, 2 or more."
 )
 @click.option("--final", is_flag=True, help="Read on the test images of splits kept for that.")
+@click.option("--cut", default=0, type=click.IntRange(0), help="Pixels cut off before features.")
 def main(
-    study: Path, generators: tuple[Path, ...], weights: str, rounds: int, seeds: int, final: bool
+    study: Path,
+    generators: tuple[Path, ...],
+    weights: str,
+    rounds: int,
+    seeds: int,
+    final: bool,
+    cut: int,
 ) -> None:
     if seeds == 1:
         raise click.UsageError("--seeds 1: one classifier has no spread; expected 2 or more, or 0")
@@ -312,7 +324,7 @@ def main(
         return extractor.features(images, store, compute)
 
     for path in generators:
-        line = measure(path, workspace, featurise, compute, rounds, seeds, final)
+        line = measure(path, workspace, featurise, compute, rounds, seeds, final, cut)
         click.echo(json.dumps(line))
 
 
