@@ -257,19 +257,18 @@ def measure(
 ) -> dict[str, object]:
     """Measure one generator."""
     trained = load_generator(path, compute.device)
+    if 2 * cut >= trained.config.image_size:
+        raise click.UsageError(f"--cut {cut} leaves nothing of {trained.config.image_size} pixels")
     classes = list(trained.classes)
     names = SPLITS if final else ("train", "validation")
     splits = load_splits(workspace, trained.config.image_size, classes)
     splits = {name: splits[name] for name in names}
     drawn = draw_images(trained, DRAWN)
     scored = drawn.take(range(SCORED))
-    if 2 * cut >= trained.config.image_size:
-        raise click.UsageError(f"--cut {cut} leaves nothing of {trained.config.image_size} pixels")
     images = {name: split.images for name, split in splits.items()} | {"synthetic": scored.images}
     inner = slice(cut, trained.config.image_size - cut)
     features = featurise({name: whole[:, inner, inner] for name, whole in images.items()})
-    line: dict[str, object] = {"generator": str(path), "step": trained.step}
-    line |= {"cut": cut} if cut else {}
+    line: dict[str, object] = {"generator": str(path), "step": trained.step, "cut": cut}
     if (path.parent / "result.json").exists():
         line["minutes"] = round(read_json(path.parent / "result.json")["seconds"] / 60, 1)
     for index, reals in enumerate(list_reals(workspace, splits, features)):
