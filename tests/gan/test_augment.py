@@ -63,10 +63,8 @@ def test_nothing_comes_in_from_outside() -> None:
 
 def test_each_line_is_shifted_as_the_draw_says_and_mirrored_at_the_borders() -> None:
     ramp = torch.arange(32.0).view(1, 1, 32, 1).expand(-1, -1, -1, 32)
-    by_four = torch.tensor(
-        [[0.5, 0.5, 0.999, 0.5]]
-    )  # as far as rows are shifted, grays as they are
-    rows = augment(ramp, by_four)[0, 0, :, 0]
+    as_far_as_rows_go = torch.tensor([[0.5, 0.5, 0.999, 0.5]])  # and grays as they are
+    rows = augment(ramp, as_far_as_rows_go)[0, 0, :, 0]
     expected = [*range(4, 32), 30, 29, 28, 27]
     torch.testing.assert_close(rows, torch.tensor(expected, dtype=torch.float32))
 
