@@ -8,6 +8,7 @@ mirror of strided 4×4 convolutions judges it. What is different, each for small
   vary as the reals do; the convolutions learn what a Gaussian cannot draw. A generator that starts
   from noise first shows one picture for every latent, and spends most of a small budget, or all of
   it, on finding variety.
+- The black borders of its images are those of training images (see `gan.borders`).
 - Nearest-neighbour upsampling and a 3×3 convolution in place of free transposed convolutions
   (Odena et al. 2016: no checkerboards).
 - Pixelwise feature normalisation (Karras et al. 2018, section 4.2) in place of BatchNorm: an image
@@ -35,6 +36,7 @@ from torch.nn.functional import (
     leaky_relu,
 )
 
+from gan.borders import SIDES, Borders
 from gan.growth import Growing, double, feature_widths, halve
 from gan.resize import enlarging_matrix, resample, resize
 
@@ -199,7 +201,10 @@ class Generator(Growing):
         self.from_coarse = BlockedConv(1, widths[self.coarse], 3)
         heads = {str(side): BlockedConv(widths[side], channels, 3) for side in sides}
         self.to_image = nn.ModuleDict(heads)
+        self.borders = Borders(classes=classes)
+        self.inside_borders = nn.Linear(SIDES, widths[4] * 16, bias=False)
         initialise(self)
+        nn.init.zeros_(self.inside_borders.weight)
         for head in heads.values():
             nn.init.zeros_(head.weight)  # the start is the PCA, then the stage before
 
@@ -223,12 +228,13 @@ class Generator(Growing):
             self.components[index, :kept] = directions[:kept] * stds
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        borders = self.borders.choose(latents, labels)  # (B, SIDES)
         with torch.autocast(latents.device.type, enabled=False):
             chosen = one_hot(labels, self.mean)  # (B, classes)
             coarse = self._draw_coarse(latents, chosen)
             embedded = chosen @ self.embedding.weight  # (B, latent_size)
         picture = resample(coarse, self.enlarging)
-        x = self.project(torch.cat([latents, embedded], dim=1))
+        x = self.project(torch.cat([latents, embedded], dim=1)) + self.inside_borders(borders)
         x = x.unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         x, side = normalise(x), 4  # (B, widths[4], 4, 4)
         for block in self.blocks:
@@ -239,7 +245,7 @@ class Generator(Growing):
                 picture = self._add_detail(picture, x, side)
             if side == self.side:
                 break
-        image = torch.tanh(picture)
+        image = self.borders(torch.tanh(picture), borders)
         return image if self.training else resize(image, self.image_size, side).clamp(-1, 1)
 
     def _add_detail(self, picture: Tensor, x: Tensor, side: int) -> Tensor:

@@ -174,7 +174,8 @@ def draw_interpolation(
 ) -> np.ndarray:
     """Draw images of one class along the great circle between two latents.
 
-    Spherical, since Gaussian latents of many dimensions live near a sphere (White 2016).
+    Spherical, since Gaussian latents of many dimensions live near a sphere (White 2016). The last
+    two numbers, which choose black borders, are alike in both.
 
     Args:
         trained: The generator.
@@ -188,6 +189,7 @@ def draw_interpolation(
     config = trained.config
     random = torch_generator(config.seed, "interpolation", number)
     ends = torch.randn(2, config.latent_size, generator=random)
+    ends[1, -2:] = ends[0, -2:]
     angle = torch.acos(torch.cosine_similarity(ends[0], ends[1], dim=0)).item()
     along = torch.linspace(0, angle, columns).unsqueeze(1)  # (columns, 1)
     latents = (torch.sin(angle - along) * ends[0] + torch.sin(along) * ends[1]) / math.sin(angle)

@@ -37,8 +37,8 @@ def build_networks(
     Args:
         config: The configuration.
         classes: How many there are.
-        images: The training images, (N, 1, S, S) uint8, whose principal components the generator
-            of small-data starts as.
+        images: The training images, (N, 1, S, S) uint8; the generator of small-data starts as their
+            principal components, and has their black borders.
         labels: (N,).
     """
     with torch.random.fork_rng(devices=[]):
@@ -47,6 +47,7 @@ def build_networks(
         discriminator = build_discriminator(config, classes)
     if isinstance(generator, Generator):
         generator.fit_pca(to_float(images), labels)
+        generator.borders.fit(images, labels)
     return generator, discriminator
 
 
