@@ -204,6 +204,8 @@ class GanConfig:
         for name in ("steps", "batch_size", "width", "latent_size", "sample_every"):
             if getattr(self, name) < 1:
                 raise self._error(name, "expected a whole number of at least 1")
+        if self.preset == "small-data" and self.latent_size < 2:
+            raise self._error("latent_size", "expected at least 2, whose angle chooses borders")
         if self.batch_size < 2:
             raise self._error(
                 "batch_size", "expected at least 2, a batch of one has nothing to compare"

@@ -22,6 +22,7 @@ from runtime.options import OptionError
         ("batch_size", 1),
         ("width", 0),
         ("latent_size", 0),
+        ("latent_size", 1),
         ("sample_every", 0),
         ("learning_rate", 0.0),
         ("learning_rate", float("inf")),
