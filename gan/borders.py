@@ -36,10 +36,9 @@ class Borders(nn.Module):
             images: (N, 1, S, S) uint8.
             labels: (N,); every class has an image.
         """
-        found = measure_borders(images.squeeze(1)) / images.shape[-1]
         for label, depths in enumerate(self.depths):
-            own = found[labels == label]
-            depths.copy_(own[torch.arange(SLOTS) * len(own) // SLOTS])
+            own = measure_borders(images[labels == label].squeeze(1))  # (n, SIDES)
+            depths.copy_(own[torch.arange(SLOTS) * len(own) // SLOTS] / images.shape[-1])
 
     def choose(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Return the borders (B, SIDES) of samples, as shares of the side.
@@ -66,7 +65,7 @@ def measure_borders(images: Tensor) -> Tensor:
 
     0 where they are more than DEEPEST: a dark image is no border.
     """
-    black = (images <= BLACK).double()
+    black = (images <= BLACK).float()
     columns, rows = (black.mean(dim=dim) >= BLACK_SHARE for dim in (1, 2))  # (N, S) each
     sides = torch.stack([columns, columns.flip(1), rows, rows.flip(1)], dim=1)  # (N, SIDES, S)
     depths = sides.long().cumprod(dim=2).sum(dim=2)

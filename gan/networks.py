@@ -202,9 +202,9 @@ class Generator(Growing):
         heads = {str(side): BlockedConv(widths[side], channels, 3) for side in sides}
         self.to_image = nn.ModuleDict(heads)
         self.borders = Borders(classes=classes)
-        self.inside_borders = nn.Linear(SIDES, widths[4] * 16, bias=False)
+        self.project_borders = nn.Linear(SIDES, widths[4] * 16, bias=False)
         initialise(self)
-        nn.init.zeros_(self.inside_borders.weight)
+        nn.init.zeros_(self.project_borders.weight)
         for head in heads.values():
             nn.init.zeros_(head.weight)  # the start is the PCA, then the stage before
 
@@ -234,7 +234,7 @@ class Generator(Growing):
             coarse = self._draw_coarse(latents, chosen)
             embedded = chosen @ self.embedding.weight  # (B, latent_size)
         picture = resample(coarse, self.enlarging)
-        x = self.project(torch.cat([latents, embedded], dim=1)) + self.inside_borders(borders)
+        x = self.project(torch.cat([latents, embedded], dim=1)) + self.project_borders(borders)
         x = x.unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         x, side = normalise(x), 4  # (B, widths[4], 4, 4)
         for block in self.blocks:
