@@ -104,7 +104,7 @@ class GanConfig:
         "reads the reals; small-data and pggan only.",
     )
     steps: int = option(
-        9000,
+        14_000,
         "Training steps, each one update of both networks; by default 6000 where small-data draws "
         "at 128 px or more.",
     )
@@ -139,7 +139,7 @@ class GanConfig:
     penalty: float = option(0.02, "Weight of the gradient penalties; small-data and pggan only.")
     augment: bool = option(True, "Augment what the discriminator sees.")
     ema_decay: float = option(
-        0.998,
+        0.999,
         "Decay per step of the averaged generator that makes the samples; 0: no average; "
         "small-data and pggan only.",
     )
