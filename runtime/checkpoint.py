@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from runtime.files import Record, atomic
+from runtime.files import ANOTHER_VERSION, Record, atomic
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -112,8 +112,8 @@ def build_with_weights(
         shape = weight.shape if isinstance(weight, Tensor) else None
         if name not in shapes or shape != shapes[name]:
             raise ValueError(
-                f"{path} holds other weights than its configuration says, first {name!s:.60}; it "
-                "is damaged or not a file of cxr"
+                f"{path} holds other weights than its configuration says, first {name!s:.60}; "
+                f"{ANOTHER_VERSION}"
             )
     network = build()
     try:
