@@ -16,44 +16,28 @@ from gan.training_state import TrainingState
 from runtime.device import Compute
 from runtime.options import OptionError
 
-# Image size² · width · batch size · steps, from which on a GPU compiling is worth its half minute:
-# what that divided by the time it takes from a step of an H200 comes to. It was 3e11 (64 px, width
-# 32, batch 32), 7e11 (128 px, the same), 5e11 (256 px, the same) and 7e11 (128 px, width 64, batch
-# 256).
-EARNED_AFTER = 7e11
-
 
 def settle_compilation(choice: str, config: GanConfig, compute: Compute) -> bool:
     """Say whether the networks of a training are compiled.
 
     Args:
-        choice: "yes", "no", or "auto": on CUDA alone, where the run is long enough.
+        choice: "yes" or "no".
         config: Of the training.
         compute: Where it runs.
 
     Raises:
         OptionError: "yes" where networks change as they train, or without a working compiler.
     """
-    if choice not in ("auto", "yes", "no"):
-        raise OptionError("compile", choice, "expected auto, yes or no")
-    if choice == "yes":
-        if not is_steady(config):
-            raise OptionError("compile", choice, "is for preset small-data without `stage_steps`")
-        problem = find_compiler_problem(compute.device)
-        if problem:
-            raise OptionError("compile", choice, f"{problem}; use no")
-        return True
-    return (
-        choice == "auto"
-        and compute.device.type == "cuda"
-        and is_steady(config)
-        and _work(config) >= EARNED_AFTER
-        and find_compiler_problem(compute.device) is None
-    )
-
-
-def _work(config: GanConfig) -> int:
-    return config.image_size**2 * config.width * config.batch_size * config.steps
+    if choice not in ("yes", "no"):
+        raise OptionError("compile", choice, "expected yes or no")
+    if choice == "no":
+        return False
+    if not is_steady(config):
+        raise OptionError("compile", choice, "is for preset small-data without `stage_steps`")
+    problem = find_compiler_problem(compute.device)
+    if problem:
+        raise OptionError("compile", choice, f"{problem}; use no")
+    return True
 
 
 def find_compiler_problem(device: torch.device) -> str | None:

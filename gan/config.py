@@ -21,7 +21,7 @@ FADE = 0.5  # share of a stage over which its layers are faded in
 # What small-data sets from this size on: its own defaults were measured at 64 px, and by them wide
 # networks of 128 px learned next to nothing.
 LARGE_PICTURE = 128  # pixels of what the networks draw
-_LARGE: dict[str, Any] = {"steps": 6000, "learning_rate": 5e-4, "cooldown": 1 / 3}
+_LARGE: dict[str, Any] = {"steps": 20_000, "learning_rate": 5e-4}
 
 # DCGAN's values, section 4 of Radford et al. 2016; the optimizer's are CovidGAN's too.
 _DCGAN: dict[str, Any] = {
@@ -105,7 +105,7 @@ class GanConfig:
     )
     steps: int = option(
         14_000,
-        "Training steps, each one update of both networks; by default 6000 where small-data draws "
+        "Training steps, each one update of both networks; by default 20000 where small-data draws "
         "at 128 px or more.",
     )
     stage_steps: int = option(
@@ -133,8 +133,7 @@ class GanConfig:
     beta2: float = option(0.99, "Adam's decay of the mean squared gradient.")
     cooldown: float = option(
         0.0,
-        "Share of the training, at its end, over which the learning rate falls to 0; by default a "
-        "third where small-data draws at 128 px or more.",
+        "Share of the training, at its end, over which the learning rate falls to 0.",
     )
     penalty: float = option(0.02, "Weight of the gradient penalties; small-data and pggan only.")
     augment: bool = option(True, "Augment what the discriminator sees.")

@@ -68,11 +68,9 @@ if TYPE_CHECKING:
 @verbose_option
 @click.option(
     "--compile",
-    type=click.Choice(["auto", "yes", "no"]),
-    default="auto",
-    callback=lambda context, option, value: None if value == "auto" else value,
+    type=click.Choice(["yes", "no"]),
     help="Compile the networks before training (torch.compile): faster steps after a minute or "
-    "two, in another rounding. auto: on CUDA alone, in trainings of several minutes.",
+    "two, in another rounding.  [default: no]",
 )
 @click.option(
     "--dry-run",

@@ -55,7 +55,7 @@ class GanTraining:
     real_fraction: RealFraction = 1.0  # of the training images, whole patients at a time
     max_minutes: float | None = None
     view: str = WHOLE  # what of the images it draws
-    compile: str = "auto"  # the networks: yes, no or auto; a run has yes or no
+    compile: str = "no"  # the networks: yes or no
 
     def __post_init__(self) -> None:
         if self.max_minutes is not None and not self.max_minutes > 0:
@@ -110,8 +110,8 @@ def train_generator(
 
     options: the fields of GanConfig that were asked for. share: the reals to train on, all of the
     study's training split when None; a resumed run has its own. view: what it draws, one of VIEWS;
-    whole images when None. keep_going: whatever the doctor says. compile: the networks, yes, no or
-    auto, which it is when None.
+    whole images when None. keep_going: whatever the doctor says. compile: the networks, yes or no,
+    which it is when None; a resumed run has its own.
     """
     watch = Stopwatch("imports", request.started)
     watch.begin("data")

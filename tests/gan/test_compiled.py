@@ -18,10 +18,6 @@ CPU = Compute(torch.device("cpu"), "fp32")
 CONFIG = GanConfig(image_size=32, width=2, latent_size=4)
 
 
-def test_networks_are_not_compiled_on_a_cpu_unasked() -> None:
-    assert not settle_compilation("auto", CONFIG, CPU)
-
-
 @pytest.mark.parametrize(
     "options", [{"stage_steps": 10}, {"preset": "dcgan"}], ids=["growing", "paper"]
 )

@@ -123,10 +123,23 @@ ALWAYS_WINS = checks(*[0.9] * 20) + [
 ]
 
 
+def snapshots(*distances: float) -> list[dict]:
+    """The journal of a snapshot at every 500th step, whose classes had these distances each."""
+    return [
+        {"step": 500 * number, "diversity": [0.9, 0.9], "distance": [distance, distance]}
+        for number, distance in enumerate(distances, start=1)
+    ]
+
+
+SPOILT = snapshots(900, 500, 700, 800)
+
+
 @pytest.mark.parametrize(
     "journal",
     [
         pytest.param([], id="nothing yet"),
+        pytest.param(snapshots(900, 500, 800, 520), id="one bad snapshot"),
+        pytest.param(snapshots(900, 500, 520, 540), id="no longer better"),
         pytest.param(checks(0.1, 0.5, 0.9), id="ever more diverse"),
         pytest.param(checks(0.0, 0.1), id="only begun"),
         pytest.param([*ALWAYS_WINS[:-1], {"step": 1000, "d_loss": 0.5}], id="one loss is higher"),
@@ -154,6 +167,9 @@ def find(journal: list[dict]) -> Finding:
         pytest.param(
             ALWAYS_WINS, "the discriminator tells every image since step 0", id="discriminator"
         ),
+        pytest.param(
+            SPOILT, "1.6 times as far from the reals as they were at step 1000", id="spoilt"
+        ),
     ],
 )
 def test_what_is_wrong_is_named(journal: list[dict], words: str) -> None:
@@ -168,6 +184,7 @@ def test_what_is_wrong_is_named(journal: list[dict], words: str) -> None:
         pytest.param(DIVERGING, False, id="diverging"),
         pytest.param(NEVER_VARIED, True, id="no variety in a thousand steps"),
         pytest.param(ALWAYS_WINS, True, id="discriminator"),
+        pytest.param(SPOILT, False, id="spoilt"),
     ],
 )
 def test_what_lasts_is_hopeless(journal: list[dict], is_hopeless: bool) -> None:
