@@ -17,27 +17,16 @@ from runtime.device import Compute
 from runtime.options import OptionError
 
 
-def settle_compilation(choice: str, config: GanConfig, compute: Compute) -> bool:
-    """Say whether the networks of a training are compiled.
+def check_compiling(config: GanConfig, compute: Compute) -> None:
+    """Check that the networks of a training can be compiled where it runs.
 
-    Args:
-        choice: "yes" or "no".
-        config: Of the training.
-        compute: Where it runs.
-
-    Raises:
-        OptionError: "yes" where networks change as they train, or without a working compiler.
+    Raises OptionError where networks change as they train, or without a working compiler.
     """
-    if choice not in ("yes", "no"):
-        raise OptionError("compile", choice, "expected yes or no")
-    if choice == "no":
-        return False
     if not is_steady(config):
-        raise OptionError("compile", choice, "is for preset small-data without `stage_steps`")
+        raise OptionError("compile", "yes", "is for preset small-data without `stage_steps`")
     problem = find_compiler_problem(compute.device)
     if problem:
-        raise OptionError("compile", choice, f"{problem}; use no")
-    return True
+        raise OptionError("compile", "yes", f"{problem}; use no")
 
 
 def find_compiler_problem(device: torch.device) -> str | None:

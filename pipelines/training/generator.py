@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 
 from gan.augment import DRAWS, augment
 from gan.batches import TrainingData
-from gan.compiled import settle_compilation
+from gan.compiled import check_compiling
 from gan.config import GanConfig
 from gan.presets import parameter_counts
 from gan.sample import to_float, to_uint8
@@ -58,6 +58,8 @@ class GanTraining:
     compile: str = "no"  # the networks: yes or no
 
     def __post_init__(self) -> None:
+        if self.compile not in ("yes", "no"):
+            raise OptionError("compile", self.compile, "expected yes or no")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise OptionError(
                 "max_minutes", self.max_minutes, "expected a positive number of minutes"
@@ -131,11 +133,13 @@ def train_generator(
         may_change=("max_minutes",),
     )
     config, compute = start.settings.config, start.compute
-    is_compiled = settle_compilation(start.settings.compile, config, compute)
+    is_compiled = start.settings.compile == "yes"
+    if is_compiled:
+        check_compiling(config, compute)
     workspace = workspace.in_view(start.settings.view)
     share = _settle_share(start, share)
     data, facts = _load_data(workspace, share, config)
-    run = start.begin(facts | {"compile": "yes" if is_compiled else "no"})
+    run = start.begin(facts)
 
     watch.begin("training")
     with explain_out_of_memory(config.batch_size, run), _draw_when_stopped(run, compute):

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gan.compiled import find_compiler_problem, settle_compilation
+from gan.compiled import check_compiling, find_compiler_problem
 from gan.config import GanConfig
 from gan.presets import build_discriminator, build_generator
+from pipelines.training.generator import GanTraining
 from runtime.device import Compute
 from runtime.options import OptionError
 
@@ -18,12 +19,16 @@ CPU = Compute(torch.device("cpu"), "fp32")
 CONFIG = GanConfig(image_size=32, width=2, latent_size=4)
 
 
+def test_networks_are_not_compiled_unasked() -> None:
+    assert GanTraining(config=CONFIG).compile == "no"
+
+
 @pytest.mark.parametrize(
     "options", [{"stage_steps": 10}, {"preset": "dcgan"}], ids=["growing", "paper"]
 )
 def test_networks_that_change_as_they_train_are_not_compiled(options: dict[str, object]) -> None:
     with pytest.raises(OptionError, match="compile"):
-        settle_compilation("yes", GanConfig.from_options(**options), CPU)
+        check_compiling(GanConfig.from_options(**options), CPU)
 
 
 @pytest.fixture

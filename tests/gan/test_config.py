@@ -77,7 +77,7 @@ def test_a_preset_has_the_values_of_its_paper(preset: str, expected: dict[str, A
 
 @pytest.mark.parametrize("large", [{"image_size": 128}, {"image_size": 64, "oversampling": 2}])
 def test_large_pictures_have_a_lower_learning_rate_if_none_is_given(large: dict[str, Any]) -> None:
-    """At the one of 64 px wide networks of 128 px learned next to nothing."""
+    """At the one of 64 px losses leap there, and do not always recover."""
     assert GanConfig.from_options(**large).learning_rate < GanConfig().learning_rate
     assert GanConfig.from_options(**large, learning_rate=1e-3).learning_rate == 1e-3
 
