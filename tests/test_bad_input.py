@@ -68,6 +68,11 @@ def replaced(name: str, old: str, new: str) -> Callable[[Path], object]:
     return lambda study: (study / name).write_text((study / name).read_text().replace(old, new))
 
 
+def with_a_damaged_key(study: Path) -> None:
+    key = study / "data" / "patients.key"
+    key.write_text("z" + key.read_text()[1:])
+
+
 def without_an_image(study: Path) -> None:
     shutil.rmtree(study / "data" / "arrays", ignore_errors=True)
     (study / "data" / read_manifest(study / "data" / "manifest.csv")[0].file_name).unlink()
@@ -149,9 +154,7 @@ ROWS = [
     Row("data import data/images --external absent", "absent does not exist"),
     Row("data import data/images --min-side -1", "--min-side -1"),
     Row("data import data/images --strict", "--strict: 64 files would be left out"),
-    Row(
-        "data import data/images", "64 hexadecimal digits", replaced("data/patients.key", "0", "z")
-    ),
+    Row("data import data/images", "64 hexadecimal digits", with_a_damaged_key),
     Row("data import data/images", "patients.key is gone", without("data/patients.key")),
     Row("data import data/images", "not valid JSON", halved("data/import.json")),
     Row("data phantom --n 0", "expected at least 2"),
