@@ -9,11 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytorch_fid.fid_score import calculate_frechet_distance
-from pytorch_fid.inception import FID_WEIGHTS_URL, InceptionV3
 from scipy.ndimage import gaussian_filter
-from torch_fidelity.metric_kid import kid_features_to_metric
-from torch_fidelity.metric_prc import prc_features_to_metric
 
 from benchmarks.scoring import write_weights
 from pipelines.metrics.diversity import SCALE_WEIGHTS, ms_ssim
@@ -30,21 +26,27 @@ from pipelines.metrics.kernel import SEED, SUBSETS, kernel_distance
 from pipelines.metrics.precision_recall import PRECISION_NEIGHBOURS, manifold
 from runtime.device import choose_compute
 
+fid_score = pytest.importorskip("pytorch_fid.fid_score")
+fid_inception = pytest.importorskip("pytorch_fid.inception")
+metric_kid = pytest.importorskip("torch_fidelity.metric_kid")
+metric_prc = pytest.importorskip("torch_fidelity.metric_prc")
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of pytorch-fid's layout with seeded weights, where it looks for its download."""
-    path = tmp_path_factory.mktemp("hub") / "checkpoints" / FID_WEIGHTS_URL.rsplit("/", 1)[1]
+    name = fid_inception.FID_WEIGHTS_URL.rsplit("/", 1)[1]
+    path = tmp_path_factory.mktemp("hub") / "checkpoints" / name
     write_weights(path)
     return path
 
 
 def test_inception_features_and_their_distance_equal_those_of_pytorch_fid(weights: Path) -> None:
-    assert WEIGHTS_URL == FID_WEIGHTS_URL
+    assert WEIGHTS_URL == fid_inception.FID_WEIGHTS_URL
     before = torch.hub.get_dir()
     torch.hub.set_dir(weights.parent.parent)
     try:
-        theirs = InceptionV3().eval()
+        theirs = fid_inception.InceptionV3().eval()
     finally:
         torch.hub.set_dir(before)
     images = np.random.default_rng(0).integers(0, 256, (6, 40, 48), np.uint8)
@@ -66,7 +68,7 @@ def test_inception_features_and_their_distance_equal_those_of_pytorch_fid(weight
         expected[:3, :200],
         expected[3:, :200],
     ]  # of all 2048 their matrix square root takes a minute
-    fid = calculate_frechet_distance(
+    fid = fid_score.calculate_frechet_distance(
         *(part for one in sets for part in (one.mean(axis=0), np.cov(one, rowvar=False)))
     )
     assert frechet_distance(found[:3, :200], found[3:, :200]) == pytest.approx(fid, rel=1e-3)
@@ -102,7 +104,7 @@ def test_kernel_distance_precision_and_recall_equal_those_of_torch_fidelity(
         rng.normal(size=(n[1] + PRECISION_NEIGHBOURS, d)) * rng.uniform(0.5, 1.5)
         + rng.uniform(0, 1),
     )
-    theirs = kid_features_to_metric(
+    theirs = metric_kid.kid_features_to_metric(
         torch.from_numpy(reals),
         torch.from_numpy(fakes),
         kid_subsets=SUBSETS,
@@ -114,7 +116,7 @@ def test_kernel_distance_precision_and_recall_equal_those_of_torch_fidelity(
         theirs["kernel_inception_distance_mean"], rel=1e-9, abs=1e-12
     )
     found = manifold(reals, fakes)
-    theirs = prc_features_to_metric(
+    theirs = metric_prc.prc_features_to_metric(
         torch.from_numpy(fakes),
         torch.from_numpy(reals),
         prc_neighborhood=PRECISION_NEIGHBOURS,
