@@ -23,7 +23,8 @@ deviation] over the rounds, which share reals: a measure of luck in the drawing,
 patient sample or another training. With --seeds, the accuracy, in %, on held-out reals of the small
 CNN that was taught by 2000 synthetic images alone, without and with classical augmentation. With
 --cut, features are of what is left when so many pixels are cut off at each side, which tells how
-much of a distance is at the borders. One line of JSON a generator.
+much of a distance is at the borders, and with --sampling-scale latents are so many times as wide as
+in training. One line of JSON a generator.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -103,6 +105,25 @@ class Reals:
         first, others = alone[is_first], alone[~is_first]
         n = min(len(first), len(others))
         return self.images.take(first[:n]), self.images.take(others[:n])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How generators are read.
+
+    Attributes:
+        rounds: Drawings of reals and synthetic images.
+        seeds: Classifiers taught by synthetic images alone, of each kind.
+        final: On the test images.
+        cut: Pixels cut off at each side before features.
+        sampling_scale: Of the latents; None for each generator's own.
+    """
+
+    rounds: int
+    seeds: int
+    final: bool
+    cut: int
+    sampling_scale: float | None
 
 
 def check_split(workspace: Workspace, final: bool) -> None:
@@ -250,13 +271,13 @@ def measure(
     workspace: Workspace,
     featurise: Featurise,
     compute: Compute,
-    rounds: int,
-    seeds: int,
-    final: bool,
-    cut: int,
+    reading: Reading,
 ) -> dict[str, object]:
     """Measure one generator."""
+    final, cut = reading.final, reading.cut
     trained = load_generator(path, compute.device)
+    if reading.sampling_scale is not None:
+        trained = trained.with_sampling_scale(reading.sampling_scale)
     if 2 * cut >= trained.config.image_size:
         raise click.UsageError(f"--cut {cut} leaves nothing of {trained.config.image_size} pixels")
     classes = list(trained.classes)
@@ -268,7 +289,12 @@ def measure(
     images = {name: split.images for name, split in splits.items()} | {"synthetic": scored.images}
     inner = slice(cut, trained.config.image_size - cut)
     features = featurise({name: whole[:, inner, inner] for name, whole in images.items()})
-    line: dict[str, object] = {"generator": str(path), "step": trained.step, "cut": cut}
+    line: dict[str, object] = {
+        "generator": str(path),
+        "step": trained.step,
+        "sampling_scale": trained.config.sampling_scale,
+        "cut": cut,
+    }
     if (path.parent / "result.json").exists():
         line["minutes"] = round(read_json(path.parent / "result.json")["seconds"] / 60, 1)
     for index, reals in enumerate(list_reals(workspace, splits, features)):
@@ -276,14 +302,16 @@ def measure(
         pixels = scored.images[own].reshape(own.sum(), -1).astype(float)
         synthetic = Images(pixels, features["synthetic"][own])
         line[classes[index]] = {
-            **measure_class(reals, synthetic, final=final, rounds=rounds),
+            **measure_class(reals, synthetic, final=final, rounds=reading.rounds),
             "doctor": ask_doctor(reals, drawn.images[drawn.labels == index]),
             **measure_nearest(reals, synthetic),
         }
     for name, augment in (("taught_alone", False), ("taught_alone_augmented", True)):
-        if seeds:
+        if reading.seeds:
             held_out = splits["test" if final else "validation"]
-            accuracies = accuracy_alone(drawn, splits, held_out, classes, compute, seeds, augment)
+            accuracies = accuracy_alone(
+                drawn, splits, held_out, classes, compute, reading.seeds, augment
+            )
             line[name] = spread(accuracies)
     return line
 
@@ -300,30 +328,24 @@ def measure(
 )
 @click.option("--final", is_flag=True, help="Read on the test images of splits kept for that.")
 @click.option("--cut", default=0, type=click.IntRange(0), help="Pixels cut off before features.")
-def main(
-    study: Path,
-    generators: tuple[Path, ...],
-    weights: str,
-    rounds: int,
-    seeds: int,
-    final: bool,
-    cut: int,
-) -> None:
-    if seeds == 1:
+@click.option("--sampling-scale", type=float, help="Of the latents, not the generator's own.")
+def main(study: Path, generators: tuple[Path, ...], weights: str, **options: Any) -> None:
+    reading = Reading(**options)
+    if reading.seeds == 1:
         raise click.UsageError("--seeds 1: one classifier has no spread; expected 2 or more, or 0")
     workspace, compute, store = (
         Workspace(study),
         choose_compute(),
         FeatureStore(Workspace(study).features),
     )
-    check_split(workspace, final)
+    check_split(workspace, reading.final)
     extractor = choose_extractors(["vgg16"], [weights], compute)[0]
 
     def featurise(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return extractor.features(images, store, compute)
 
     for path in generators:
-        line = measure(path, workspace, featurise, compute, rounds, seeds, final, cut)
+        line = measure(path, workspace, featurise, compute, reading)
         click.echo(json.dumps(line))
 
 

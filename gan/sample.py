@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,10 @@ class TrainedGenerator:
     step: int
     diversity: tuple[float, ...]
     trained_on: tuple[str, ...]
+
+    def with_sampling_scale(self, scale: float) -> TrainedGenerator:
+        """Return the generator with latents of this scale, in that of training."""
+        return replace(self, config=replace(self.config, sampling_scale=scale))
 
 
 def save_generator(

@@ -110,6 +110,10 @@ ROWS = [
     Row("synthesize --from data/images --trained-on nothing", "are real images of this study"),
     Row("synthesize --from nowhere --trained-on unknown", "nowhere does not exist"),
     Row("synthesize --from data/images --trained-on nothing --n 5", "--n is about a generator"),
+    Row(
+        "synthesize --from data/images --trained-on nothing --sampling-scale 2",
+        "--sampling-scale is about a generator",
+    ),
     Row("compare --synthetic A=2,B=2", "expected sets of different names and runs"),
     Row("synthesize --n", "requires an argument"),
     Row("synthesize --n nan", "not a valid integer"),

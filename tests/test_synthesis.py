@@ -53,6 +53,32 @@ def test_images_of_one_label_can_be_asked_for(study: Path) -> None:
     assert [path.parent.name for path in images] == ["normal"] * 7
 
 
+def test_wider_latents_make_more_varied_images_of_the_same_seed(study: Path) -> None:
+    said = [
+        ok(cxr("synthesize", "--n", 60, "--sampling-scale", scale, folder=study))
+        for scale in (1.1, 2.0)
+    ]
+    assert "latents 2 times as wide as in training" in said[1]
+    own, wide = (
+        {path.name: np.asarray(Image.open(path), float) for path in images.rglob("*.png")}
+        for images in (study / "runs" / f"000{number}-synthesize" / "images" for number in (4, 5))
+    )
+    for path in (study / "runs" / "0002-synthesize" / "images").rglob("*.png"):
+        assert np.array_equal(np.asarray(Image.open(path)), own[path.name]), "1.1 is its own scale"
+    spread = [np.stack(list(images.values())).std(axis=0).mean() for images in (own, wide)]
+    assert spread[1] > 1.3 * spread[0]
+    with Image.open(next((study / "runs" / "0005-synthesize").rglob("images/*/*.png"))) as image:
+        assert "sampling scale 2, seed 0" in image.text["Source"]
+
+
+@pytest.mark.parametrize("scale", [0, -1, "nan", "inf"])
+def test_a_scale_of_latents_that_cannot_be_is_refused(study: Path, scale: float | str) -> None:
+    refused = cxr("synthesize", "--sampling-scale", scale, folder=study)
+    assert refused.exit_code == 2
+    assert f"--sampling-scale {float(scale)}: expected a positive number" in refused.output
+    assert not (study / "runs" / "0004-synthesize").exists()
+
+
 @pytest.mark.parametrize(("snapshot", "step"), [("4", 4), ("last", 8)])
 def test_a_snapshot_can_be_chosen(study: Path, snapshot: str, step: int) -> None:
     output = ok(cxr("synthesize", "--n", 2, "--snapshot", snapshot, folder=study))

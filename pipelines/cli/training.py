@@ -167,6 +167,14 @@ def gan_train(
     help="Seed of the latents; sample i depends on it and on i alone.  [default: 0]",
 )
 @click.option(
+    "--sampling-scale",
+    type=float,
+    metavar="SCALE",
+    help="Standard deviation of the latents, in that of training: above it images vary more and "
+    "cover more of the reals, and each is a little less like one.  [default: the generator's, 1.1 "
+    "unless trained otherwise]",
+)
+@click.option(
     "--reject-copies",
     is_flag=True,
     help="Pass over samples that are nearer to a training image than 99 in 100 real images are to "
@@ -198,11 +206,13 @@ def synthesize(
         return
     check_without_source(choices)
     ours = {name: value for name, value in choices.items() if name not in FOREIGN_OPTIONS}
-    run = synthesize(workspace, request, **ours)
+    run = synthesize(workspace, ours, request)
     counts = ", ".join(f"{count} {label}" for label, count in run.result["images"].items())
+    scale = run.config["sampling_scale"]
+    latents = "" if scale is None else f", latents {scale:g} times as wide as in training"
     click.echo(
-        f"{counts}, from {run.config['generator']} at step {run.config['generator_step']}; look "
-        f"at {run.folder / 'samples.png'}"
+        f"{counts}, from {run.config['generator']} at step {run.config['generator_step']}"
+        f"{latents}; look at {run.folder / 'samples.png'}"
     )
     if "dropped" in run.result:
         dropped = (

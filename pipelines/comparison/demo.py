@@ -49,7 +49,7 @@ def demo(
     request = RunRequest(compute=compute)
     train_generator(workspace, GAN | {"seed": seed}, request)
     begin(f"cxr synthesize --n {SYNTHETIC}")
-    synthesize(workspace, request, n=SYNTHETIC, seed=seed)
+    synthesize(workspace, {"n": SYNTHETIC, "seed": seed}, request)
     classifier = CLASSIFIER | {"seed": seed}
     begin("cxr classify-train")
     train_classifier(workspace, classifier, request)

@@ -158,7 +158,7 @@ def _make_first_set(workspace: Workspace, plan: Preregistration, compute: Comput
     )
     options = set_options(workspace, plan, generator)
     begun = unfinished(workspace, "synthesize", options, compute)
-    synthesize(workspace, RunRequest.of(begun, compute), **options)
+    synthesize(workspace, options, RunRequest.of(begun, compute))
 
 
 def _make_comparison(part: StudyPart, weights: Path | None, compute: Compute) -> Run:

@@ -152,6 +152,7 @@ def make_synthetic_set(
     larger set are those of a set of n.
     """
     rejects_copies = bool(like.config.get("reject_copies"))
+    scale = like.config.get("sampling_scale")
     share = RealShare.from_record(generator.config)
     trained_on = sorted(row.sha256 for row in share.training_rows(workspace))
 
@@ -161,12 +162,16 @@ def make_synthetic_set(
             "snapshot": like.config["snapshot"],
             "generator": runs.name_of(generator),
             "seed": like.config["seed"] + draw,
-            "trained_on": trained_on,
         }
 
     def is_usable(run: Run) -> bool:
-        rejected = bool(run.config.get("reject_copies"))
-        return run.finished and run.config["n"] >= n and rejected == rejects_copies
+        config = run.config
+        is_alike = (
+            bool(config.get("reject_copies")) == rejects_copies
+            and config.get("sampling_scale") == scale
+            and config.get("trained_on") == trained_on
+        )
+        return run.finished and config["n"] >= n and is_alike
 
     if is_usable(like) and _has(like, wanted(workspace)):
         return like
@@ -174,18 +179,17 @@ def make_synthetic_set(
     if finished_set:
         return finished_set
     replicates = workspace.replicates
-    options = wanted(replicates)
-    begun = unfinished(replicates, "synthesize", options | {"n": n, "compute": str(compute)})
+    options = wanted(replicates) | {
+        "n": n,
+        "reject_copies": rejects_copies,
+        "sampling_scale": scale,
+    }
+    recorded = {"trained_on": trained_on, "compute": str(compute)}
+    begun = unfinished(replicates, "synthesize", options | recorded)
     if begun:
         replicates.hold(begun, wait=True)  # another comparison may be at it
     if begun is None or not begun.finished:
-        begun = synthesize(
-            replicates,
-            RunRequest.of(begun, compute),
-            n=n,
-            reject_copies=rejects_copies,
-            **{name: options[name] for name in ("seed", "labels", "generator", "snapshot")},
-        )
+        begun = synthesize(replicates, options, RunRequest.of(begun, compute))
     replicates.release(begun)
     return begun
 

@@ -40,7 +40,7 @@ from pipelines.study.shares import RealShare
 from pipelines.study.synthetic import read_synthetic
 from pipelines.study.views import view_of
 from pipelines.study.workspace import Workspace
-from pipelines.training.synthesis import synthesize
+from pipelines.training.synthesis import Synthesis, synthesize
 from pipelines.training.train_and_test import pretrained_trunk
 from runtime.device import Compute
 from runtime.estimate import Estimate
@@ -220,17 +220,20 @@ def _draw_pool(
 
     They are of the last step, as the paper's, or of the best of another generator.
     """
-    options: dict[str, Any] = {
-        "generator": generator.name,
-        "n": 2 * max(pool_of(about, settings.scale)),
-        "seed": settings.seed,
-        "snapshot": "best" if settings.generator else "last",
-    }
-    complete = finished(workspace, "synthesize", options)
+    synthesis = Synthesis(
+        generator=generator.name,
+        n=2 * max(pool_of(about, settings.scale)),
+        seed=settings.seed,
+        snapshot="best" if settings.generator else "last",
+    )
+    options = settings_record(synthesis)
+    del options["labels"]
+    of_all = options | {"labels": generator.config["classes"]}
+    complete = finished(workspace, "synthesize", of_all)
     if complete:
         return complete
-    begun = unfinished(workspace, "synthesize", options | {"compute": str(compute)})
-    return synthesize(workspace, RunRequest.of(begun, compute), **options)
+    begun = unfinished(workspace, "synthesize", of_all | {"compute": str(compute)})
+    return synthesize(workspace, options, RunRequest.of(begun, compute))
 
 
 def _fair_design(settings: Reproduction) -> dict[str, Any]:

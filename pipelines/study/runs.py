@@ -161,7 +161,7 @@ def make_settings(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
     """
     config_kind = _config_kind(kind)
     if config_kind is None:
-        return kind(**dict(given))
+        return kind(**_as_declared(kind, given))
     own = {name: value for name, value in given.items() if name in _own_names(kind)}
     configured = {name: value for name, value in given.items() if name not in own}
     # A preset may have defaults of its own.

@@ -49,7 +49,7 @@ from pipelines.study.view_names import WHOLE
 from pipelines.study.views import view_facts
 from pipelines.study.workspace import Workspace
 from pipelines.training.real_copies import find_real_copies, refuse_copies
-from pipelines.training.sample_set import PNG_NOTES, SHEET_COLUMNS, SHEET_PER_CLASS
+from pipelines.training.sample_set import SHEET_COLUMNS, SHEET_PER_CLASS, sample_notes
 from runtime.lock import held
 from runtime.options import OptionError
 from runtime.run import Run, list_runs
@@ -300,8 +300,7 @@ def _write_set(
         for label in labels:
             (run.folder / "images" / label).mkdir(parents=True)
         for row, image in zip(rows, checked.images, strict=True):
-            notes = PNG_NOTES | {"Source": f"{checked.name}, brought from elsewhere"}
-            write_gray(run.folder / row.file_name, image.pixels, **notes)
+            write_gray(run.folder / row.file_name, image.pixels, **sample_notes(row, config))
         _write_sheet(run, checked.images, labels)
         if checked.nearness:
             checked.nearness.save(run.folder)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,19 @@ SHEET_COLUMNS = 12
 MAX_TRIES = 10  # samples drawn in all per image asked for, before so many copies are given up on
 MAX_WRITERS = 8  # threads that encode images
 PNG_NOTES = {"Comment": "synthetic: drawn by a generative network, not a patient"}
+
+
+def sample_notes(row: SyntheticRow, config: Mapping[str, Any]) -> dict[str, str]:
+    """Make what an image says of itself: that it is synthetic, and where it is from.
+
+    config: its set's.
+    """
+    if config.get("foreign"):
+        return PNG_NOTES | {"Source": f"{row.generator}, brought from elsewhere"}
+    scale = config.get("sampling_scale")
+    latents = "" if scale is None else f"sampling scale {scale:g}, "
+    origin = f"cxr {row.generator}, {latents}seed {row.seed}, sample {row.index}"
+    return PNG_NOTES | {"Source": origin}
 
 
 class SampleSource:
@@ -89,8 +103,7 @@ class _ImageWriter:
 
     def write(self, row: SyntheticRow, image: np.ndarray) -> None:
         """Begin to write an image (H, W) uint8."""
-        origin = f"cxr {self.source.generator}, seed {self.source.seed}, sample {row.index}"
-        notes = PNG_NOTES | {"Source": origin}
+        notes = sample_notes(row, self.source.run.config)
         self.pending.append(self.pool.submit(write_gray, self.source.path(row), image, **notes))
 
     def wait(self, most: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -28,44 +30,34 @@ MAX_IMAGES = 1_000_000  # of one set
 class Synthesis:
     """What `cxr synthesize` was asked for."""
 
-    n: int = 2000
+    n: int = 2000  # images
     seed: int = 0
     labels: tuple[str, ...] = ()  # every class, where none is named
     generator: str | None = None  # the newest, where none is named
     snapshot: str = "best"  # or "last", or a step
+    sampling_scale: float | None = None  # std of the latents in that of training, or its own
     reject_copies: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.n <= MAX_IMAGES:
             raise OptionError("n", self.n, f"expected at least 1 image, and at most {MAX_IMAGES:,}")
+        if self.sampling_scale is not None and not 0 < self.sampling_scale < math.inf:
+            raise OptionError("sampling_scale", self.sampling_scale, "expected a positive number")
 
 
-def synthesize(
-    workspace: Workspace,
-    request: RunRequest,
-    *,
-    n: int | None = None,
-    seed: int | None = None,
-    labels: Sequence[str] = (),
-    generator: str | None = None,
-    snapshot: str | None = None,
-    reject_copies: bool = False,
-) -> Run:
-    """Write n synthetic images, spread evenly over the labels, as PNGs with a manifest.
+def synthesize(workspace: Workspace, options: Mapping[str, Any], request: RunRequest) -> Run:
+    """Write synthetic images, spread evenly over the labels, as PNGs with a manifest.
 
-    Sample i is of class labels[i mod len(labels)] and depends on (generator, seed, i) alone,
-    whatever the number of processes. reject_copies: pass over samples that are copies of training
-    images, and draw further ones of their class instead, up to MAX_TRIES · n in all. Raises
-    ValueError when those are not enough. The defaults stand in `Synthesis`.
+    Sample i is of class labels[i mod len(labels)] and depends on (generator, sampling_scale, seed,
+    i) alone, whatever the number of processes. options: the fields of `Synthesis` that were asked
+    for; None, False and () are not asked for. With reject_copies, samples that are copies of
+    training images are passed over, and further ones of their class drawn instead, up to MAX_TRIES
+    · n in all. Raises ValueError when those are not enough.
     """
-    given = {
-        "n": n,
-        "seed": seed,
-        "labels": tuple(labels) or None,
-        "generator": generator and workspace.name_of(workspace.find_run("gan-train", generator)),
-        "snapshot": snapshot,
-        "reject_copies": reject_copies or None,
-    }
+    given = {name: value for name, value in options.items() if value is not False and value != ()}
+    if given.get("generator") is not None:
+        run = workspace.find_run("gan-train", given["generator"])
+        given["generator"] = workspace.name_of(run)
     start = prepare_run(workspace, "synthesize", Synthesis, given, request)
     settings, compute = start.settings, start.compute
     _check_ours(start.resumed)
@@ -74,6 +66,8 @@ def synthesize(
     share = RealShare.from_record(source.config)
     rows = share.whole().rows(workspace)
     trained = _load_usable(rows, source, settings.snapshot, compute.device)
+    if settings.sampling_scale is not None:
+        trained = trained.with_sampling_scale(settings.sampling_scale)
     unknown = [label for label in settings.labels if label not in trained.classes]
     if unknown:
         raise OptionError("label", unknown[0], f"{source.name} knows {', '.join(trained.classes)}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pipelines.study.folder_formats import (
     HUGGINGFACE,
@@ -17,7 +18,7 @@ from pipelines.study.image_io import read_exact_square
 from pipelines.study.intended_use import INTENDED_USE
 from pipelines.study.synthetic import SyntheticSet, read_synthetic
 from pipelines.study.workspace import Workspace
-from pipelines.training.sample_set import PNG_NOTES
+from pipelines.training.sample_set import sample_notes
 from runtime.files import write_text
 from runtime.options import OptionError
 
@@ -47,18 +48,18 @@ def export_synthetic(
     found = read_synthetic(run.folder)
     counts = dict(sorted(Counter(row.label for row in found.rows).items()))
     with new_folder(folder) as begun:
-        write_images(begun, _read(found), format, list(counts))
+        write_images(begun, _read(found, run.config), format, list(counts))
         write_text(begun / "README.md", _describe(found, counts, format))
     return found
 
 
-def _read(found: SyntheticSet) -> Iterator[LabelledImage]:
+def _read(found: SyntheticSet, config: Mapping[str, Any]) -> Iterator[LabelledImage]:
     for row, path in zip(found.rows, found.paths, strict=True):
         yield LabelledImage(
             name=path.stem,
             label=row.label,
             pixels=read_exact_square(path, size=found.image_size),
-            notes=PNG_NOTES | {"Source": f"cxr {row.generator}, seed {row.seed}, {row.index}"},
+            notes=sample_notes(row, config),
             columns={"synthetic": True, "generator": row.generator, "trained_on": row.trained_on},
         )
 

@@ -1,4 +1,4 @@
-"""Which generators a comparison takes for further ones of the same recipe."""
+"""Which generators and sets a comparison takes for further ones of the same recipe."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from typing import Any
 
 import pytest
 
-from pipelines.comparison.replicates import WantedGenerator, find_generator
+from pipelines.comparison.replicates import (
+    WantedGenerator,
+    find_generator,
+    make_synthetic_set,
+)
 from pipelines.study.shares import RealShare
 from pipelines.study.workspace import Workspace
+from runtime.device import choose_compute
 from runtime.run import Run
+from tests.conftest import cxr, ok
 
 
 def find_second(study: Path, **changes: Any) -> tuple[Run, Run | None]:
@@ -40,3 +46,17 @@ def test_a_generator_of_another_recipe_is_not(study: Path, changes: dict[str, An
     """A rehearsal of 50 steps at width 8 is no replicate of 6000 at width 32."""
     _, found = find_second(study, **changes)
     assert found is None
+
+
+def test_a_further_set_has_latents_as_wide_as_the_first(study: Path) -> None:
+    ok(cxr("synthesize", "--n", 24, "--sampling-scale", 1.5, folder=study))
+    workspace, compute = Workspace(study), choose_compute("cpu", "fp32")
+    own, wide = (workspace.find_run("synthesize", number) for number in ("2", "4"))
+    generator = workspace.find_run("gan-train")
+    for first in (own, wide):
+        assert make_synthetic_set(workspace, first, generator, 0, 24, compute) == first
+    further = make_synthetic_set(workspace, wide, generator, 1, 24, compute)
+    assert further.folder.parent == workspace.replicates.runs
+    assert (further.config["sampling_scale"], further.config["seed"]) == (1.5, 1)
+    assert make_synthetic_set(workspace, wide, generator, 1, 24, compute) == further
+    assert make_synthetic_set(workspace, own, generator, 1, 24, compute) != further

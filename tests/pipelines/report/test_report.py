@@ -319,6 +319,14 @@ def test_a_generator_of_a_fraction_says_so_in_its_command(own_study: tuple[Works
     assert any("--real-fraction 0.25" in command for command in commands(read_study(*own_study)))
 
 
+def test_the_scale_of_a_sets_latents_is_in_its_command(own_study: tuple[Workspace, Run]) -> None:
+    config = own_study[0].runs / "0002-synthesize" / "config.json"
+    for scale, words in ((None, 0), (1.25, 1)):
+        change(config, sampling_scale=scale)
+        lines = [line for line in commands(read_study(*own_study)) if "synthesize" in line]
+        assert sum("--sampling-scale 1.25" in line for line in lines) == words
+
+
 def test_folds_and_subsets_are_in_the_command(own_study: tuple[Workspace, Run]) -> None:
     path = own_study[1].folder / "summary.json"
     change(path, budget=read_json(path)["budget"] | {"folds": 5, "subsets": 3})
