@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.sample import write_grid
 from pipelines.data.foreign_images import (
     ForeignImage,
     count_duplicates,
@@ -34,6 +33,7 @@ from pipelines.study.folder_formats import check_side
 from pipelines.study.image_io import write_gray
 from pipelines.study.labels import list_classes
 from pipelines.study.manifest import SPLITS, fingerprint
+from pipelines.study.runs import settings_record
 from pipelines.study.split import Split, load_splits
 from pipelines.study.synthetic import (
     NOTHING,
@@ -49,7 +49,8 @@ from pipelines.study.view_names import WHOLE
 from pipelines.study.views import view_facts
 from pipelines.study.workspace import Workspace
 from pipelines.training.real_copies import find_real_copies, refuse_copies
-from pipelines.training.sample_set import SHEET_COLUMNS, SHEET_PER_CLASS, sample_notes
+from pipelines.training.sample_set import sample_notes, write_sheet
+from pipelines.training.synthesis import Synthesis
 from runtime.lock import held
 from runtime.options import OptionError
 from runtime.run import Run, list_runs
@@ -261,15 +262,17 @@ def _describe(
         copies_left_out=checked.left_out,
     )
     share = {"real_fraction": stated.real_fraction} if stated else {}
+    synthesis = Synthesis(
+        n=len(images),
+        labels=tuple(sorted({image.label for image in images})),
+        generator=checked.name,
+        reject_copies=reject_copies,
+    )
     return {
-        "n": len(images),
-        "seed": 0,
-        "labels": sorted({image.label for image in images}),
+        **settings_record(synthesis),
         "image_size": images[0].pixels.shape[0],
-        "generator": checked.name,
         "generator_step": None,
         "snapshot": None,
-        "reject_copies": reject_copies,
         "unhealthy": [],
         "trained_on": list(statement.hashes),
         "foreign": asdict(origin),
@@ -301,7 +304,7 @@ def _write_set(
             (run.folder / "images" / label).mkdir(parents=True)
         for row, image in zip(rows, checked.images, strict=True):
             write_gray(run.folder / row.file_name, image.pixels, **sample_notes(row, config))
-        _write_sheet(run, checked.images, labels)
+        write_sheet(run.folder, rows, labels)
         if checked.nearness:
             checked.nearness.save(run.folder)
         write_synthetic_manifest(run.folder / "manifest.csv", rows)
@@ -312,16 +315,6 @@ def _write_set(
         shutil.rmtree(run.folder, ignore_errors=True)
         raise
     return run
-
-
-def _write_sheet(run: Run, images: Sequence[ForeignImage], labels: Sequence[str]) -> None:
-    """Draw the first images of each label as samples.png."""
-    shown = [
-        image.pixels
-        for label in labels
-        for image in [image for image in images if image.label == label][:SHEET_PER_CLASS]
-    ]
-    write_grid(run.folder / "samples.png", np.stack(shown), SHEET_COLUMNS)
 
 
 def _delete_begun(workspace: Workspace) -> None:

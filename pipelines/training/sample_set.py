@@ -128,7 +128,7 @@ def write_sample_set(source: SampleSource, compute: Compute, guard: CopyGuard | 
         writer.wait(0)
     compute.agree(None)  # until every process has written its share
     if compute.is_main_process:
-        _write_sheet(source, rows)
+        write_sheet(source.run.folder, rows, source.labels)
         write_synthetic_manifest(source.run.folder / "manifest.csv", rows)
         result = {"images": dict(Counter(row.label for row in rows))}
         if guard:
@@ -228,14 +228,12 @@ def _draw_replacements(
     return images, passed_over
 
 
-def _write_sheet(source: SampleSource, rows: Sequence[SyntheticRow]) -> None:
-    """Draw the first samples of each label as samples.png."""
+def write_sheet(folder: Path, rows: Sequence[SyntheticRow], labels: Sequence[str]) -> None:
+    """Draw the first written images of each label as samples.png, beside them."""
     shown = [
         row
-        for place in range(len(source.labels))
-        for row in [row for row in rows if row.index % len(source.labels) == place][
-            :SHEET_PER_CLASS
-        ]
+        for label in dict.fromkeys(labels)
+        for row in [row for row in rows if row.label == label][:SHEET_PER_CLASS]
     ]
-    images = np.stack([read_gray(source.path(row)) for row in shown])
-    write_grid(source.run.folder / "samples.png", images, SHEET_COLUMNS)
+    images = np.stack([read_gray(folder / row.file_name) for row in shown])
+    write_grid(folder / "samples.png", images, SHEET_COLUMNS)
