@@ -171,8 +171,7 @@ def gan_train(
     type=float,
     metavar="SCALE",
     help="Standard deviation of the latents, in that of training: above it images vary more and "
-    "cover more of the reals, and each is a little less like one.  [default: the generator's, 1.1 "
-    "unless trained otherwise]",
+    "cover more of the reals, and each is a little less like one.  [default: the generator's own]",
 )
 @click.option(
     "--reject-copies",
