@@ -20,13 +20,7 @@ if TYPE_CHECKING:
     from pipelines.study.workspace import Workspace
 
 FOREIGN_OPTIONS = ("labels_csv", "trained_on", "name", "image_size", "view")
-OURS_ONLY = (
-    "n",
-    "generator",
-    "snapshot",
-    "seed",
-    "sampling_scale",
-)  # options that speak of a generator of ours
+OURS_ONLY = ("n", "generator", "snapshot", "seed", "sampling_scale")  # of a generator of ours
 
 
 def foreign_options(command: Command) -> Command:

@@ -222,17 +222,16 @@ def _draw_pool(
     """
     synthesis = Synthesis(
         generator=generator.name,
+        labels=tuple(generator.config["classes"]),
         n=2 * max(pool_of(about, settings.scale)),
         seed=settings.seed,
         snapshot="best" if settings.generator else "last",
     )
     options = settings_record(synthesis)
-    del options["labels"]
-    of_all = options | {"labels": generator.config["classes"]}
-    complete = finished(workspace, "synthesize", of_all)
+    complete = finished(workspace, "synthesize", options)
     if complete:
         return complete
-    begun = unfinished(workspace, "synthesize", of_all | {"compute": str(compute)})
+    begun = unfinished(workspace, "synthesize", options | {"compute": str(compute)})
     return synthesize(workspace, options, RunRequest.of(begun, compute))
 
 

@@ -112,7 +112,7 @@ def _synthesize(study: Study, name: str) -> list[str]:
     if config.get("snapshot", "best") != "best":
         words.append(f"--snapshot {config['snapshot']}")
     if config.get("sampling_scale"):
-        words.append(f"--sampling-scale {config['sampling_scale']:g}")
+        words.append(f"--sampling-scale {config['sampling_scale']}")
     if config.get("reject_copies"):
         words.append("--reject-copies")
     return words
