@@ -82,5 +82,12 @@ def test_large_pictures_have_a_lower_learning_rate_if_none_is_given(large: dict[
     assert GanConfig.from_options(**large, learning_rate=1e-3).learning_rate == 1e-3
 
 
+@pytest.mark.parametrize("large", [{"image_size": 128}, {"image_size": 64, "oversampling": 2}])
+def test_samples_of_large_pictures_vary_more_if_no_scale_is_given(large: dict[str, Any]) -> None:
+    """Their distance from the reals leaves room for it, and they cover more of them."""
+    assert GanConfig.from_options(**large).sampling_scale > GanConfig().sampling_scale
+    assert GanConfig.from_options(**large, sampling_scale=1.1).sampling_scale == 1.1
+
+
 def test_an_option_that_is_given_goes_before_the_preset() -> None:
     assert GanConfig.from_options(preset="dcgan", width=8).width == 8
