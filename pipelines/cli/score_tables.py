@@ -111,9 +111,13 @@ def _memorisation_lines(memorisation: Memorisation | LeftOut) -> list[str]:
     by_class = ", ".join(
         f"{label} {auc.percent()}" for label, auc in memorisation.discriminator.items()
     )
+    unseen = ""
+    if memorisation.n_unseen:
+        unseen = f" ({memorisation.n_unseen} of the training split, which the generator never saw)"
     return [
         f"memorisation: {memorisation.n_synthetic} synthetic images, {memorisation.n_training} "
-        f"training, {memorisation.n_held_out} held-out; shares and AUC in %, [95 % interval]",
+        f"training, {memorisation.n_held_out} held-out{unseen}; shares and AUC in %, "
+        "[95 % interval]",
         f"{'':20}{'too near a training image':>27}{'of reals':>10}{'nearest is training':>21}"
         f"{'by lot':>8}{'p':>8}{'C_T':>8}{'membership AUC':>22}",
         _nearness_line("pixels", memorisation.pixels),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.evaluation.score_material import ScoredMaterial
@@ -41,7 +41,8 @@ def check_synthetic(
         workspace: The study.
         added: The synthetic set.
         material: The images and their features.
-        extractor: Whose features memorisation and the map are of.
+        extractor: Whose features memorisation and the map are of. Memory is asked about the images
+            that the generator was trained on (`ScoredMaterial.by_memory`).
         compute: Where the networks run.
         folder: Of the score's run.
     """
@@ -67,10 +68,11 @@ def check_synthetic(
 def _check_memorisation(
     material: ScoredMaterial, extractor: str, generator: Run | None, compute: Compute, folder: Path
 ) -> LeftOut | Memorisation:
-    sets = material.sets
+    remembered = material.by_memory()
+    sets, classes = remembered.sets, material.classes
     try:
         memorisation, neighbours = measure_memorisation(
-            sets, material.features[extractor], extractor, material.classes, generator, compute
+            sets, remembered.features[extractor], extractor, classes, generator, compute
         )
         thresholds = {
             "pixels": memorisation.pixels.copies.threshold,
@@ -80,4 +82,5 @@ def _check_memorisation(
         write_neighbours(folder / "nearest.csv", sets, neighbours)
     except ValueError as error:
         return LeftOut(str(error))
-    return memorisation
+    n_unseen = len(sets["held_out"].labels) - len(material.sets["held_out"].labels)
+    return replace(memorisation, n_unseen=n_unseen)

@@ -24,18 +24,46 @@ class ScoredMaterial:
 
     Attributes:
         classes: The names of the label indices.
-        sets: "train" (the reals that the generator was trained on), "held_out" (reals that it
-            never saw) and "synthetic". The patients of reals are whole persons (`persons`).
+        sets: "train", "held_out" and "synthetic". The patients of reals are whole persons
+            (`persons`).
         features: (N, d), float32, by extractor and set.
+        seen: Whether the generator was trained on each image of "train", bool (N,).
     """
 
     classes: list[str]
     sets: dict[str, Split]
     features: dict[str, dict[str, np.ndarray]]
+    seen: np.ndarray
 
     def count_patients(self) -> dict[str, int]:
         """Return how many patients the images of each set are of."""
         return {name: len(set(split.patients)) for name, split in self.sets.items()}
+
+    def by_memory(self) -> ScoredMaterial:
+        """Return the material by what the generator can remember, for the tests of that.
+
+        "train" are the images that it was trained on; training images that it never saw count as
+        held-out ones, but for those of persons of whom it saw another.
+        """
+        if self.seen.all():
+            return self
+        train, held_out = self.sets["train"], self.sets["held_out"]
+        people = np.array(train.patients)
+        others = np.flatnonzero(~np.isin(people, people[self.seen])).tolist()
+        seen = np.flatnonzero(self.seen).tolist()
+        sets = self.sets | {
+            "train": train.take(seen),
+            "held_out": train.take(others).join(held_out),
+        }
+        features = {
+            extractor: of_set
+            | {
+                "train": of_set["train"][seen],
+                "held_out": np.concatenate([of_set["train"][others], of_set["held_out"]]),
+            }
+            for extractor, of_set in self.features.items()
+        }
+        return ScoredMaterial(self.classes, sets, features, np.ones(len(seen), bool))
 
 
 def read_material(
@@ -73,7 +101,17 @@ def read_material(
     features = {
         extractor.name: extractor.features(images, store, compute) for extractor in extractors
     }
-    return ScoredMaterial(classes, sets, features)
+    return ScoredMaterial(classes, sets, features, _find_seen(workspace, synthetic, sets["train"]))
+
+
+def _find_seen(workspace: Workspace, synthetic: SyntheticSet, train: Split) -> np.ndarray:
+    """Say which training images a set's generator was trained on, bool (N,).
+
+    All of them where that is not known, or where it saw none, so that it is asked about all.
+    """
+    sha256 = {row.file_name: row.sha256 for row in workspace.rows()}
+    seen = np.array([sha256[name] in synthetic.trained_on for name in train.file_names], bool)
+    return seen if seen.any() else np.ones(len(seen), bool)
 
 
 def _merge_patients(workspace: Workspace, split: Split) -> Split:

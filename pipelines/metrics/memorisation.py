@@ -36,6 +36,8 @@ class Memorisation:
         discriminator: Membership by its logit, per class.
         discriminator_note: Whose it is, or why there is none.
         warnings: In plain words.
+        n_unseen: How many of the held-out images are of the training split, of which the generator
+            saw a share.
     """
 
     n_synthetic: int
@@ -47,6 +49,7 @@ class Memorisation:
     discriminator: dict[str, Estimate]
     discriminator_note: str
     warnings: list[str]
+    n_unseen: int = 0
 
 
 def measure_memorisation(
@@ -62,8 +65,8 @@ def measure_memorisation(
     Returns that, and the neighbours in "pixels" and "features" that it is told by.
 
     Args:
-        sets: "train", "held_out" and "synthetic", with whole persons as patients
-            (`nearest.persons`).
+        sets: "train" (the reals that the generator was trained on), "held_out" (reals that it
+            never saw) and "synthetic", with whole persons as patients (`nearest.persons`).
         features: (N, d) of each set.
         extractor: Whose features they are.
         classes: The names of the label indices.
