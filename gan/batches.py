@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from gan.augment import DRAWS
+from gan.augment import count_draws
 from gan.config import GanConfig
 from gan.growth import fade_in, split_growth
 from gan.losses import PENALTY_STRIDE
@@ -67,7 +67,7 @@ class Batch(TensorBatch):
         reals: (b, C, S, S) in −1..1.
         labels: The class of each real, and of its fake, (b,).
         latents: (b, latent_size), in the scale of training.
-        draws: Random numbers of the augmentation of reals and of fakes, (2, b, DRAWS).
+        draws: Random numbers of the augmentation of reals and of fakes, (2, b, `count_draws`).
         noise: Directions of the gradient penalties, (2P, C, S, S), P = ⌈b / PENALTY_STRIDE⌉.
     """
 
@@ -99,6 +99,7 @@ class BatchSampler:
             )
         self.config = config
         self.reals, self.labels = reals.to(compute.device), labels.to(compute.device)
+        self._num_draws = count_draws(len(reals))
         self._resized = self.reals
         self._chosen_block, self._chosen = -1, torch.empty(0)
         per_rank = batch_size // world_size
@@ -119,7 +120,7 @@ class BatchSampler:
         latents = torch.randn(
             config.batch_size, config.latent_size, generator=random, device=device
         )
-        draws = torch.rand(2, config.batch_size, DRAWS, generator=random, device=device)
+        draws = torch.rand(2, config.batch_size, self._num_draws, generator=random, device=device)
         image_shape = (config.channels, *reals.shape[2:])
         noise = torch.randn(2, self.num_probes, *image_shape, generator=random, device=device)
         return Batch(

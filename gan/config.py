@@ -18,16 +18,24 @@ FIRST_GROWN_SIDE = 16  # pixels; where networks begin that grow
 PGGAN_FIRST_SIDE = 4
 FADE = 0.5  # share of a stage over which its layers are faded in
 
+FEW_IMAGES = 150  # training images of all classes; of fewer, augmentation is stronger
+
 # What small-data sets from this size on: by its rate of 64 px losses leap there, and do not always
 # recover; by this one they do not, and more steps still helped. Such samples are near enough to the
 # reals for wider latents, which cover more of them.
 LARGE_PICTURE = 128  # pixels of what the networks draw
-_LARGE: dict[str, Any] = {"steps": 20_000, "learning_rate": 5e-4, "sampling_scale": 1.3}
+_LARGE: dict[str, Any] = {
+    "steps": 20_000,
+    "max_epochs": 5000,
+    "learning_rate": 5e-4,
+    "sampling_scale": 1.3,
+}
 
 # DCGAN's values, section 4 of Radford et al. 2016; the optimizer's are CovidGAN's too.
 _DCGAN: dict[str, Any] = {
     "channels": 3,
     "steps": 5000,
+    "max_epochs": 0,
     "batch_size": 128,
     "width": 64,
     "latent_size": 100,
@@ -50,6 +58,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "pggan": {
         "channels": 3,
         "steps": 30_000,
+        "max_epochs": 0,
         "stage_steps": 4000,
         "batch_size": 16,
         "width": 512,
@@ -109,6 +118,12 @@ class GanConfig:
         "Training steps, each one update of both networks; by default 20000 where small-data draws "
         "at 128 px or more.",
     )
+    max_epochs: int = option(
+        3500,
+        "Times that each training image is seen at most, so that a training of few images has "
+        "fewer steps, after which it would only remember more; 0: no limit; by default 5000 where "
+        "small-data draws at 128 px or more.",
+    )
     stage_steps: int = option(
         0,
         "Steps at each side below the last, from 16 px on (pggan: 4), before the networks grow to "
@@ -137,7 +152,11 @@ class GanConfig:
         "Share of the training, at its end, over which the learning rate falls to 0.",
     )
     penalty: float = option(0.02, "Weight of the gradient penalties; small-data and pggan only.")
-    augment: bool = option(True, "Augment what the discriminator sees.")
+    augment: bool = option(
+        True,
+        f"Augment what the discriminator sees; with fewer than {FEW_IMAGES} training images by "
+        "zoom, stretching and mirroring as well.",
+    )
     ema_decay: float = option(
         0.999,
         "Decay per step of the averaged generator that makes the samples; 0: no average; "
@@ -156,6 +175,13 @@ class GanConfig:
         asked = cls(**PRESETS.get(preset, {}) | options)
         is_large = preset == "small-data" and asked.sides[-1] >= LARGE_PICTURE
         return replace(asked, **_LARGE | options) if is_large else asked
+
+    def for_images(self, count: int) -> GanConfig:
+        """Return the configuration with the steps that `max_epochs` of so many images leave it."""
+        if not self.max_epochs:
+            return self
+        steps = min(self.steps, max(1, self.max_epochs * count // self.batch_size))
+        return replace(self, steps=steps)
 
     @property
     def sides(self) -> tuple[int, ...]:
@@ -217,8 +243,9 @@ class GanConfig:
                 raise self._error(name, "expected a positive number")
         if not 0 <= self.penalty < float("inf"):
             raise self._error("penalty", "expected a number of 0 or more")
-        if self.stage_steps < 0:
-            raise self._error("stage_steps", "expected a whole number of 0 or more")
+        for name in ("stage_steps", "max_epochs"):
+            if getattr(self, name) < 0:
+                raise self._error(name, "expected a whole number of 0 or more")
         for name in ("beta1", "beta2", "ema_decay", "cooldown"):
             if not 0 <= getattr(self, name) < 1:
                 raise self._error(name, "expected a number from 0 up to, not including, 1")

@@ -85,6 +85,15 @@ def train(
     watch = Stopwatch("preparation")
     is_main_process, device = compute.is_main_process, compute.device
     images, labels = stack_training_images(data, config)  # (N, 1, S, S) uint8, (N,)
+    asked, config = config, config.for_images(len(images))
+    if is_main_process and config.steps < asked.steps:
+        _log.warning(
+            "%d training images: %d of %d steps, in which each is seen %d times (`max_epochs`)",
+            len(images),
+            config.steps,
+            asked.steps,
+            config.max_epochs,
+        )
     batches = BatchSampler(config, images, labels, compute)
     networks = build_networks(config, len(data.classes), images, labels)
     monitor = Monitor(
@@ -94,7 +103,7 @@ def train(
     # All that changes as it trains, from the run's checkpoint if it has one.
     time_limit = 60 * max_minutes if max_minutes else math.inf  # seconds
     state = TrainingState.initial(config, *networks, device)
-    checkpoints = Checkpoints(run, config, data.trained_on, time_limit)
+    checkpoints = Checkpoints(run, asked, data.trained_on, time_limit)
     checkpoints.resume(state, is_main_process=is_main_process)
     clock = Clock(state.seconds_before, time_limit, compute)
     take_step = prepare_steps(config, state, compute, compiled=compiled, graph=graph)

@@ -115,6 +115,10 @@ class Datasets:
             [place for place, row in enumerate(self.rows) if row.file_name in chosen]
         )
 
+    def num_reals(self, share: RealShare) -> int:
+        """Return how many training images a share has."""
+        return sum(row.split == "train" for row in self.views[share])
+
     def num_added(self, arm: Arm, share: RealShare, ratio: float | None) -> int:
         """Return how many images an arm adds to the reals.
 
@@ -124,8 +128,7 @@ class Datasets:
             return int(self._lacking(share).sum())
         if ratio is None:
             return self.num_default_added
-        num_reals = sum(row.split == "train" for row in self.views[share])
-        return max(len(set(self.added_labels)), round(ratio * num_reals))
+        return max(len(set(self.added_labels)), round(ratio * self.num_reals(share)))
 
     def needed_of_label(self, share: RealShare) -> np.ndarray:
         """Count the synthetic images (K,) that a set must have for every arm and ratio."""

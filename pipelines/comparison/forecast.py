@@ -1,8 +1,8 @@
 """How long a comparison will take, before anything of it is trained.
 
-A generator takes as long as the first one did, whose steps it has. Classifiers take as long a step
-as finished ones of the same architecture and budget in the study; where there are none, a few steps
-are trained in a temporary folder. Neither knows whether this machine was or is busy.
+A generator takes as long a step as the first one did, of its recipe. Classifiers take as long a
+step as finished ones of the same architecture and budget in the study; where there are none, a few
+steps are trained in a temporary folder. Neither knows whether this machine was or is busy.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from classifier.train import TrainingData, train
 from pipelines.comparison.datasets import Datasets
 from pipelines.comparison.design import Trial
 from pipelines.comparison.preparation import Comparison, prepare_comparison
+from pipelines.comparison.replicates import expected_seconds
 from pipelines.comparison.trials import count_processes, run_of_trial
 from pipelines.results.comparison_rows import ROWS_FILE, read_rows
 from pipelines.results.comparison_summary import Plan
@@ -135,10 +136,13 @@ def foretell(comparison: Comparison) -> Forecast:
         per_classifier = seconds / len(trials) / side_by_side
     per_classifier, source = compute.agree((per_classifier, source))
     missing = comparison.missing
-    seconds_of_first = [float(own.first.result["seconds"]) for own, _ in missing]
+    of_generators = [
+        expected_seconds(own.first, comparison.datasets.num_reals(wanted.share))
+        for own, wanted in missing
+    ]
     return Forecast(
         generators=len(missing),
-        generator_seconds=fmean(seconds_of_first) if missing else 0.0,
+        generator_seconds=fmean(of_generators) if missing else 0.0,
         classifiers=len(trials),
         classifier_seconds=per_classifier,
         source=source,

@@ -76,6 +76,12 @@ def finished_generator(
     return _newest_of_both(workspace, "gan-train", lambda _: options, is_usable)
 
 
+def expected_seconds(first: Run, images: int) -> float:
+    """Return how long a generator of so many images takes, by what a step of `first` took."""
+    steps = GanConfig(**_recipe(first)).for_images(images).steps
+    return float(first.result["seconds"]) / first.result["step"] * steps
+
+
 def check_enough_images(view: Sequence[Row], share: RealShare, classes: Sequence[str]) -> None:
     """Raise ValueError when a share of the reals is too small for a generator.
 

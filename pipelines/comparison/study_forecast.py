@@ -212,4 +212,5 @@ def _generator_seconds(
         once = train_steps(1, Path(folder) / "once more")
         many = train_steps(1 + GAN_STEPS_TRIED, Path(folder) / "many")
     per_step = max(many - once, 0.0) / GAN_STEPS_TRIED
-    return once + per_step * config.steps, f"by {GAN_STEPS_TRIED} steps that were tried"
+    steps = config.for_images(len(training.labels)).steps
+    return once + per_step * steps, f"by {GAN_STEPS_TRIED} steps that were tried"

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils.data import TensorDataset
 
-from gan.augment import DRAWS, augment
+from gan.augment import augment, count_draws
 from gan.batches import TrainingData
 from gan.compiled import check_compiling
 from gan.config import GanConfig
@@ -239,7 +239,7 @@ def preview_augmentation(
     training_rows = RealShare().training_rows(workspace)
     classes = list(_count_images(training_rows, {row.label for row in workspace.rows()}))
     training = _load(workspace, training_rows, config.sides[-1], classes)
-    groups = []
+    groups, num_draws = [], count_draws(len(training_rows))
     for index, label in enumerate(classes):
         reals = training.pixels[training.labels == index][:GAN_PREVIEW_IMAGES]
         random = torch_generator(config.seed, "preview", index)
@@ -248,7 +248,7 @@ def preview_augmentation(
             ("as the discriminator sees them", config.augment),
             ("and at another step", config.augment),
         ):
-            draws = torch.rand(len(reals), DRAWS, generator=random)
+            draws = torch.rand(len(reals), num_draws, generator=random)
             images = to_uint8(augment(to_float(reals), draws)) if augmented else reals
             groups.append((title, images.squeeze(1).numpy()))
     path = workspace.root / "augmentation.png"

@@ -30,6 +30,7 @@ from runtime.options import OptionError
         ("latent_scale", 0.0),
         ("sampling_scale", 0.0),
         ("penalty", -1.0),
+        ("max_epochs", -1),
         ("penalty", float("nan")),
         ("cooldown", 1.0),
         ("beta1", 1.0),
@@ -80,6 +81,22 @@ def test_large_pictures_have_a_lower_learning_rate_if_none_is_given(large: dict[
     """At the one of 64 px losses leap there, and do not always recover."""
     assert GanConfig.from_options(**large).learning_rate < GanConfig().learning_rate
     assert GanConfig.from_options(**large, learning_rate=1e-3).learning_rate == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "images", "steps"),
+    [(3500, 66, 7218), (3500, 128, 14_000), (3500, 645, 14_000), (0, 8, 14_000), (1, 8, 1)],
+)
+def test_each_image_is_seen_no_more_often_than_is_said(
+    max_epochs: int, images: int, steps: int
+) -> None:
+    assert GanConfig(max_epochs=max_epochs).for_images(images).steps == steps
+
+
+@pytest.mark.parametrize("preset", ["dcgan", "fbgan", "pggan", "covidgan"])
+def test_papers_see_images_as_often_as_they_say(preset: str) -> None:
+    config = GanConfig.from_options(preset=preset)
+    assert config.for_images(8) == config
 
 
 @pytest.mark.parametrize("large", [{"image_size": 128}, {"image_size": 64, "oversampling": 2}])

@@ -245,6 +245,26 @@ def test_a_run_made_longer_becomes_what_it_would_have_been(
     assert np.array_equal(sample_block(best, [0, 1], 0, 0), sample_block(expected, [0, 1], 0, 0))
 
 
+def test_few_images_have_fewer_steps_and_cool_down_in_them(
+    finished: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of 64 images, 8 a step, each is seen one and a half times in twelve steps."""
+    longer = {"steps": 1000, "max_epochs": 1}
+    run = run_training(tmp_path / "one", **longer)
+    eight = run_training(tmp_path / "eight", steps=8, max_epochs=0)
+    assert "64 training images: 8 of 1000 steps" in caplog.text
+    assert run.journal() == eight.journal()
+    assert is_same(
+        dict(load_best(run).network.state_dict()), dict(load_best(eight).network.state_dict())
+    )
+    train_in(run, **longer)
+    assert run.journal() == eight.journal()
+    caplog.clear()
+    unlimited = run_training(tmp_path / "two", max_epochs=2)
+    assert not caplog.text
+    assert unlimited.journal() == finished.journal()
+
+
 def test_a_limit_of_time_leaves_time_to_cool_down(tmp_path: Path) -> None:
     run = create_run(tmp_path, "gan-train", {})
     config = replace(TINY, steps=1_000_000, sample_every=1_000_000)
