@@ -20,7 +20,7 @@ from gan.config import FEW_IMAGES
 BRIGHTNESS = 0.1  # at most this is added or taken away, in units of the −1..1 range
 CONTRAST = (0.85, 1.15)  # range of the factor around the image's mean
 TRANSLATION = 1 / 8  # at most this share of the side, each way
-ZOOM, STRETCH = 0.25, 0.1  # at most, as logarithms of the factor, of both sides and of one each way
+ZOOM, STRETCH = 0.4, 0.2  # at most, as logarithms of the factor, of both sides and of one each way
 MIRRORED = 0.25  # share of the images
 DRAWS = 4  # random numbers per image: brightness, contrast, vertical and horizontal shift
 DRAWS_OF_FEW = 7  # and zoom, stretching, mirroring
