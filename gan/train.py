@@ -88,7 +88,7 @@ def train(
     asked, config = config, config.for_images(len(images))
     if is_main_process and config.steps < asked.steps:
         _log.warning(
-            "%d training images: %d of %d steps, in which each is seen %d times (`max_epochs`)",
+            "%d training images: %d of %d steps, in which each is seen %d times (--max-epochs)",
             len(images),
             config.steps,
             asked.steps,
