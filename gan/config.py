@@ -24,12 +24,7 @@ FEW_IMAGES = 150  # training images of all classes; of fewer, augmentation is st
 # recover; by this one they do not, and more steps still helped. Such samples are near enough to the
 # reals for wider latents, which cover more of them.
 LARGE_PICTURE = 128  # pixels of what the networks draw
-_LARGE: dict[str, Any] = {
-    "steps": 20_000,
-    "max_epochs": 5000,
-    "learning_rate": 5e-4,
-    "sampling_scale": 1.3,
-}
+_LARGE: dict[str, Any] = {"steps": 20_000, "learning_rate": 5e-4, "sampling_scale": 1.3}
 
 # DCGAN's values, section 4 of Radford et al. 2016; the optimizer's are CovidGAN's too.
 _DCGAN: dict[str, Any] = {
@@ -119,10 +114,9 @@ class GanConfig:
         "at 128 px or more.",
     )
     max_epochs: int = option(
-        3500,
+        5000,
         "Times that each training image is seen at most, so that a training of few images has "
-        "fewer steps, after which it would only remember more; 0: no limit; by default 5000 where "
-        "small-data draws at 128 px or more.",
+        "fewer steps: further ones would remember more than they learn; 0: no limit.",
     )
     stage_steps: int = option(
         0,

@@ -85,7 +85,7 @@ def test_large_pictures_have_a_lower_learning_rate_if_none_is_given(large: dict[
 
 @pytest.mark.parametrize(
     ("max_epochs", "images", "steps"),
-    [(3500, 66, 7218), (3500, 128, 14_000), (3500, 645, 14_000), (0, 8, 14_000), (1, 8, 1)],
+    [(5000, 66, 10_312), (5000, 90, 14_000), (5000, 645, 14_000), (0, 8, 14_000), (1, 8, 1)],
 )
 def test_each_image_is_seen_no_more_often_than_is_said(
     max_epochs: int, images: int, steps: int
