@@ -44,6 +44,7 @@ def checked(full: tuple[Workspace, Run], tmp_path_factory: pytest.TempPathFactor
         make_memorisation(0.25, ["copies: a warning of copies"]),
         discriminator={"covid": estimate_share(6, 12)},
         discriminator_note=f"that of {HOSTILE} at step 250",
+        n_unseen=579,
     )
     replace(
         ScoreSummary.load(run),
@@ -64,6 +65,7 @@ def checked(full: tuple[Workspace, Run], tmp_path_factory: pytest.TempPathFactor
         "The generator does not listen to its label",
         "A warning of fingerprints.",
         "25.0\u00a0%",  # copies
+        "579 further images of the training split count as held out",
         "50.0\u00a0% (21.1–78.9)",  # membership by the discriminator's logit
         "labels are ignored",
         "sharpness",
