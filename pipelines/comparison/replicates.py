@@ -77,9 +77,13 @@ def finished_generator(
 
 
 def expected_seconds(first: Run, images: int) -> float:
-    """Return how long a generator of so many images takes, by what a step of `first` took."""
-    steps = GanConfig(**_recipe(first)).for_images(images).steps
-    return float(first.result["seconds"]) / first.result["step"] * steps
+    """Return how long a generator takes of so many images, no more than `first` is of.
+
+    By what a step of that took, which had as many steps or more.
+    """
+    done = int(first.result["step"])  # fewer than its recipe has, where its time was limited
+    steps = min(GanConfig(**_recipe(first)).for_images(images).steps, done)
+    return float(first.result["seconds"]) * steps / done
 
 
 def check_enough_images(view: Sequence[Row], share: RealShare, classes: Sequence[str]) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.comparison.forecast import Forecast
+from pipelines.comparison.replicates import expected_seconds
+from runtime.files import write_json
 from runtime.run import Run
 from tests.conftest import TINY_CLASSIFIER, cxr, ok
 
@@ -33,6 +35,25 @@ def test_generators_take_as_long_as_the_first(tiny_study: Path) -> None:
     seconds = Run(tiny_study / "runs" / "0001-gan-train").result["seconds"]
     output = plan(tiny_study, "--folds", 3, *TINY_CLASSIFIER)
     assert f"3 generators of {seconds:.1f} seconds, as the first one took" in output
+
+
+@pytest.mark.parametrize(
+    ("changes", "images", "share"),
+    [
+        ({}, 1000, 1),
+        ({"steps": 1000}, 1000, 1),  # the first one's time was limited
+        ({"max_epochs": 1, "batch_size": 8}, 1000, 1),
+        ({"max_epochs": 1, "batch_size": 8}, 16, 2 / 8),
+    ],
+)
+def test_generators_of_few_images_take_less(
+    study: Path, changes: dict[str, int], images: int, share: float
+) -> None:
+    """The first one took 8 steps."""
+    first = Run(study / "runs" / "0001-gan-train")
+    write_json(first.folder / "config.json", first.config | changes)
+    seconds = first.result["seconds"]
+    assert expected_seconds(first, images) == pytest.approx(share * seconds)
 
 
 def test_classifiers_take_as_long_as_finished_ones(tiny_study: Path) -> None:
