@@ -27,6 +27,12 @@ def run_with(folder: Path, *scores: Score) -> Run:
     ("scores", "best"),
     [
         pytest.param([(20, 0.9, 0.002), (21, 0.9, 0.001)], 21, id="the closest"),
+        pytest.param([(20, 0.9, 1.0), (21, 0.9, 1.2), (22, 0.9, 1.1)], 20, id="the closest before"),
+        pytest.param(
+            [(20, 0.9, 1.02), (21, 0.9, 1.0), (22, 0.9, 1.04)], 22, id="the last as close"
+        ),
+        pytest.param([(20, 0.9, 1.04), (21, 0.9, 1.0), (22, 0.9, 1.06)], 21, id="not the last"),
+        pytest.param([(20, 0.9, -1e-9), (21, 0.9, 0.1)], 20, id="at a distance of 0, rounded"),
         pytest.param([(20, 0.1, 0.0), (21, 0.9, 0.001)], 21, id="of the healthy"),
         pytest.param([(20, 0.1, 0.001), (21, 9.0, 0.002)], 20, id="of all where none is healthy"),
     ],
