@@ -249,20 +249,20 @@ def test_few_images_have_fewer_steps_and_cool_down_in_them(
     finished: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of 64 images, 8 a step, each is seen one and a half times in twelve steps."""
-    longer = {"steps": 1000, "max_epochs": 1}
-    run = run_training(tmp_path / "one", **longer)
+    limited = {"steps": 1000, "max_epochs": 1}
+    run = run_training(tmp_path / "limited", **limited)
     eight = run_training(tmp_path / "eight", steps=8, max_epochs=0)
     assert "64 training images: 8 of 1000 steps" in caplog.text
     assert run.journal() == eight.journal()
     assert is_same(
         dict(load_best(run).network.state_dict()), dict(load_best(eight).network.state_dict())
     )
-    train_in(run, **longer)
+    train_in(run, **limited)
     assert run.journal() == eight.journal()
     caplog.clear()
-    unlimited = run_training(tmp_path / "two", max_epochs=2)
+    seen_less = run_training(tmp_path / "seen less", max_epochs=2)
     assert not caplog.text
-    assert unlimited.journal() == finished.journal()
+    assert seen_less.journal() == finished.journal()
 
 
 def test_a_limit_of_time_leaves_time_to_cool_down(tmp_path: Path) -> None:

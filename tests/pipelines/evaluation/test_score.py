@@ -64,9 +64,9 @@ def test_memory_is_asked_about_the_images_that_the_generator_saw(study: Path) ->
         for is_seen in (True, False)
     }
     memorisation = {}
-    for is_seen, rows in saw.items():
+    for is_seen, reals in saw.items():
         for number, row in enumerate(made.rows):
-            of_label = [one for one in rows if one.label == row.label]
+            of_label = [real for real in reals if real.label == row.label]
             shown = load_images(workspace, [of_label[number % len(of_label)]], made.image_size)
             write_gray(made.folder / row.file_name, shown[0])
         summary, output = score(study)
@@ -76,7 +76,7 @@ def test_memory_is_asked_about_the_images_that_the_generator_saw(study: Path) ->
     assert len(saw[True]) < len(saw[False])
     assert (new.n_training, new.n_unseen) == (len(saw[True]), len(saw[False]))
     assert new.n_held_out == len(saw[False]) + sum(
-        r.split == "validation" for r in workspace.rows()
+        row.split == "validation" for row in workspace.rows()
     )
     assert f"{new.n_unseen} of the training split, which the generator never saw" in output
     for space in ("pixels", "features"):
