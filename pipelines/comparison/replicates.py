@@ -127,10 +127,12 @@ def continue_generator(
     share: RealShare,
     max_minutes: float | None,
     compute: Compute,
-    *,
-    keep_going: bool = False,
 ) -> Run:
-    """Train a generator with these options, or go on with an unfinished run that has them."""
+    """Train a generator with these options, or go on with an unfinished run that has them.
+
+    It is trained to its end whatever the doctor says of it: a study that broke off, or left out,
+    the trainings that fail would answer of the lucky ones alone.
+    """
     wanted = {**options, "compute": str(compute)}
 
     def is_begun(run: Run) -> bool:
@@ -147,7 +149,7 @@ def continue_generator(
             share=share,
             view=workspace.view,
             max_minutes=max_minutes,
-            keep_going=keep_going,
+            keep_going=True,
         )
     workspace.release(run)
     return run

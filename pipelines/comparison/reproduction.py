@@ -184,7 +184,7 @@ def _begin(start: RunStart[Reproduction]) -> Run:
 def _train_paper_generator(
     workspace: Workspace, about: Paper, settings: Reproduction, compute: Compute
 ) -> Run:
-    """Train the paper's generator on all training images, whatever the doctor says of it.
+    """Train the paper's generator on all training images.
 
     A finished one of as many steps is taken as it is.
     """
@@ -196,7 +196,7 @@ def _train_paper_generator(
         "seed": settings.seed,
     }
     return finished_generator(workspace, options, RealShare()) or continue_generator(
-        workspace, options, RealShare(), None, compute, keep_going=True
+        workspace, options, RealShare(), None, compute
     )
 
 

@@ -122,6 +122,11 @@ def _conclude(
             key: workspace.name_of(Run(folder))
             for key, folder in datasets.synthetic_folders.items()
         },
+        failed={
+            workspace.name_of(generators[key[:3]]): Run(folder).config["unhealthy"]
+            for key, folder in datasets.synthetic_folders.items()
+            if key[:3] in generators
+        },
         sets=tuple(own.use() for own in comparison.sets) if datasets.synthetic_folders else (),
         view=workspace.view,
         data_fingerprint=workspace.fingerprint(),

@@ -57,6 +57,7 @@ class Provenance:
     Attributes:
         generators: Names of runs, by set, the reals they were trained on, and number.
         synthetic_sets: Names of runs, by set, the generator's reals and number, and draw.
+        failed: Classes that had collapsed or were noise when their images were drawn, by generator.
         sets: The synthetic sets that it was given.
         view: What of the images was seen.
         data_fingerprint: Of the study in that view.
@@ -65,6 +66,7 @@ class Provenance:
 
     generators: Mapping[GeneratorKey, str]
     synthetic_sets: Mapping[SetKey, str]
+    failed: Mapping[str, Sequence[str]]
     sets: tuple[SetUse, ...]
     view: str
     data_fingerprint: str
@@ -79,8 +81,13 @@ class Provenance:
         return next((share for share in self.shares() if share.fraction == fraction), None)
 
     def cautions(self) -> list[str]:
-        """Return what has to be said of sets of unknown origin."""
-        return [own.caution for own in self.sets if own.caution]
+        """Return what has to be said of sets of unknown origin, and of generators that failed."""
+        of_sets = [own.caution for own in self.sets if own.caution]
+        return of_sets + [
+            f"the generator {name} had collapsed, or drew noise, in {' and '.join(labels)}"
+            for name, labels in self.failed.items()
+            if labels
+        ]
 
 
 def summarise(

@@ -26,6 +26,7 @@ from pipelines.report.data_pitfalls import (
 )
 from pipelines.report.lung_pitfalls import seen_view, source_or_finding
 from pipelines.report.synthetic_pitfalls import (
+    collapsed_generators,
     generator_leak,
     memorised_images,
     scores_on_test,
@@ -84,6 +85,7 @@ PITFALLS = (
     Pitfall("Shortcuts outside of the lungs", "Maguolo & Nanni 2020", shortcuts),
     Pitfall("The answer follows the source", "DeGrave et al. 2021", source_or_finding),
     Pitfall("No external test", "Zech et al. 2018", external_test),
+    Pitfall("A generator that collapsed", "Saad et al. 2022", collapsed_generators),
     Pitfall("Memorised training images", "Meehan et al. 2020", memorised_images),
     Pitfall("Synthetic images betray themselves", "Wang et al. 2020", telling_fingerprints),
 )

@@ -35,6 +35,10 @@ REFERENCES = {
         "prognosticate for COVID-19 using chest radiographs and CT scans, "
         "Nature Machine Intelligence 3:199"
     ),
+    "Saad et al. 2022": (
+        "Addressing the intra-class mode collapse problem using adaptive input image normalization "
+        "in GAN-based X-ray images, EMBC"
+    ),
     "Teixeira et al. 2021": (
         "Impact of lung segmentation on the diagnosis and explanation of COVID-19 in chest X-ray "
         "images, Sensors 21:7116"

@@ -1,7 +1,8 @@
-"""What a study answers to the pitfalls of synthetic images: leaks, copies and fingerprints."""
+"""What a study answers to the pitfalls of synthetic images: leaks, collapse, copies and more."""
 
 from __future__ import annotations
 
+from gan.doctor import MAX_DIVERSITY, MIN_DIVERSITY
 from pipelines.metrics.memorisation import Memorisation
 from pipelines.report.answers import Answer
 from pipelines.report.contents import Study
@@ -73,6 +74,39 @@ def memorised_images(study: Study) -> Answer | None:
         f"{percent(in_pixels.value)} of {memory.n_synthetic} synthetic images are too near to a "
         f"training image in pixels, {percent(in_features.value)} in features; "
         "without copying about 1\u00a0% would be.",
+    )
+
+
+def collapsed_generators(study: Study) -> Answer | None:
+    """Look for classes that had collapsed, or were noise, when the synthetic images were drawn."""
+    if not study.sets:
+        return None
+    configs = {name: study.config_of(name) for name in study.sets}
+    own = {name: config for name, config in configs.items() if config and not config.get("foreign")}
+    healthy = f"{MIN_DIVERSITY:g} to {MAX_DIVERSITY:g} times as diverse as the reals"
+    failed = [
+        f"{' and '.join(config['unhealthy'])} of {config['generator']}"
+        for config in own.values()
+        if config["unhealthy"]
+    ]
+    if failed:
+        return Answer(
+            "bad",
+            f"Samples of {', '.join(dict.fromkeys(failed))} were not {healthy}: the generator had "
+            "collapsed there, or drew noise, and the answer is of a training that failed.",
+            "cxr gan-train",
+        )
+    if len(own) < len(configs):
+        return Answer(
+            "open",
+            f"How diverse the images of {', '.join(sorted(set(configs) - set(own)))} are was not "
+            "measured in training.",
+            "cxr score",
+        )
+    return Answer(
+        "good",
+        f"Samples of every class were {healthy} when the images of "
+        f"{plural(len(own), 'synthetic set')} were drawn.",
     )
 
 

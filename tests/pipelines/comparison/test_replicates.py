@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
+from gan import doctor
 from pipelines.comparison.replicates import (
     WantedGenerator,
+    continue_generator,
     find_generator,
     make_synthetic_set,
 )
+from pipelines.study.runs import RunRequest
 from pipelines.study.shares import RealShare
 from pipelines.study.workspace import Workspace
+from pipelines.training.generator import train_generator
 from runtime.device import choose_compute
 from runtime.run import Run
 from tests.conftest import cxr, ok
@@ -46,6 +50,22 @@ def test_a_generator_of_another_recipe_is_not(study: Path, changes: dict[str, An
     """A rehearsal of 50 steps at width 8 is no replicate of 6000 at width 32."""
     _, found = find_second(study, **changes)
     assert found is None
+
+
+def test_a_generator_that_the_doctor_gives_up_on_is_trained_to_its_end(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Studies of the trainings that went well alone would flatter the GAN."""
+    monkeypatch.setattr(doctor, "UNHEALTHY_STEPS", 24)
+    options = {"steps": 120, "learning_rate": 0.1, "ema_decay": 0.5, "sample_every": 4}
+    options |= {"image_size": 32, "width": 4, "batch_size": 8}
+    workspace, compute = Workspace(study), choose_compute("cpu", "fp32")
+    with pytest.raises(ValueError, match="rolled back to the best snapshot"):
+        train_generator(workspace, options, RunRequest(compute=compute))
+    begun = Run(study / "runs" / "0004-gan-train")
+    workspace.release()
+    run = continue_generator(workspace, options, RealShare(), None, compute)
+    assert (run, run.result["step"]) == (begun, 120)
 
 
 def test_a_further_set_has_latents_as_wide_as_the_first(study: Path) -> None:

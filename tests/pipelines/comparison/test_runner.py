@@ -23,6 +23,7 @@ from pipelines.results.comparison_summary import ComparisonSummary
 from pipelines.study.fractions import RealFraction
 from pipelines.study.manifest import Row, read_manifest
 from pipelines.study.splitting import select_training_rows
+from runtime.files import read_json, write_json
 from runtime.run import Run, list_runs
 from tests.conftest import TINY_CLASSIFIER, cxr, ok
 from tests.support.torchrun_pair import TorchrunPair
@@ -485,6 +486,15 @@ def test_a_generator_of_a_fraction_is_not_taken_for_one_of_all(study: Path) -> N
     ok(cxr("synthesize", "--n", 8, folder=study))
     assert "was trained on 0.5 of the reals" in refusal("compare", *TWO_SEEDS, folder=study)
     ok(cxr("compare", "--synthetic", "2", "--arms", "real+gan", *TWO_SEEDS, folder=study))
+
+
+def test_the_answer_tells_of_a_generator_that_collapsed(study: Path) -> None:
+    config = study / "runs" / "0002-synthesize" / "config.json"
+    write_json(config, read_json(config) | {"unhealthy": ["covid"]})
+    output = ok(cxr("compare", "--arms", "real,real+gan", *TWO_SEEDS, folder=study))
+    warning = "the generator 0001-gan-train had collapsed, or drew noise, in covid"
+    assert f"Beware: {warning}." in output
+    assert warning in ComparisonSummary.load(Run(study / "runs" / "0004-compare")).warnings
 
 
 def test_a_generator_of_no_reals_is_refused(study: Path) -> None:

@@ -246,6 +246,7 @@ def make_synthetic_set(runs: Workspace, generator: Run, trained_on: list[str]) -
         "labels": list(CLASSES),
         "generator": runs.name_of(generator),
         "snapshot": "best",
+        "unhealthy": [],
         "trained_on": trained_on,
     }
     run, rng = runs.create_run("synthesize", config), np.random.default_rng(0)

@@ -77,7 +77,7 @@ def test_a_full_study_avoids_most_pitfalls(
 def test_a_study_without_synthetic_images_is_not_asked_about_them(
     poor_marks: dict[str, str],
 ) -> None:
-    assert len(poor_marks) == len(PITFALLS) - 4
+    assert len(poor_marks) == len(PITFALLS) - 5
 
 
 @pytest.mark.parametrize(
@@ -174,6 +174,10 @@ def _leak(workspace: Workspace, run: Run) -> None:
 
 def _leak_unknown(workspace: Workspace, run: Run) -> None:
     shutil.rmtree(workspace.root / "replicates")
+
+
+def _collapsed(workspace: Workspace, run: Run) -> None:
+    change(workspace.root / "replicates/0002-synthesize/config.json", unhealthy=["covid"])
 
 
 def _final_scores(workspace: Workspace, run: Run) -> None:
@@ -274,6 +278,8 @@ def _clean_audit(workspace: Workspace, run: Run) -> None:
         (_near_pair_apart, "Duplicate images across splits", "bad"),
         (_leak, "The generator saw held-out images", "bad"),
         (_leak_unknown, "The generator saw held-out images", "open"),
+        (_collapsed, "A generator that collapsed", "bad"),
+        (_leak_unknown, "A generator that collapsed", "open"),
         (_second_comparison, "Tuning on the test split", "open"),
         (_second_comparison_of_an_earlier_format, "Tuning on the test split", "open"),
         (_final_scores, "Synthetic images chosen on the test split", "bad"),
