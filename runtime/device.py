@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, distributed
 
 from runtime.options import OptionError
+from runtime.processors import count_processors
 
 Value = TypeVar("Value")
 
@@ -174,6 +175,7 @@ def choose_compute(
         _say_once(f"{chosen} has no native bfloat16; training is in fp32")
     deterministic = deterministic or chosen.type != "cuda"
     _set_determinism(chosen, deterministic)
+    _keep_to_processors()
     if chosen.type == "cpu":
         _keep_freed_memory()
     if world_size > 1 and not distributed.is_initialized():
@@ -223,6 +225,18 @@ def _set_determinism(device: torch.device, deterministic: bool) -> None:
     torch.backends.cudnn.benchmark = False  # it tries algorithms, and takes another each time
     # Nothing here reads memory that nobody has written; to fill it would take a pass over it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@cache
+def _keep_to_processors() -> None:
+    """Have PyTorch compute on no more threads than there are processors for.
+
+    It sees those of the machine. Of a quota of fewer, its threads use up in a moment what all have
+    for a tenth of a second, and wait for one another for the rest of it. OMP_NUM_THREADS, where it
+    is set, says how many there are to be.
+    """
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > count_processors():
+        torch.set_num_threads(count_processors())
 
 
 @cache

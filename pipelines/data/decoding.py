@@ -25,6 +25,7 @@ from pipelines.study.image_io import MAX_BYTES, pixel_hash, write_gray
 from pipelines.study.projections import projection_kind
 from runtime.child_process import end_with_parent
 from runtime.files import check_file, name_in_errors
+from runtime.processors import count_processors
 from runtime.progress import progress
 from runtime.run import Interrupted, stop_on_signal
 
@@ -82,7 +83,7 @@ def decode_all(images: Sequence[SourceImage], staging: Path, min_side: int) -> l
     results = {index: known[key] for index, key in enumerate(keys) if key in known}
     todo = [index for index in range(len(images)) if index not in results]
     tasks = [_Task(images[index], staging / _staged_name(keys[index]), min_side) for index in todo]
-    processes = min(os.cpu_count() or 1, MAX_PROCESSES)
+    processes = min(count_processors(), MAX_PROCESSES)
     with (
         stop_on_signal() as stop,
         name_in_errors(journal),

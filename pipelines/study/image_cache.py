@@ -6,7 +6,6 @@ the number of images.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from pipelines.study.views import PIXELS_FORMAT, read_view
 from pipelines.study.workspace import Workspace
 from runtime.files import atomic
 from runtime.lock import held
+from runtime.processors import count_processors
 from runtime.progress import progress
 
 MAX_THREADS = 16
@@ -87,7 +87,7 @@ def read_in_order(
 
     They are read in parallel, with few at a time in memory. what: the progress bar's text.
     """
-    threads = min(os.cpu_count() or 1, MAX_THREADS)
+    threads = min(count_processors(), MAX_THREADS)
     waiting = iter(items)
     with ThreadPoolExecutor(threads) as pool, progress(len(items), what, "image") as bar:
         pending = deque(pool.submit(read, item) for item in islice(waiting, 8 * threads))

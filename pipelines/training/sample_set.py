@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from pipelines.study.image_io import read_gray, write_gray
 from pipelines.study.manifest import fingerprint
 from pipelines.study.synthetic import SyntheticRow, write_synthetic_manifest
 from runtime.device import Compute
+from runtime.processors import count_processors
 from runtime.progress import progress
 from runtime.run import Interrupted, Run, StopRequest, stop_on_signal
 
@@ -86,7 +86,7 @@ class _ImageWriter:
 
     source: SampleSource
     pool: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_WRITERS))
+        default_factory=lambda: ThreadPoolExecutor(min(count_processors(), MAX_WRITERS))
     )
     pending: deque[Future[None]] = field(default_factory=deque)
 
