@@ -30,7 +30,7 @@ from gan.growth import growth_at
 from gan.losses import DiscriminatorLoss, Game
 from gan.monitor import Monitor, measure_references
 from gan.presets import build_game, count_parameters, is_steady
-from gan.snapshots import describe_rollback
+from gan.snapshots import best_snapshot, describe_rollback
 from gan.training_state import Clock, TrainingState, build_networks, cooldown_end
 from runtime.device import Compute
 from runtime.progress import progress
@@ -67,7 +67,8 @@ def train(
         run: Where everything is written, by the main process alone.
         compute: Device, precision and processes.
         max_minutes: Be finished after this much training time in all, with the learning rate at 0.
-        keep_going: Go on whatever the doctor says.
+        keep_going: Go on whatever the doctor says, and end with the best snapshot where losses are
+            no longer finite.
         compiled: Compile the networks first; their arithmetic then rounds differently.
         graph: Launch each step as one CUDA graph where that can be; the results are the same.
 
@@ -79,21 +80,14 @@ def train(
         OptionError: The processes cannot share a batch equally.
         ValueError: The images have another size, the checkpoint is of other images or options, or
             the doctor stops a collapsed run.
-        FloatingPointError: The losses are no longer finite.
+        FloatingPointError: The losses are no longer finite, and it was not told to keep going or
+            has no snapshot.
         Interrupted: A signal stopped it; everything is saved.
     """
     watch = Stopwatch("preparation")
     is_main_process, device = compute.is_main_process, compute.device
     images, labels = stack_training_images(data, config)  # (N, 1, S, S) uint8, (N,)
-    asked, config = config, config.for_images(len(images))
-    if is_main_process and config.steps < asked.steps:
-        _log.warning(
-            "%d training images: %d of %d steps, in which each is seen %d times (--max-epochs)",
-            len(images),
-            config.steps,
-            asked.steps,
-            config.max_epochs,
-        )
+    asked, config = config, limit_steps(config, len(images), compute)
     batches = BatchSampler(config, images, labels, compute)
     networks = build_networks(config, len(data.classes), images, labels)
     monitor = Monitor(
@@ -107,6 +101,7 @@ def train(
     checkpoints.resume(state, is_main_process=is_main_process)
     clock = Clock(state.seconds_before, time_limit, compute)
     take_step = prepare_steps(config, state, compute, compiled=compiled, graph=graph)
+    is_lost = False  # to losses that are no longer finite
     watch.begin("first step")
 
     with (
@@ -134,7 +129,9 @@ def train(
 
             # Log, look, save, stop.
             if state.step % LOG_EVERY == 0:
-                log_losses(state, run, bar, is_main_process)
+                is_lost = not log_losses(state, run, bar, is_main_process, keep_going=keep_going)
+                if is_lost:
+                    break
             if state.step % CHECK_EVERY == 0:
                 watch.begin("doctor")
                 check_health(state, monitor, run, compute, keep_going=keep_going)
@@ -151,7 +148,7 @@ def train(
                 )
             watch.begin("steps")
 
-    if is_main_process:
+    if is_main_process and not is_lost:
         watch.begin("snapshots")
         monitor.save_snapshot(state.average, state.step)
         checkpoints.save(state, clock.seconds())
@@ -165,6 +162,20 @@ def train(
             "discriminator": count_parameters(state.discriminator),
         },
     }
+
+
+def limit_steps(config: GanConfig, images: int, compute: Compute) -> GanConfig:
+    """Return the config with the steps that so many images may have; say if those are fewer."""
+    limited = config.for_images(images)
+    if compute.is_main_process and limited.steps < config.steps:
+        _log.warning(
+            "%d training images: %d of %d steps, in which each is seen %d times (--max-epochs)",
+            images,
+            limited.steps,
+            config.steps,
+            config.max_epochs,
+        )
+    return limited
 
 
 def prepare_steps(
@@ -281,20 +292,32 @@ def gradients(network: nn.Module) -> list[Tensor]:
     return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
 
 
-def log_losses(state: TrainingState, run: Run, bar: tqdm, is_main_process: bool) -> None:
-    """Log the mean losses since the last time. Raises FloatingPointError if one is not finite."""
+def log_losses(
+    state: TrainingState, run: Run, bar: tqdm, is_main_process: bool, *, keep_going: bool
+) -> bool:
+    """Log the mean losses since the last time, and say whether they are finite.
+
+    Raises FloatingPointError if one is not, unless to keep going leaves a snapshot to end with.
+    """
     d_loss, g_loss, gap = (state.totals / LOG_EVERY).tolist()
     state.totals.zero_()
     if not all(math.isfinite(mean) for mean in (d_loss, g_loss, gap)):
-        raise FloatingPointError(
+        finding = (
             f"losses are no longer finite at step {state.step}; {describe_rollback(run)}; try a "
             "lower `learning_rate`"
         )
+        if not keep_going or best_snapshot(run) is None:
+            raise FloatingPointError(finding)
+        if is_main_process:
+            _log.warning("%s", finding)
+            run.log(step=state.step, doctor=finding)
+        return False
     losses = {"d_loss": round(d_loss, 6), "g_loss": round(g_loss, 6), "gap": round(gap, 6)}
     side = {} if state.side is None else {"side": state.side}
     if is_main_process:
         run.log(step=state.step, **losses, **side)
     bar.set_postfix(d_loss=f"{d_loss:.3f}", g_loss=f"{g_loss:.3f}", **side)
+    return True
 
 
 def check_health(

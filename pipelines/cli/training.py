@@ -63,7 +63,9 @@ if TYPE_CHECKING:
     help="Finish after this many minutes of training, whatever --steps says.",
 )
 @click.option(
-    "--keep-going", is_flag=True, help="Do not stop a run that has collapsed, only say so."
+    "--keep-going",
+    is_flag=True,
+    help="Do not stop a run that has collapsed, only say so; end with its best snapshot.",
 )
 @verbose_option
 @click.option(

@@ -218,6 +218,21 @@ def test_losses_that_are_not_finite_stop_it(tmp_path: Path) -> None:
         run_training(tmp_path, learning_rate=1e30, steps=40)
 
 
+def test_losses_that_are_not_finite_leave_the_best_snapshot_where_it_is_to_keep_going(
+    tmp_path: Path,
+) -> None:
+    """As a study has it, which would meet the same losses whenever it went on."""
+    run = run_training(tmp_path, cooldown=0.0)
+    kept, path = (run.folder / "generator.pt").read_bytes(), run.folder / "checkpoints" / "last.pt"
+    state = torch.load(path, weights_only=True)
+    state["discriminator"]["from_image.32.0.weight"].fill_(torch.nan)
+    torch.save(state, path)
+    ended = train(replace(TINY, cooldown=0.0, steps=40), SPOTS, run, CPU, keep_going=True)
+    assert ended["step"] == 20
+    assert (run.folder / "generator.pt").read_bytes() == kept
+    assert "no longer finite at step 20" in run.journal()[-1]["doctor"]
+
+
 def test_images_of_another_size_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected \(1, 64, 64\)"):
         run_training(tmp_path, image_size=64, steps=1)
