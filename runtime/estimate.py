@@ -5,7 +5,13 @@ It is the one shape in which every uncertain number is kept and written.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+
+def significant(number: float) -> str:
+    """Write a number of any size by its three leading digits: 0.0123, 3.83, 342000."""
+    return f"{float(f'{number:.3g}'):.15g}"
 
 
 @dataclass(frozen=True)
@@ -23,13 +29,11 @@ class Estimate:
     high: float
     n: int
 
-    def text(self, spec: str = ".3f", scale: float = 1.0) -> str:
-        """Write it as "0.953 [0.921, 0.984]", all three numbers times `scale` and by `spec`."""
-        value, low, high = (
-            format(scale * number, spec) for number in (self.value, self.low, self.high)
-        )
+    def text(self, write: Callable[[float], str] = "{:.3f}".format) -> str:
+        """Write it as "0.953 [0.921, 0.984]", each of the three numbers by `write`."""
+        value, low, high = map(write, (self.value, self.low, self.high))
         return f"{value} [{low}, {high}]"
 
     def percent(self, spec: str = ".1f") -> str:
         """Write it in per cent, as "95.3 [92.1, 98.4]"."""
-        return self.text(spec, 100)
+        return self.text(lambda share: format(100 * share, spec))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.metrics.names import SCORE_FORMATS
 from pipelines.metrics.scores import PIXELS, LeftOut
+from runtime.estimate import significant
 
 if TYPE_CHECKING:
     from pipelines.metrics.fingerprints import Fingerprint, Fingerprints
@@ -93,11 +94,10 @@ def _describe(record: ExtractorRecord) -> str:
 
 def _score_lines(score: Score) -> list[str]:
     form = SCORE_FORMATS[score.name]
-    synthetic = score.synthetic.text(form.spec, form.scale)
-    floor = score.floor.text(form.spec, form.scale)
+    synthetic, floor = score.synthetic.text(form.number), score.floor.text(form.number)
     of_all = "" if score.all_synthetic is None else form.number(score.all_synthetic)
     counts = f"{score.synthetic.n:6d}{of_all:>15}".rstrip()
-    lines = [f"  {form.label:36}{synthetic:>26}{floor:>26}{counts}"]
+    lines = [f"  {form.label:36} {synthetic:>25} {floor:>25}{counts}"]
     if score.detail:
         lines.append(f"      {score.detail}")
     if score.synthetic_p is not None:
@@ -151,8 +151,8 @@ def _privacy_lines(space: str, privacy: Privacy | None) -> list[str]:
     return [
         f"  privacy in {space}: authentic {privacy.authentic.percent()}, reals "
         f"{privacy.reals_authentic.percent()}; {known_again}",
-        f"      mean distance to the nearest training image {privacy.distance.text('.3g')}, of "
-        f"held-out reals {privacy.reals_distance.text('.3g')}",
+        f"      mean distance to the nearest training image {privacy.distance.text(significant)}, "
+        f"of held-out reals {privacy.reals_distance.text(significant)}",
     ]
 
 

@@ -36,6 +36,7 @@ from pipelines.cli.options import (
     workspace_option,
 )
 from pipelines.study.view_names import VIEWS
+from runtime.estimate import significant
 
 if TYPE_CHECKING:
     from pipelines.study.runs import RunRequest
@@ -222,7 +223,7 @@ def synthesize(
         )
         click.echo(
             f"copies of training images that were drawn and not written: {dropped} (nearer than "
-            f"{run.config['copy_threshold']:.3g} in pixels)"
+            f"{significant(run.config['copy_threshold'])} in pixels)"
         )
     for label in run.config["unhealthy"]:
         say(

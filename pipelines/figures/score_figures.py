@@ -28,6 +28,7 @@ from pipelines.figures.style import (
 )
 from pipelines.metrics.nearness import Neighbours
 from pipelines.study.split import Split
+from runtime.estimate import significant
 from runtime.files import atomic
 from runtime.randomness import numpy_generator
 
@@ -128,7 +129,7 @@ def _draw_block(
     threshold: float,
 ) -> None:
     """Draw the pairs of one space under their heading, the nearest first."""
-    heading = f"Nearest in {space} (too near: below {threshold:.3g})"
+    heading = f"Nearest in {space} (too near: below {significant(threshold)})"
     sheet.write(
         (left, PAIR_HEADING_HEIGHT * 0.27), heading, bold=True, size=TILE // 8, fill=DARK_TEXT
     )
@@ -150,9 +151,9 @@ def _draw_block(
             (sets["synthetic"].images[place], name),
             (
                 sets["train"].images[training.index[place]],
-                f"{training.distance[place]:.3g}{too_near}",
+                f"{significant(training.distance[place])}{too_near}",
             ),
-            (sets["held_out"].images[held_out.index[place]], f"{held_out.distance[place]:.3g}"),
+            (sets["held_out"].images[held_out.index[place]], significant(held_out.distance[place])),
         )
         for column_left, (pixels, caption) in zip(lefts, tiles, strict=True):
             sheet.place(column_left, top, pixels, caption)

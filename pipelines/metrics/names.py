@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from runtime.estimate import significant
 
 MEASURE_TITLES = {  # by which arms are compared
     "accuracy": "accuracy",
@@ -22,13 +25,13 @@ class ScoreFormat:
     Attributes:
         title: Its name.
         best: What is better: "lower", "higher", or the value that real images would have.
-        spec: The format of its numbers.
+        write: Writes one of its numbers.
         scale: What they are multiplied by.
     """
 
     title: str
     best: str
-    spec: str = ".2f"
+    write: Callable[[float], str] = "{:.2f}".format
     scale: float = 1.0
 
     @property
@@ -38,12 +41,12 @@ class ScoreFormat:
 
     def number(self, value: float) -> str:
         """Write one of its values."""
-        return format(self.scale * value, self.spec)
+        return self.write(self.scale * value)
 
 
 SCORE_FORMATS = {  # in the order in which scores are listed
-    "frechet": ScoreFormat("Fréchet distance", "lower", ".3g"),
-    "kernel": ScoreFormat("kernel distance × 1000", "lower", scale=1000),
+    "frechet": ScoreFormat("Fréchet distance", "lower", significant),
+    "kernel": ScoreFormat("kernel distance × 1000", "lower", significant, scale=1000),
     "precision": ScoreFormat("precision", "higher"),
     "recall": ScoreFormat("recall", "higher"),
     "density": ScoreFormat("density", "1"),

@@ -26,6 +26,7 @@ from pipelines.training.model_card import (
     package_version,
     write_card,
 )
+from runtime.estimate import significant
 from runtime.run import Run
 
 
@@ -120,7 +121,8 @@ def _snapshot_table(config: Mapping[str, Any], rows: Sequence[Row], best: Snapsh
     ):
         reals = config["class_counts"][label] + validation[label]
         lines.append(
-            f"| {escape(label)} | {diversity:.2f} | {distance:.3g} | {SNAPSHOT_SAMPLES} | {reals} |"
+            f"| {escape(label)} | {diversity:.2f} | {significant(distance)} | {SNAPSHOT_SAMPLES} "
+            f"| {reals} |"
         )
     return lines
 

@@ -88,8 +88,3 @@ def test_another_form_is_refused_with_the_place(
 def test_an_old_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="make it anew with: cxr score"):
         read_record(write(tmp_path / "result.json", format=1), Result, 2, "cxr score")
-
-
-def test_an_estimate_is_written_with_its_interval() -> None:
-    assert RESULT.accuracy.text(".2f") == "0.90 [0.85, 0.94]"
-    assert RESULT.accuracy.percent() == "90.0 [85.0, 94.0]"

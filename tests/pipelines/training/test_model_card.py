@@ -11,6 +11,7 @@ import pytest
 from pipelines.results.classifier_result import ClassifierResult
 from pipelines.study.intended_use import INTENDED_USE
 from pipelines.study.manifest import read_manifest
+from runtime.estimate import significant
 from runtime.run import Run
 from tests.conftest import ROOT
 
@@ -111,7 +112,7 @@ def test_a_generator_s_card_has_the_measures_of_its_best_snapshot(generator_run:
         for event in map(json.loads, journal)
         if event["step"] == result["best_step"] and "distance" in event
     )
-    row = f"| covid | {best['diversity'][0]:.2f} | {best['distance'][0]:.3g} |"
+    row = f"| covid | {best['diversity'][0]:.2f} | {significant(best['distance'][0])} |"
     assert row in read_sections(generator_run)["Quantitative analyses"]
 
 
