@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from pipelines.data.check_report import CheckReport
@@ -46,6 +47,7 @@ class Study:
         check: What data/check.json tells.
         score: The newest score of a synthetic set of the comparison.
         other_score: The newest score of all, where none is of those sets.
+        set_scores: The newest score of each set that the comparison was given, by the set's name.
         validation_scores, test_scores: Names of the scores that held out validation images, and of
             those that looked at test images.
         audit: The newest shortcut audit.
@@ -67,6 +69,7 @@ class Study:
     check: CheckReport | None
     score: RunResult[ScoreSummary] | None
     other_score: RunResult[ScoreSummary] | None
+    set_scores: dict[str, RunResult[ScoreSummary] | None]
     validation_scores: list[str]
     test_scores: list[str]
     audit: RunResult[AuditResult] | None
@@ -92,9 +95,7 @@ class Study:
     @property
     def shown_sets(self) -> dict[str, str]:
         """The runs of the sets that the comparison was given, by their names; see `given_set`."""
-        if self.summary.sets:
-            return {own.name: own.run for own in self.summary.sets}
-        return {"synthetic": self.sets[0]} if self.sets else {}
+        return _shown_sets(self.run, self.summary)
 
     @property
     def sets(self) -> list[str]:
@@ -145,6 +146,10 @@ def read_study(workspace: Workspace, run: Run) -> Study:
         check=CheckReport.load(check) if check.exists() else None,
         score=score,
         other_score=other_score,
+        set_scores={
+            name: _newest(scores, ScoreSummary.load, partial(_is_of, own))[0]
+            for name, own in _shown_sets(run, summary).items()
+        },
         validation_scores=[own.name for own in scores if own.name not in test_scores],
         test_scores=test_scores,
         audit=audit,
@@ -178,6 +183,17 @@ def _synthetic_sets(run: Run, summary: ComparisonSummary) -> list[str]:
         *(use.run for use in summary.synthetic_sets),
     ]
     return [name for name in dict.fromkeys(names) if name]
+
+
+def _shown_sets(run: Run, summary: ComparisonSummary) -> dict[str, str]:
+    if summary.sets:
+        return {own.name: own.run for own in summary.sets}
+    names = _synthetic_sets(run, summary)
+    return {"synthetic": names[0]} if names else {}
+
+
+def _is_of(synthetic: str, score: ScoreSummary) -> bool:
+    return score.synthetic == synthetic
 
 
 def _given_sets(run: Run) -> list[str]:

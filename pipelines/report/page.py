@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines.metrics.names import MEASURE_TITLES
+from pipelines.metrics.names import MEASURE_TITLES, SCORE_FORMATS
 from pipelines.report.answers import MARK_NAMES
 from pipelines.report.checklist import checklist
 from pipelines.report.comparison_section import (
@@ -23,7 +23,7 @@ from pipelines.report.contents import Study, read_study
 from pipelines.report.formats import FILTERS
 from pipelines.report.provenance import configurations, hashes
 from pipelines.report.references import REFERENCES
-from pipelines.report.score_section import score_section
+from pipelines.report.score_section import SIDE_BY_SIDE, score_section, scores_of_sets
 from pipelines.report.sections import (
     audit_section,
     data_section,
@@ -103,6 +103,8 @@ def _sections(study: Study) -> dict[str, object]:
         "sets": study.sets,
         "shown_sets": list(study.shown_sets.values()),
         "score": score_section(study.score),
+        "set_scores": scores_of_sets(study),
+        "side_by_side": {name: SCORE_FORMATS[name].label for name in SIDE_BY_SIDE},
         "other_score": study.other_score,
         "sheets": image_sheets(study),
         "audit": audit_section(study),

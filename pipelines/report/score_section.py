@@ -10,10 +10,12 @@ from pipelines.metrics.label_audit import LabelAudit
 from pipelines.metrics.memorisation import Memorisation
 from pipelines.metrics.names import SCORE_FORMATS
 from pipelines.metrics.scores import OVERALL, PIXELS, LeftOut, Score
-from pipelines.report.contents import RunResult
+from pipelines.report.contents import RunResult, Study
 from pipelines.report.embedding import Picture, embed_picture
 from pipelines.results.score_summary import ScoreSummary
 from runtime.estimate import Estimate
+
+SIDE_BY_SIDE = ("frechet", "precision", "recall", "two_sample_accuracy")  # of several sets
 
 Tables = dict[str, dict[str, list["ScoreRow"]]]  # by caption and group
 
@@ -69,6 +71,62 @@ class ScoreSection:
     warnings: list[str]
     pairs: Picture | None
     map: Picture | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetScores:
+    """The scores of one of several sets, of all classes together; empty where it has none.
+
+    Attributes:
+        name, run: The set's.
+        scored: The name of the score.
+        split: Whose images the held-out reals are.
+        cells: Its numbers as text, by the names in SIDE_BY_SIDE.
+        copies: How many are too near to a training image in pixels.
+    """
+
+    name: str
+    run: str
+    scored: str
+    split: str
+    cells: dict[str, ScoreCells]
+    copies: Estimate | None
+
+
+def scores_of_sets(study: Study) -> list[SetScores]:
+    """Collect the scores of all sets that a comparison was given, for a table side by side.
+
+    They are in the features that the page shows first. Empty where there is but one set, or none
+    has a score.
+    """
+    if len(study.set_scores) < 2 or study.score is None:
+        return []
+    features = study.score.result.extractors[0].name
+    return [
+        _scores_of_set(name, study.shown_sets[name], scored, features)
+        for name, scored in study.set_scores.items()
+    ]
+
+
+def _scores_of_set(
+    name: str, run: str, scored: RunResult[ScoreSummary] | None, features: str
+) -> SetScores:
+    if scored is None:
+        return SetScores(name=name, run=run, scored="", split="", cells={}, copies=None)
+    summary = scored.result
+    memory = summary.memorisation
+    return SetScores(
+        name=name,
+        run=run,
+        scored=scored.run.name,
+        split=summary.held_out_split,
+        cells={
+            score.name: _write_cells(score)
+            for score in summary.scores
+            if score.group == OVERALL and score.features == features and score.name in SIDE_BY_SIDE
+        },
+        copies=None if isinstance(memory, LeftOut) else memory.pixels.copies.share,
+    )
 
 
 def score_section(scored: RunResult[ScoreSummary] | None) -> ScoreSection | None:

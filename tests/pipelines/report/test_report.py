@@ -485,7 +485,7 @@ def test_every_pitfall_is_shown_with_a_sign_and_words_and_not_by_colour_alone(
 
 def test_the_pitfalls_are_counted(page: Page) -> None:
     text = " ".join(page.text.split())
-    assert "13 of 19" in text
+    assert "14 of 20" in text
     assert "4 open, 2 not avoided" in text
 
 

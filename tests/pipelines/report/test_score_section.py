@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -11,13 +12,15 @@ import pytest
 from pipelines.metrics.confidence_intervals import estimate_share
 from pipelines.metrics.label_audit import Answers, LabelAudit, judge_labels
 from pipelines.metrics.scores import LeftOut
+from pipelines.results.comparison_summary import ComparisonSummary, SetUse
 from pipelines.results.score_summary import ScoreSummary
 from pipelines.study.image_io import write_gray
+from pipelines.study.synthetic import NOTHING
 from pipelines.study.workspace import Workspace
 from runtime.run import Run
 from tests.pipelines.report.conftest import copy_study, shrink_comparison
 from tests.pipelines.report.html_page import HOSTILE, Page, page_of
-from tests.pipelines.report.made_scores import make_fingerprints, make_memorisation
+from tests.pipelines.report.made_scores import make_fingerprints, make_memorisation, make_score
 
 FIGURES = ("nearest_pairs.png", "feature_map.png")
 
@@ -114,3 +117,25 @@ def test_the_page_says_that_a_score_is_of_another_version(small: tuple[Workspace
     page = page_of(*small)
     assert f"score.json of {run.name} was written by another version of cxr" in page.text
     assert "have not been scored" in page.text
+
+
+def test_the_scores_of_several_sets_stand_side_by_side(small: tuple[Workspace, Run]) -> None:
+    workspace, run = small
+    sets = (
+        SetUse("mine", "0002-synthesize", None, None, 8, ()),
+        SetUse("theirs", "0098-synthesize", NOTHING, "theirs", 0, ()),
+    )
+    replace(ComparisonSummary.load(run), sets=sets).save(run)
+    score = make_score()
+    score.save(workspace.find_run("score"))
+    unscored = page_of(workspace, run)
+    assert "Not scored. Score it with: cxr score --synthetic 0098-synthesize" in unscored.text
+    distance, *_ = score.scores
+    better = replace(distance, synthetic=replace(distance.synthetic, value=8.76))
+    scored = workspace.create_run("score", {"held_out_split": "validation"})
+    replace(score, synthetic="0098-synthesize", scores=[better]).save(scored)
+    page = page_of(workspace, run)
+    assert "Not scored" not in page.text
+    assert re.search(
+        r"mine\s*0002-synthesize.*?13\.6.*?theirs\s*0098-synthesize.*?8\.76", page.text
+    )
