@@ -29,11 +29,15 @@ class Estimate:
     high: float
     n: int
 
-    def text(self, write: Callable[[float], str] = "{:.3f}".format) -> str:
-        """Write it as "0.953 [0.921, 0.984]", each of the three numbers by `write`."""
+    def text(self, spec: str = ".3f", scale: float = 1.0) -> str:
+        """Write it as "0.953 [0.921, 0.984]", all three numbers times `scale` and by `spec`."""
+        return self.written(lambda number: format(scale * number, spec))
+
+    def written(self, write: Callable[[float], str]) -> str:
+        """Write it likewise, each of the three numbers by `write`."""
         value, low, high = map(write, (self.value, self.low, self.high))
         return f"{value} [{low}, {high}]"
 
     def percent(self, spec: str = ".1f") -> str:
         """Write it in per cent, as "95.3 [92.1, 98.4]"."""
-        return self.text(lambda share: format(100 * share, spec))
+        return self.text(spec, 100)

@@ -94,7 +94,7 @@ def _describe(record: ExtractorRecord) -> str:
 
 def _score_lines(score: Score) -> list[str]:
     form = SCORE_FORMATS[score.name]
-    synthetic, floor = score.synthetic.text(form.number), score.floor.text(form.number)
+    synthetic, floor = score.synthetic.written(form.number), score.floor.written(form.number)
     of_all = "" if score.all_synthetic is None else form.number(score.all_synthetic)
     counts = f"{score.synthetic.n:6d}{of_all:>15}".rstrip()
     lines = [f"  {form.label:36} {synthetic:>25} {floor:>25}{counts}"]
@@ -151,8 +151,9 @@ def _privacy_lines(space: str, privacy: Privacy | None) -> list[str]:
     return [
         f"  privacy in {space}: authentic {privacy.authentic.percent()}, reals "
         f"{privacy.reals_authentic.percent()}; {known_again}",
-        f"      mean distance to the nearest training image {privacy.distance.text(significant)}, "
-        f"of held-out reals {privacy.reals_distance.text(significant)}",
+        f"      mean distance to the nearest training image "
+        f"{privacy.distance.written(significant)}, of held-out reals "
+        f"{privacy.reals_distance.written(significant)}",
     ]
 
 

@@ -12,7 +12,7 @@ ACCURACY = Estimate(0.9, 0.85, 0.94, 184)
 
 
 def test_an_estimate_is_written_with_its_interval() -> None:
-    assert ACCURACY.text("{:.2f}".format) == "0.90 [0.85, 0.94]"
+    assert ACCURACY.text(".2f") == "0.90 [0.85, 0.94]"
     assert ACCURACY.percent() == "90.0 [85.0, 94.0]"
 
 
