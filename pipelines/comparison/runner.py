@@ -123,9 +123,9 @@ def _conclude(
             for key, folder in datasets.synthetic_folders.items()
         },
         failed={
-            workspace.name_of(generators[key[:3]]): Run(folder).config["unhealthy"]
+            workspace.name_of(Run(folder)): labels
             for key, folder in datasets.synthetic_folders.items()
-            if key[:3] in generators
+            if key[:3] in generators and (labels := Run(folder).config["unhealthy"])
         },
         sets=tuple(own.use() for own in comparison.sets) if datasets.synthetic_folders else (),
         view=workspace.view,

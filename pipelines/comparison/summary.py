@@ -57,7 +57,7 @@ class Provenance:
     Attributes:
         generators: Names of runs, by set, the reals they were trained on, and number.
         synthetic_sets: Names of runs, by set, the generator's reals and number, and draw.
-        failed: Classes that had collapsed or were noise when their images were drawn, by generator.
+        failed: Classes that had collapsed or were noise when they were drawn, by synthetic set.
         sets: The synthetic sets that it was given.
         view: What of the images was seen.
         data_fingerprint: Of the study in that view.
@@ -84,9 +84,8 @@ class Provenance:
         """Return what has to be said of sets of unknown origin, and of generators that failed."""
         of_sets = [own.caution for own in self.sets if own.caution]
         return of_sets + [
-            f"the generator {name} had collapsed, or drew noise, in {' and '.join(labels)}"
+            f"the generator of {name} had collapsed, or drew noise, in {' and '.join(labels)}"
             for name, labels in self.failed.items()
-            if labels
         ]
 
 

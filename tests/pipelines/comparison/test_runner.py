@@ -492,7 +492,7 @@ def test_the_answer_tells_of_a_generator_that_collapsed(study: Path) -> None:
     config = study / "runs" / "0002-synthesize" / "config.json"
     write_json(config, read_json(config) | {"unhealthy": ["covid"]})
     output = ok(cxr("compare", "--arms", "real,real+gan", *TWO_SEEDS, folder=study))
-    warning = "the generator 0001-gan-train had collapsed, or drew noise, in covid"
+    warning = "the generator of 0002-synthesize had collapsed, or drew noise, in covid"
     assert f"Beware: {warning}." in output
     assert warning in ComparisonSummary.load(Run(study / "runs" / "0004-compare")).warnings
 
