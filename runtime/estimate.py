@@ -29,9 +29,9 @@ class Estimate:
     high: float
     n: int
 
-    def text(self, spec: str = ".3f", scale: float = 1.0) -> str:
-        """Write it as "0.953 [0.921, 0.984]", all three numbers times `scale` and by `spec`."""
-        return self.written(lambda number: format(scale * number, spec))
+    def text(self, spec: str = ".3f") -> str:
+        """Write it as "0.953 [0.921, 0.984]", all three numbers by `spec`."""
+        return self.written(lambda number: format(number, spec))
 
     def written(self, write: Callable[[float], str]) -> str:
         """Write it likewise, each of the three numbers by `write`."""
@@ -40,4 +40,4 @@ class Estimate:
 
     def percent(self, spec: str = ".1f") -> str:
         """Write it in per cent, as "95.3 [92.1, 98.4]"."""
-        return self.text(spec, 100)
+        return self.written(lambda share: format(100 * share, spec))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -47,7 +47,8 @@ class Study:
         check: What data/check.json tells.
         score: The newest score of a synthetic set of the comparison.
         other_score: The newest score of all, where none is of those sets.
-        set_scores: The newest score of each set that the comparison was given, by the set's name.
+        set_scores: The newest score of each of several sets that the comparison was given, by the
+            set's name; empty where there is but one.
         validation_scores, test_scores: Names of the scores that held out validation images, and of
             those that looked at test images.
         audit: The newest shortcut audit.
@@ -146,10 +147,7 @@ def read_study(workspace: Workspace, run: Run) -> Study:
         check=CheckReport.load(check) if check.exists() else None,
         score=score,
         other_score=other_score,
-        set_scores={
-            name: _newest(scores, ScoreSummary.load, partial(_is_of, own))[0]
-            for name, own in _shown_sets(run, summary).items()
-        },
+        set_scores=_scores_of_several(_shown_sets(run, summary), scores),
         validation_scores=[own.name for own in scores if own.name not in test_scores],
         test_scores=test_scores,
         audit=audit,
@@ -190,6 +188,18 @@ def _shown_sets(run: Run, summary: ComparisonSummary) -> dict[str, str]:
         return {own.name: own.run for own in summary.sets}
     names = _synthetic_sets(run, summary)
     return {"synthetic": names[0]} if names else {}
+
+
+def _scores_of_several(
+    sets: Mapping[str, str], scores: Sequence[Run]
+) -> dict[str, RunResult[ScoreSummary] | None]:
+    """Load the newest score of each of several sets; nothing of a single one."""
+    if len(sets) < 2:
+        return {}
+    return {
+        name: _newest(scores, ScoreSummary.load, partial(_is_of, own))[0]
+        for name, own in sets.items()
+    }
 
 
 def _is_of(synthetic: str, score: ScoreSummary) -> bool:

@@ -99,7 +99,7 @@ def scores_of_sets(study: Study) -> list[SetScores]:
     They are in the features that the page shows first. Empty where there is but one set, or none
     has a score.
     """
-    if len(study.set_scores) < 2 or study.score is None:
+    if study.score is None:
         return []
     features = study.score.result.extractors[0].name
     return [

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gan.doctor import MAX_DIVERSITY, MIN_DIVERSITY
+from gan.doctor import MAX_DIVERSITY, MIN_DIVERSITY, is_healthy
 from gan.monitor import SNAPSHOT_SAMPLES
 from gan.snapshots import Snapshot
 from pipelines.study.intended_use import INTENDED_USE
@@ -131,7 +131,7 @@ def _warn_of_unhealthy(classes: Sequence[str], diversities: Sequence[float]) -> 
     unhealthy = [
         label
         for label, diversity in zip(classes, diversities, strict=True)
-        if not MIN_DIVERSITY <= diversity <= MAX_DIVERSITY
+        if not is_healthy([diversity])
     ]
     if not unhealthy:
         return []
